@@ -1,0 +1,123 @@
+//! Who is asked: names of providers, vendors and models, and the id of a call.
+
+use std::fmt;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// A cheap, immutable name. Each use has its own type, so that a model is never taken for a provider.
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(Arc<str>);
+
+        impl $type {
+            /// Names it; any text is a name.
+            pub fn new(name: impl AsRef<str>) -> Self {
+                Self(Arc::from(name.as_ref()))
+            }
+
+            /// The name itself.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+name! {
+    /// An entry of the pool: one account at one address, as the configuration calls it.
+    ProviderId
+}
+name! {
+    /// Who is behind a provider: the preset's name, else the protocol's.
+    Vendor
+}
+name! {
+    /// A model, as its provider calls it.
+    ModelId
+}
+name! {
+    /// What a caller asks for: an alias, a model id, or `provider/model`.
+    ModelName
+}
+
+/// Stands for an account without naming it: opaque state that leaves the server carries this, not the provider's id.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AccountTag(String);
+
+impl AccountTag {
+    /// The tag of the account that the configuration calls `provider`: the same on every replica.
+    pub fn of(provider: &ProviderId) -> Self {
+        let digest = Sha256::digest(provider.as_str().as_bytes());
+        Self(digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// A tag that was read back from opaque state.
+    pub(super) fn from_text(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The tag as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The endpoint that is asked, as far as a protocol may know it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The entry of the pool.
+    pub provider: ProviderId,
+    /// Who is behind it.
+    pub vendor: Vendor,
+    /// The model that is asked for there.
+    pub model: ModelId,
+    /// Stands for the account.
+    pub account: AccountTag,
+}
+
+impl Identity {
+    /// The identity of `model` at `provider`.
+    pub fn new(provider: ProviderId, vendor: Vendor, model: ModelId) -> Self {
+        let account = AccountTag::of(&provider);
+        Self { provider, vendor, model, account }
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.provider, self.model)
+    }
+}
+
+/// The server's id of a call: a UUID of version 7, so that ids sort by time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct CallId(Uuid);
+
+impl CallId {
+    /// Takes a UUID that the caller of this function made.
+    pub const fn new(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,29 @@
+//! What a completion is: requests, content, events, usage, money, errors.
+//!
+//! Pure values and functions over them. Nothing here knows protobuf, HTTP, tokio, a clock or a provider.
+
+mod content;
+mod error;
+mod event;
+mod fold;
+mod identity;
+mod model;
+mod money;
+mod outcome;
+mod request;
+mod state;
+mod tool;
+mod usage;
+
+pub use content::*;
+pub use error::*;
+pub use event::*;
+pub use fold::*;
+pub use identity::*;
+pub use model::*;
+pub use money::*;
+pub use outcome::*;
+pub use request::*;
+pub use state::*;
+pub use tool::*;
+pub use usage::*;

@@ -1,0 +1,154 @@
+//! Money and tokens: what is paid and what is counted, never as a float.
+
+use std::fmt;
+use std::ops::Add;
+
+/// A number of tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tokens(u32);
+
+impl Tokens {
+    /// No tokens.
+    pub const ZERO: Self = Self(0);
+
+    /// This many.
+    pub const fn new(count: u32) -> Self {
+        Self(count)
+    }
+
+    /// A provider's number, bounded to what can be counted: a negative one is none.
+    pub fn saturating(count: i64) -> Self {
+        Self(u32::try_from(count.clamp(0, i64::from(i32::MAX))).unwrap_or(0))
+    }
+
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The number as protobuf carries it; at most `i32::MAX`.
+    pub fn as_i32(self) -> i32 {
+        i32::try_from(self.0).unwrap_or(i32::MAX)
+    }
+
+    /// What is left when `other` is taken away; never below none.
+    #[must_use]
+    pub const fn saturating_sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+impl Add for Tokens {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl std::iter::Sum for Tokens {
+    fn sum<I: Iterator<Item = Self>>(iter: I) -> Self {
+        iter.fold(Self::ZERO, Add::add)
+    }
+}
+
+impl fmt::Display for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// 10^-12 US dollars: a price in micro-dollars per million tokens is exactly this per token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PicoUsd(i64);
+
+impl PicoUsd {
+    /// This many.
+    pub const fn new(pico: i64) -> Self {
+        Self(pico)
+    }
+
+    /// The number.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// Reads a decimal number of dollars as it stands in JSON (`0.00014`, `1.4e-4`), exactly; none when it is no such
+    /// number, below zero, or too large. Digits beyond 10^-12 are cut.
+    pub fn parse_usd(text: &str) -> Option<Self> {
+        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+            None => (text, 0),
+        };
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        if whole.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+        let shift = exponent.checked_add(12)?.checked_sub(i32::try_from(fraction.len()).ok()?)?;
+        let power = 10_i128.checked_pow(shift.unsigned_abs());
+        let pico = if shift >= 0 { digits.checked_mul(power?)? } else { power.map_or(0, |power| digits / power) };
+        i64::try_from(pico).ok().map(Self)
+    }
+}
+
+impl fmt::Display for PicoUsd {
+    /// A decimal number of dollars without needless zeros.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const ONE: u64 = 1_000_000_000_000;
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let (whole, fraction) = (self.0.unsigned_abs() / ONE, self.0.unsigned_abs() % ONE);
+        let fraction = format!("{fraction:012}");
+        let fraction = fraction.trim_end_matches('0');
+        if fraction.is_empty() { write!(f, "{sign}{whole}") } else { write!(f, "{sign}{whole}.{fraction}") }
+    }
+}
+
+/// What something cost, and how that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// How much.
+    pub amount: PicoUsd,
+    /// Where the price comes from.
+    pub source: CostSource,
+}
+
+/// Where a price comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CostSource {
+    /// The provider reported the cost itself.
+    Provider,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dollars_are_read_and_written_exactly() {
+        for (text, pico, shown) in [
+            ("0.00014", 140_000_000, "0.00014"),
+            ("1.4e-4", 140_000_000, "0.00014"),
+            ("2", 2_000_000_000_000, "2"),
+            ("0", 0, "0"),
+            ("12.5E0", 12_500_000_000_000, "12.5"),
+            ("0.0000000000019", 1, "0.000000000001"),
+        ] {
+            assert_eq!(PicoUsd::parse_usd(text), Some(PicoUsd::new(pico)), "{text}");
+            assert_eq!(PicoUsd::new(pico).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_no_amount_is_none() {
+        for text in ["", "-1", "1e99", "NaN", ".5", "1.2.3", "99999999999", "1e"] {
+            assert_eq!(PicoUsd::parse_usd(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_provider_cannot_report_impossible_counts() {
+        assert_eq!(Tokens::saturating(-5), Tokens::ZERO);
+        assert_eq!(Tokens::saturating(i64::MAX).as_i32(), i32::MAX);
+    }
+}

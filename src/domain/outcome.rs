@@ -1,0 +1,134 @@
+//! How a completion ended, and the ledger of what was tried for it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{CallId, Cost, Identity, ModelId, PicoUsd, ProviderId, ProviderState, Reason, Tokens, Usage};
+
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinishReason {
+    /// The model was done.
+    Stop,
+    /// A stop sequence was met.
+    StopSequence,
+    /// The bound on the answer was reached.
+    MaxTokens,
+    /// The model's context window was reached.
+    ContextWindow,
+    /// The model waits for the results of its tool calls.
+    ToolCalls,
+    /// A filter of the provider.
+    ContentFilter,
+    /// The model refused.
+    Refusal,
+    /// The provider paused a long turn.
+    Pause,
+    /// A reason that is not known here.
+    Other,
+}
+
+/// What a provider says about a refusal; empty: nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RefusalDetail {
+    /// Its category.
+    pub category: String,
+    /// Its explanation.
+    pub explanation: String,
+}
+
+/// How an upstream's answer ended: what a decoder can tell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finish {
+    /// Why it ended.
+    pub reason: FinishReason,
+    /// The provider's own word for it; empty: none.
+    pub raw_reason: String,
+    /// The stop sequence that was met; empty: none named.
+    pub stop_sequence: String,
+    /// What the provider says about a refusal.
+    pub refusal: Option<RefusalDetail>,
+    /// What it used.
+    pub usage: Usage,
+    /// The model that answered, where the provider names it.
+    pub model: Option<ModelId>,
+    /// The service tier as served; empty: not reported.
+    pub service_tier: String,
+    /// Opaque state of the whole message.
+    pub message_state: Option<ProviderState>,
+    /// What else the provider reported, as text or JSON.
+    pub metadata: BTreeMap<String, String>,
+    /// What the provider itself says it cost.
+    pub cost: Option<PicoUsd>,
+}
+
+impl Finish {
+    /// An end for `reason`, which the provider calls `raw_reason`, and nothing else known.
+    pub fn new(reason: FinishReason, raw_reason: impl Into<String>) -> Self {
+        Self {
+            reason,
+            raw_reason: raw_reason.into(),
+            stop_sequence: String::new(),
+            refusal: None,
+            usage: Usage::default(),
+            model: None,
+            service_tier: String::new(),
+            message_state: None,
+            metadata: BTreeMap::new(),
+            cost: None,
+        }
+    }
+}
+
+/// How a call ended: what a caller is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The call.
+    pub id: CallId,
+    /// The model that answered.
+    pub model: ModelId,
+    /// The provider that answered.
+    pub provider: ProviderId,
+    /// How the answer ended.
+    pub finish: Finish,
+    /// What the call cost over all its attempts; none: no price is known.
+    pub cost: Option<Cost>,
+    /// What was tried, in order.
+    pub attempts: Vec<Attempt>,
+    /// Fields of the request that were left out, as paths.
+    pub ignored_parameters: Vec<String>,
+    /// The bound on the answer that was sent.
+    pub max_tokens: Tokens,
+    /// Whether the simulator made it up.
+    pub simulated: bool,
+}
+
+/// One line of the ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// Who was asked.
+    pub endpoint: Identity,
+    /// How it went.
+    pub outcome: AttemptOutcome,
+    /// From sending to the end; none: nothing was sent.
+    pub duration: Option<Duration>,
+    /// From sending to the first event; none: none came.
+    pub time_to_first_event: Option<Duration>,
+    /// What it used; none: nothing is known.
+    pub usage: Option<Usage>,
+    /// What it cost; none: no price is known.
+    pub cost: Option<Cost>,
+}
+
+/// How an attempt went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptOutcome {
+    /// It answered.
+    Finished,
+    /// It failed.
+    Failed(Reason),
+    /// It was given up while it ran.
+    Dropped,
+    /// It was not tried.
+    Skipped(Reason),
+}

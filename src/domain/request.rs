@@ -1,0 +1,177 @@
+//! What is asked: a request whose every field was checked when it was made.
+
+use std::collections::BTreeMap;
+
+use super::{Block, Message, ModelName, Tokens, Tool, ToolChoice, Vendor};
+
+/// A checked request. The edge makes it and nothing behind the edge checks it again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Request {
+    /// What is asked for; none: the server's default model.
+    pub model: Option<ModelName>,
+    /// The system prompt: text blocks only.
+    pub system: Vec<Block>,
+    /// The conversation, at least one message.
+    pub messages: Vec<Message>,
+    /// The bound on the answer, as the caller set it.
+    pub max_tokens: Option<Tokens>,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// Texts that end the answer.
+    pub stop_sequences: Vec<String>,
+    /// Tools that the model may call.
+    pub tools: Vec<Tool>,
+    /// Which of them it may or must call; none: it decides.
+    pub tool_choice: Option<ToolChoice>,
+    /// Whether it may call several at once; none: the provider's default.
+    pub parallel_tool_calls: Option<bool>,
+    /// The form of the answer.
+    pub response_format: ResponseFormat,
+    /// How the model reasons; none: as it does by default.
+    pub reasoning: Option<Reasoning>,
+    /// The provider's service tier, in its words.
+    pub service_tier: Option<String>,
+    /// An opaque id of the end user.
+    pub user: Option<String>,
+    /// What happens to a parameter that a target cannot take.
+    pub unsupported: UnsupportedParameters,
+    /// What only one vendor knows.
+    pub provider_options: BTreeMap<Vendor, ProviderOptions>,
+}
+
+/// How tokens are chosen. `None` everywhere: the provider's default.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sampling {
+    /// 0 to 2.
+    pub temperature: Option<f64>,
+    /// Above 0, at most 1.
+    pub top_p: Option<f64>,
+    /// At least 1.
+    pub top_k: Option<u32>,
+    /// -2 to 2.
+    pub frequency_penalty: Option<f64>,
+    /// -2 to 2.
+    pub presence_penalty: Option<f64>,
+    /// Any number.
+    pub seed: Option<i64>,
+    /// 0 to 20.
+    pub top_logprobs: Option<u32>,
+}
+
+/// The form of the answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ResponseFormat {
+    /// Free text.
+    #[default]
+    Text,
+    /// Any JSON object.
+    JsonObject,
+    /// JSON by a schema.
+    JsonSchema(JsonSchema),
+}
+
+/// JSON by a schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonSchema {
+    /// A name for the schema, never empty.
+    pub name: String,
+    /// What the answer is; empty: nothing said.
+    pub description: String,
+    /// The schema as checked JSON text of an object.
+    pub schema: String,
+    /// Whether the provider shall enforce it; none: its default.
+    pub strict: Option<bool>,
+}
+
+/// How a model reasons.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reasoning {
+    /// How much; none: the model's default.
+    pub amount: Option<ReasoningAmount>,
+    /// Whether the summary text is wanted; none: the model's default.
+    pub display: Option<bool>,
+}
+
+/// How much a model reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReasoningAmount {
+    /// In the words that most providers share.
+    Effort(Effort),
+    /// As tokens, at least 1024.
+    Budget(Tokens),
+}
+
+/// How much a model reasons, in words, from none to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effort {
+    /// Not at all.
+    None,
+    /// The least that the model knows.
+    Minimal,
+    /// Little.
+    Low,
+    /// Some.
+    Medium,
+    /// Much.
+    High,
+    /// More.
+    XHigh,
+    /// The most that the model knows.
+    Max,
+}
+
+impl Effort {
+    /// The word that most providers use.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Minimal => "minimal",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::XHigh => "xhigh",
+            Self::Max => "max",
+        }
+    }
+
+    /// The same as a number of tokens, where a number is needed.
+    pub const fn budget(self) -> Tokens {
+        Tokens::new(match self {
+            Self::None => 0,
+            Self::Minimal => 1024,
+            Self::Low => 4096,
+            Self::Medium => 8192,
+            Self::High => 16_384,
+            Self::XHigh | Self::Max => 32_768,
+        })
+    }
+}
+
+impl Reasoning {
+    /// The tokens that reasoning is expected to take at most; none where the model decides.
+    pub fn budget(&self) -> Option<Tokens> {
+        match self.amount? {
+            ReasoningAmount::Effort(effort) => Some(effort.budget()),
+            ReasoningAmount::Budget(tokens) => Some(tokens),
+        }
+    }
+}
+
+/// What happens to a parameter that a target cannot take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnsupportedParameters {
+    /// The target is skipped.
+    #[default]
+    Reject,
+    /// The parameter is left out and reported.
+    Ignore,
+}
+
+/// What only one vendor knows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProviderOptions {
+    /// Merged into the top level of the request's body, last; none of the keys that the server owns.
+    pub body: serde_json::Map<String, serde_json::Value>,
+    /// HTTP headers, lower case, each of which the configuration allows.
+    pub headers: BTreeMap<String, String>,
+}

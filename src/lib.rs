@@ -1,0 +1,14 @@
+//! One gRPC service in front of every language model provider.
+//!
+//! A request's way is a straight line, and so is this list:
+//!
+//! - [`edge`]: listeners, and the gRPC service that turns protobuf into the domain and back
+//! - [`protocol`]: the wire protocols of the providers, as pure functions
+//! - [`transport`]: bytes to and from an upstream
+//! - [`domain`]: what all of them speak of
+
+pub mod domain;
+pub mod edge;
+pub mod proto;
+pub mod protocol;
+pub mod transport;

@@ -1,0 +1,52 @@
+//! Bytes to and from an upstream: one trait, one HTTP client, and the framer of event streams.
+//!
+//! Nothing here knows a protocol, a provider or a model.
+
+mod sse;
+
+pub use sse::{Framed, Framer, FramingError, MAX_FRAME_BYTES};
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+
+/// What goes out.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The whole request, with an absolute address.
+    pub request: http::Request<Bytes>,
+    /// How long a new connection may take.
+    pub connect_timeout: Duration,
+}
+
+/// What comes back: the head, and a body of data and trailers that stops the upstream when it is dropped.
+pub type Incoming = http::Response<UnsyncBoxBody<Bytes, TransportError>>;
+
+/// An answer to come.
+pub type Sending = Pin<Box<dyn Future<Output = Result<Incoming, TransportError>> + Send>>;
+
+/// Sends a request to an upstream. Dropping what it returns, or the body, stops the upstream at once.
+pub trait Transport: Send + Sync + std::fmt::Debug {
+    /// Sends `outgoing`.
+    fn send(&self, outgoing: Outgoing) -> Sending;
+}
+
+/// Why bytes did not get through.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The connection was not made in time.
+    #[error("no connection within {0:?}")]
+    ConnectTimeout(Duration),
+    /// The connection was not made.
+    #[error("the connection was not made")]
+    Connect(#[source] BoxError),
+    /// The connection was lost, or what came over it was not HTTP.
+    #[error("the connection was lost")]
+    Lost(#[source] BoxError),
+}
+
+/// Any error.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
