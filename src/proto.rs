@@ -2,7 +2,7 @@
 //!
 //! Only `edge` and the client in `cli` may use it.
 
-#![allow(clippy::too_many_lines, reason = "generated")]
+#![allow(clippy::too_many_lines, clippy::allow_attributes_without_reason, reason = "generated")]
 
 pub use crate::edge::Codec;
 
