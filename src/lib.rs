@@ -3,12 +3,14 @@
 //! A request's way is a straight line, and so is this list:
 //!
 //! - [`edge`]: listeners, and the gRPC service that turns protobuf into the domain and back
+//! - [`pool`]: endpoints, and one attempt at one of them
 //! - [`protocol`]: the wire protocols of the providers, as pure functions
 //! - [`transport`]: bytes to and from an upstream
 //! - [`domain`]: what all of them speak of
 
 pub mod domain;
 pub mod edge;
+pub mod pool;
 pub mod proto;
 pub mod protocol;
 pub mod transport;

@@ -1,0 +1,5 @@
+//! The shared provider pool: endpoints, and one attempt at one of them.
+
+mod timeouts;
+
+pub use timeouts::Timeouts;
