@@ -4,9 +4,13 @@
 
 #[path = "../fuzz/src/lib.rs"]
 #[expect(clippy::panic, reason = "a broken invariant must stop the fuzzer")]
+#[expect(unreachable_pub, reason = "the same file is a library of its own for the fuzzer")]
 mod fuzz;
 
 use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use proptest::sample::Index;
 
 fn files(folder: &str) -> Vec<PathBuf> {
     let mut open = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
@@ -42,4 +46,38 @@ fn the_decoder_of_the_messages_protocol_holds() {
     // A stream of another protocol is as good as any garbage.
     let inputs = inputs("fuzz/corpus/anthropic_decode", "tests/transcripts");
     inputs.iter().for_each(|input| fuzz::decode("anthropic", input));
+}
+
+/// Damage to a stream: lines that are swapped, doubled or lost, and bytes that changed.
+fn damage(stream: &[u8], swaps: &[(Index, Index)], flips: &[(Index, u8)]) -> Vec<u8> {
+    let mut lines: Vec<_> = stream.split_inclusive(|byte| *byte == b'\n').collect();
+    for (kind, (from, to)) in swaps.iter().enumerate() {
+        let (from, to) = (from.index(lines.len()), to.index(lines.len()));
+        match kind % 3 {
+            0 => lines.swap(from, to),
+            1 => lines.insert(to, lines[from]),
+            _ => lines[from] = b"\n",
+        }
+    }
+    let mut bytes = lines.concat();
+    for (place, byte) in flips {
+        let place = place.index(bytes.len());
+        bytes[place] = *byte;
+    }
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_streams_hold(
+        which in any::<Index>(),
+        swaps in prop::collection::vec(any::<(Index, Index)>(), 0..6),
+        flips in prop::collection::vec(any::<(Index, u8)>(), 0..4),
+    ) {
+        let inputs = inputs("fuzz/corpus/anthropic_decode", "tests/transcripts");
+        let input = which.get(&inputs);
+        fuzz::decode("anthropic", &damage(input, &swaps, &flips));
+    }
 }
