@@ -1,6 +1,10 @@
 //! The inputs that the fuzz targets keep, and every recorded stream as one more: what must hold for any bytes holds for
 //! these, on every run of the tests and without a fuzzer.
-#![expect(clippy::unwrap_used, reason = "a test says what it expects, and this crate is nothing but tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test says what it expects, and this crate is nothing but tests"
+)]
 
 #[path = "../fuzz/src/lib.rs"]
 #[expect(clippy::panic, reason = "a broken invariant must stop the fuzzer")]
