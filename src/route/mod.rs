@@ -5,4 +5,4 @@ mod router;
 mod table;
 
 pub use router::{Asked, Router, Rules};
-pub use table::{Table, Target};
+pub use table::{Table, Tables, Target};

@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt};
 use http::HeaderMap;
 
 use super::choice::in_order;
-use super::{Table, Target};
+use super::{Tables, Target};
 use crate::domain::{
     CallId, Cost, CostSource, Error, Event, Finish, Identity, ModelFacts, Outcome, Reason, Reasoning, Request, Tokens,
     Violation,
@@ -51,7 +51,7 @@ pub struct Asked {
 /// Finds the endpoint that answers.
 #[derive(Clone, Debug)]
 pub struct Router {
-    table: Arc<Table>,
+    tables: Tables,
     transport: Arc<dyn Transport>,
     rules: Rules,
 }
@@ -73,9 +73,9 @@ struct Conclusion {
 }
 
 impl Router {
-    /// Routes by `table`, over one worker's `transport`.
-    pub fn new(table: Arc<Table>, transport: Arc<dyn Transport>, rules: Rules) -> Self {
-        Self { table, transport, rules }
+    /// Routes by the table in force, over one worker's `transport`.
+    pub fn new(tables: Tables, transport: Arc<dyn Transport>, rules: Rules) -> Self {
+        Self { tables, transport, rules }
     }
 
     /// Asks the first target that can take the request. The events that come back form a valid sequence.
@@ -83,7 +83,7 @@ impl Router {
     /// # Errors
     /// No such model, no target that can take the request, or whatever the attempt failed with.
     pub async fn route(&self, asked: Asked) -> Result<impl Stream<Item = Result<Event, Error>> + Send + use<>, Error> {
-        let targets = self.table.resolve(asked.request.model.as_ref())?;
+        let targets = self.tables.current().resolve(asked.request.model.as_ref())?;
         let targets = in_order(targets, |below| rand::random_range(0..below));
         let (endpoint, Plan { exchange, conclusion }) = self.first_fit(&targets, &asked)?;
         let attempt = Attempt {

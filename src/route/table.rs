@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 use crate::domain::{Error, ModelFacts, ModelId, ModelName, ProviderId, Reason};
 use crate::pool::{Endpoint, Provider};
 
 /// Looks up what is known about a vendor's model.
-pub type Facts = fn(&str, &str) -> Option<&'static ModelFacts>;
+pub(crate) type Facts = fn(&str, &str) -> Option<&'static ModelFacts>;
 
 /// How near a name must be to one that was not found to be suggested, from 0 to 1.
 const NEAR: f64 = 0.7;
@@ -28,6 +30,27 @@ pub struct Target {
 impl Target {
     fn only(endpoint: Endpoint) -> Self {
         Self { endpoint: Arc::new(endpoint), priority: 0, weight: 1 }
+    }
+}
+
+/// The table in force. Clones share it; it is replaced while calls read it, and each call keeps the one it began with.
+#[derive(Clone, Debug)]
+pub struct Tables(Arc<ArcSwap<Table>>);
+
+impl Tables {
+    /// Puts `table` in force.
+    pub fn new(table: Table) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(table)))
+    }
+
+    /// Puts another table in force.
+    pub fn replace(&self, table: Table) {
+        self.0.store(Arc::new(table));
+    }
+
+    /// The table in force.
+    pub fn current(&self) -> Arc<Table> {
+        self.0.load_full()
     }
 }
 

@@ -1,5 +1,16 @@
 //! The gRPC face: the only place that knows `tonic::Status` and the generated types.
 
+mod admission;
 mod codec;
+mod complete_status;
+mod convert;
+mod faces;
+mod service;
+mod status;
+mod watched;
 
+pub use admission::{Admission, Limits};
 pub use codec::Codec;
+pub use convert::{LedgerView, RequestRules};
+pub use faces::{Faces, ReflectionError, Served};
+pub use watched::Watch;
