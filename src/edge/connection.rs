@@ -8,8 +8,8 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpStream, UnixStream};
 
-use super::grpc::Served;
 use super::Drain;
+use super::grpc::Served;
 
 /// A connection on its way to a worker: registered with no runtime yet.
 #[derive(Debug)]

@@ -8,6 +8,6 @@ mod worker;
 
 pub use connection::Connection;
 pub use drain::Drain;
-pub use grpc::{Admission, Codec, Faces, LedgerView, Limits, ReflectionError, RequestRules, Served, Watch};
+pub use grpc::{Admission, Codec, Faces, LedgerView, Limits, RequestRules, Served, Watch};
 pub use listener::{Bound, Listener};
 pub use worker::{Load, Workers};

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::domain::{Error, ModelFacts, ModelId, ModelName, ProviderId, Reason};
+use crate::domain::{
+    Error, ListedFacts, ListedModel, ListedTarget, ModelFacts, ModelId, ModelName, ProviderId, Reason,
+};
 use crate::pool::{Endpoint, Provider};
 
 /// Looks up what is known about a vendor's model.
@@ -61,6 +63,7 @@ pub struct Table {
     aliases: Vec<(ModelName, Vec<Target>)>,
     default_model: Option<ModelName>,
     facts: Facts,
+    listed: Vec<ListedModel>,
 }
 
 impl Table {
@@ -71,7 +74,13 @@ impl Table {
         default_model: Option<ModelName>,
         facts: Facts,
     ) -> Self {
-        Self { providers, aliases, default_model, facts }
+        let listed = aliases.iter().map(|(name, targets)| list(name, targets, default_model.as_ref())).collect();
+        Self { providers, aliases, default_model, facts, listed }
+    }
+
+    /// The names that callers are told of.
+    pub fn listed(&self) -> &[ListedModel] {
+        &self.listed
     }
 
     /// The names of the configuration and where they lead, in its order.
@@ -152,5 +161,32 @@ impl Table {
         };
         Error::new(Reason::ModelNotFound, format!("there is no model of this name; {advice}"))
             .with(|details| details.nearest = nearest)
+    }
+}
+
+/// What callers are told about a name.
+fn list(name: &ModelName, targets: &[Target], default_model: Option<&ModelName>) -> ListedModel {
+    let mut ordered: Vec<&Target> = targets.iter().collect();
+    ordered.sort_by_key(|target| target.priority);
+    let facts: Vec<_> = ordered.iter().map(|target| target.endpoint.facts).collect();
+    let served = facts.iter().any(|facts| facts.is_none_or(|facts| facts.other_protocol.is_none()));
+    let other = facts.iter().find_map(|facts| facts.and_then(|facts| facts.other_protocol.as_deref()));
+    ListedModel {
+        name: name.clone(),
+        targets: ordered.iter().map(|target| listed_target(target)).collect(),
+        is_default: default_model == Some(name),
+        facts: ListedFacts::of(facts.iter().copied()),
+        unavailable_reason: other
+            .filter(|_| !served)
+            .map(|other| format!("the provider serves it by a protocol only that is not spoken here: {other}")),
+    }
+}
+
+fn listed_target(target: &Target) -> ListedTarget {
+    ListedTarget {
+        provider: target.endpoint.identity.provider.clone(),
+        model: target.endpoint.identity.model.clone(),
+        priority: target.priority,
+        weight: target.weight,
     }
 }

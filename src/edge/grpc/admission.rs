@@ -8,15 +8,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
+use uuid::Uuid;
 
+use super::convert::LedgerView;
 use super::status;
-use crate::domain::{Error, Reason};
+use crate::domain::{CallId, Error, Reason};
 use crate::edge::worker::{Held, Load};
 
 /// The bounds on what callers may send.
@@ -84,11 +86,12 @@ pub(super) struct Admitted<S> {
     inner: S,
     admission: Admission,
     load: Load,
+    view: LedgerView,
 }
 
 impl<S> Admitted<S> {
-    pub(super) fn new(inner: S, admission: Admission, load: Load) -> Self {
-        Self { inner, admission, load }
+    pub(super) fn new(inner: S, admission: Admission, load: Load, view: LedgerView) -> Self {
+        Self { inner, admission, load, view }
     }
 }
 
@@ -106,18 +109,33 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
+    fn call(&mut self, mut request: http::Request<Incoming>) -> Self::Future {
+        let id = CallId::new(Uuid::now_v7());
+        request.extensions_mut().insert(id);
+        let refusal = Refusal { id, view: self.view };
         let charge = self.admission.open();
         if let Err(error) = charge.take(0) {
-            let response = status::untold(&error).into_http();
-            return Box::pin(std::future::ready(Ok(response)));
+            return Box::pin(std::future::ready(Ok(refusal.status(&error).into_http())));
         }
         let stream = self.load.stream();
         let of_body = Arc::clone(&charge);
-        let answer = self.inner.call(request.map(|body| Body::new(Counted { body, charge: of_body })));
-        Box::pin(async move {
-            Ok(answer.await?.map(|body| Body::new(Holding { body, _charge: charge, _stream: stream })))
-        })
+        let answer = self.inner.call(request.map(|body| Body::new(Counted { body, charge: of_body, refusal })));
+        Box::pin(
+            async move { Ok(answer.await?.map(|body| Body::new(Holding { body, _charge: charge, _stream: stream }))) },
+        )
+    }
+}
+
+/// How a call that is not let in is told so.
+#[derive(Clone, Copy, Debug)]
+struct Refusal {
+    id: CallId,
+    view: LedgerView,
+}
+
+impl Refusal {
+    fn status(self, error: &Error) -> Status {
+        status::status(error, Some(self.id), self.view)
     }
 }
 
@@ -127,23 +145,21 @@ pin_project! {
         #[pin]
         body: Incoming,
         charge: Arc<Charge>,
+        refusal: Refusal,
     }
 }
 
-impl http_body::Body for Counted {
+impl HttpBody for Counted {
     type Data = Bytes;
     type Error = tonic::codegen::StdError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.project();
         let Some(frame) = ready!(this.body.poll_frame(context)) else { return Poll::Ready(None) };
         let frame = frame?;
         let bytes = frame.data_ref().map_or(0, Bytes::len);
         if let Err(error) = this.charge.take(u64::try_from(bytes).unwrap_or(u64::MAX)) {
-            return Poll::Ready(Some(Err(status::untold(&error).into())));
+            return Poll::Ready(Some(Err(this.refusal.status(&error).into())));
         }
         Poll::Ready(Some(Ok(frame)))
     }
@@ -167,7 +183,7 @@ pin_project! {
     }
 }
 
-impl http_body::Body for Holding {
+impl HttpBody for Holding {
     type Data = Bytes;
     type Error = Status;
 

@@ -7,19 +7,22 @@ use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
+use tower::Layer;
 use tower::util::BoxCloneSyncService;
+use uuid::Uuid;
 
 use super::admission::{Admission, Admitted, Limits};
-use super::complete_status::CompleteStatus;
+use super::complete_status::CompleteStatusLayer;
 use super::convert::{LedgerView, RequestRules};
 use super::service::Completions;
 use super::watched::Watch;
-use crate::edge::worker::Load;
+use crate::domain::CallId;
 use crate::edge::Drain;
+use crate::edge::worker::Load;
 use crate::pipeline::Pipeline;
-use crate::route::Tables;
 use crate::proto;
 use crate::proto::completion_service_server::CompletionServiceServer;
+use crate::route::Tables;
 
 /// A listener's service.
 pub type Served = BoxCloneSyncService<
@@ -49,17 +52,9 @@ pub struct Faces {
     pub health: HealthReporter,
 }
 
-/// A descriptor set that reflection cannot read: a defect of the build.
-#[derive(Debug, thiserror::Error)]
-#[error("the contract's descriptors cannot be served")]
-pub struct ReflectionError(#[source] tonic_reflection::server::Error);
-
 impl Faces {
     /// What callers reach: completions, health and reflection.
-    ///
-    /// # Errors
-    /// [`ReflectionError`] when the descriptors are unreadable.
-    pub fn public(&self, pipeline: Pipeline, watch: Watch, load: &Load) -> Result<Served, ReflectionError> {
+    pub fn public(&self, pipeline: Pipeline, watch: Watch, load: &Load) -> Served {
         let completions = CompletionServiceServer::new(Completions {
             pipeline,
             tables: self.tables.clone(),
@@ -75,15 +70,12 @@ impl Faces {
         .send_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Zstd);
         let routes = Routes::new(completions).add_service(self.health());
-        Ok(self.serve(reflected(routes)?, load))
+        self.serve(reflected(routes), load)
     }
 
     /// What operators reach: health and reflection; administration is to come.
-    ///
-    /// # Errors
-    /// [`ReflectionError`] when the descriptors are unreadable.
-    pub fn admin(&self, load: &Load) -> Result<Served, ReflectionError> {
-        Ok(self.serve(reflected(Routes::new(self.health()))?, load))
+    pub fn admin(&self, load: &Load) -> Served {
+        self.serve(reflected(Routes::new(self.health())), load)
     }
 
     /// What probes reach: health, which tells no secret and asks for no key.
@@ -96,20 +88,25 @@ impl Faces {
     }
 
     fn serve(&self, routes: Routes, load: &Load) -> Served {
-        let routes = CompleteStatus::new(routes.prepare());
-        BoxCloneSyncService::new(Admitted::new(routes, self.admission.clone(), load.clone()))
+        let ids = CompleteStatusLayer::new(Arc::new(|| CallId::new(Uuid::now_v7())));
+        let admitted = Admitted::new(ids.layer(routes.prepare()), self.admission.clone(), load.clone(), self.view);
+        BoxCloneSyncService::new(admitted)
     }
 }
 
 /// The routes with reflection, in the version that is current and in the one that older tools ask for.
-fn reflected(routes: Routes) -> Result<Routes, ReflectionError> {
+fn reflected(routes: Routes) -> Routes {
     let builder = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
-    let current = builder().build_v1().map_err(ReflectionError)?;
-    let older = builder().build_v1alpha().map_err(ReflectionError)?;
-    Ok(routes.add_service(current).add_service(older))
+    match (builder().build_v1(), builder().build_v1alpha()) {
+        (Ok(current), Ok(older)) => routes.add_service(current).add_service(older),
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::error!(%error, "reflection is not served: the contract's descriptors cannot be read");
+            routes
+        }
+    }
 }

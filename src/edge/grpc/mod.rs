@@ -5,12 +5,14 @@ mod codec;
 mod complete_status;
 mod convert;
 mod faces;
+mod rich_status;
 mod service;
 mod status;
+mod timeout;
 mod watched;
 
 pub use admission::{Admission, Limits};
 pub use codec::Codec;
 pub use convert::{LedgerView, RequestRules};
-pub use faces::{Faces, ReflectionError, Served};
+pub use faces::{Faces, Served};
 pub use watched::Watch;

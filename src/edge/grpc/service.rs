@@ -1,26 +1,30 @@
 //! The handlers: a message becomes a call, and what comes back becomes a response, events or a status.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use http::HeaderMap;
+use prost::Message;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 use tower::ServiceExt;
 use uuid::Uuid;
 
 use super::convert::{self, LedgerView, RequestRules};
+use super::status;
+use super::timeout::grpc_timeout;
 use super::watched::{Watch, Watched};
-use super::{convert::grpc_timeout, status};
 use crate::domain::{Answer, CallId, Error, Fold, Reason};
 use crate::edge::Drain;
 use crate::pipeline::{Call, Pipeline, Reply};
 use crate::pool::Ledger;
-use crate::route::Tables;
 use crate::proto;
 use crate::proto::completion_service_server::CompletionService;
 use crate::protocol::Delivery;
+use crate::route::Tables;
+
+/// The size from which a response is compressed for callers that take it, in bytes.
+const WORTH_COMPRESSING: usize = 1024;
 
 /// The handlers of one worker.
 #[derive(Clone, Debug)]
@@ -45,9 +49,9 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// A failure with all that was tried and used until it came.
-    pub(super) fn complete(&self, error: Error) -> Error {
-        error.with(|details| {
+    /// The status of a failure, with all that was tried and used until it came.
+    pub(super) fn status(&self, error: Error) -> Status {
+        let error = error.with(|details| {
             details.attempts = self.ledger.lines();
             let last = details.attempts.iter().rev();
             if details.usage.is_none() {
@@ -56,7 +60,8 @@ impl Told {
             if details.cost.is_none() {
                 details.cost = last.clone().find_map(|attempt| attempt.cost);
             }
-        })
+        });
+        status::status(&error, Some(self.id), self.view)
     }
 }
 
@@ -93,8 +98,10 @@ impl Completions {
         fold.finish().ok_or_else(|| Error::cut_short().before_commit())
     }
 
-    fn told(&self) -> Told {
-        Told { id: CallId::new(Uuid::now_v7()), ledger: Ledger::default(), view: self.view }
+    /// What the caller will be told about a call that begins; the admission has given it its id.
+    fn told<M>(&self, request: &Request<M>) -> Told {
+        let id = request.extensions().get().copied().unwrap_or_else(|| CallId::new(Uuid::now_v7()));
+        Told { id, ledger: Ledger::default(), view: self.view }
     }
 }
 
@@ -106,31 +113,33 @@ impl CompletionService for Completions {
         &self,
         request: Request<proto::CompleteRequest>,
     ) -> Result<Response<proto::CompleteResponse>, Status> {
-        let told = self.told();
+        let told = self.told(&request);
         let answer = async { self.whole(self.call(request, Delivery::Whole, &told)?).await };
         let answer = tokio::select! {
             answer = answer => answer,
             () = self.drain.ending() => Err(Error::new(Reason::ShuttingDown, "the server stops")),
         };
         match answer {
-            Ok(answer) => Ok(Response::new(convert::response(answer, &told))),
-            Err(error) => Err(status::status(&told.complete(error), &told)),
+            Ok(answer) => Ok(sized(convert::response(answer, told.view))),
+            Err(error) => Err(told.status(error)),
         }
     }
 
-    async fn stream_complete(
-        &self,
-        request: Request<proto::CompleteRequest>,
-    ) -> Result<Response<Watched>, Status> {
-        let told = self.told();
+    async fn stream_complete(&self, request: Request<proto::CompleteRequest>) -> Result<Response<Watched>, Status> {
+        let told = self.told(&request);
         let reply = async { self.answer(self.call(request, Delivery::Stream, &told)?).await };
         let reply = tokio::select! {
             reply = reply => reply,
             () = self.drain.ending() => Err(Error::new(Reason::ShuttingDown, "the server stops")),
         };
         match reply {
-            Ok(reply) => Ok(Response::new(self.watch.send(reply, told))),
-            Err(error) => Err(status::status(&told.complete(error), &told)),
+            Ok(reply) => {
+                let mut response = Response::new(self.watch.send(reply, told));
+                // Events are smaller than what compressing each of them adds.
+                response.disable_compression();
+                Ok(response)
+            }
+            Err(error) => Err(told.status(error)),
         }
     }
 
@@ -138,7 +147,18 @@ impl CompletionService for Completions {
         &self,
         request: Request<proto::ListModelsRequest>,
     ) -> Result<Response<proto::ListModelsResponse>, Status> {
-        let page = convert::models(&self.tables.current().listed(), &request.into_inner());
-        page.map(Response::new).map_err(|error| status::status(&error, &self.told()))
+        let told = self.told(&request);
+        let page = convert::models(self.tables.current().listed(), &request.into_inner());
+        page.map(Response::new).map_err(|error| told.status(error))
     }
+}
+
+/// A response that is compressed only where that makes it smaller.
+fn sized(message: proto::CompleteResponse) -> Response<proto::CompleteResponse> {
+    let is_small = message.encoded_len() < WORTH_COMPRESSING;
+    let mut response = Response::new(message);
+    if is_small {
+        response.disable_compression();
+    }
+    response
 }

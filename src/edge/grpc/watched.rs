@@ -14,8 +14,8 @@ use futures_util::Stream;
 use tokio::time::Instant;
 use tonic::Status;
 
+use super::convert;
 use super::service::Told;
-use super::{convert, status};
 use crate::domain::{Error, Reason};
 use crate::edge::Drain;
 use crate::pipeline::Reply;
@@ -140,7 +140,7 @@ impl Slot {
                 self.held = Some(Instant::now());
                 let sequence = self.sequence;
                 self.sequence += 1;
-                Some(Ok(convert::event(event, sequence, &self.told)))
+                Some(Ok(convert::event(&self.told.id, event, sequence, self.told.view)))
             }
             (Some(Err(error)), _) => Some(Err(self.status(error))),
             (None, State::Ended(error)) => Some(Err(self.status(*error))),
@@ -149,7 +149,7 @@ impl Slot {
     }
 
     fn status(&self, error: Error) -> Status {
-        status::status(&self.told.complete(error), &self.told)
+        self.told.status(error)
     }
 }
 
