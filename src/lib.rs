@@ -2,12 +2,14 @@
 //!
 //! A request's way is a straight line, and so is this list:
 //!
+//! - [`config`]: what the file and the environment say, checked before a port opens
 //! - [`edge`]: listeners, and the gRPC service that turns protobuf into the domain and back
 //! - [`pool`]: endpoints, and one attempt at one of them
 //! - [`protocol`]: the wire protocols of the providers, as pure functions
 //! - [`transport`]: bytes to and from an upstream
 //! - [`domain`]: what all of them speak of
 
+pub mod config;
 pub mod domain;
 pub mod edge;
 pub mod pool;
