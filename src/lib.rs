@@ -6,6 +6,7 @@
 //! - [`pool`]: endpoints, and one attempt at one of them
 //! - [`protocol`]: the wire protocols of the providers, as pure functions
 //! - [`transport`]: bytes to and from an upstream
+//! - [`telemetry`]: logs and traces
 //! - [`domain`]: what all of them speak of
 
 pub mod domain;
@@ -13,4 +14,5 @@ pub mod edge;
 pub mod pool;
 pub mod proto;
 pub mod protocol;
+pub mod telemetry;
 pub mod transport;
