@@ -3,16 +3,22 @@
 //! A request's way is a straight line, and so is this list:
 //!
 //! - [`edge`]: listeners, and the gRPC service that turns protobuf into the domain and back
+//! - [`pipeline`]: what surrounds every call: deadline, heartbeat
+//! - [`route`]: from a name to the endpoint that answers
 //! - [`pool`]: endpoints, and one attempt at one of them
 //! - [`protocol`]: the wire protocols of the providers, as pure functions
+//! - [`credentials`]: what signs an outgoing request
 //! - [`transport`]: bytes to and from an upstream
 //! - [`telemetry`]: logs and traces
 //! - [`domain`]: what all of them speak of
 
+pub mod credentials;
 pub mod domain;
 pub mod edge;
+pub mod pipeline;
 pub mod pool;
 pub mod proto;
 pub mod protocol;
+pub mod route;
 pub mod telemetry;
 pub mod transport;

@@ -1,5 +1,7 @@
 //! Spans as a collector gets them: names, parents, attributes, and nothing of what was said.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test says what it expects")]
+
 use std::net::SocketAddr;
 use std::sync::mpsc;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::HeaderMap;
-use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer as _};
+use opentelemetry::trace::{Span as _, SpanKind, Status, TraceContextExt, Tracer as _};
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use tokio::time::Instant;
 
@@ -218,14 +218,11 @@ impl Tracer {
         attributes: impl FnOnce() -> Vec<KeyValue>,
     ) -> Context {
         let Some(tracer) = &self.0 else { return parent.clone() };
-        let span = tracer.build_with_context(tracer.span_builder(name).with_kind(kind), parent);
-        let context = parent.with_span(span);
-        let span = context.span();
+        let mut span = tracer.build_with_context(tracer.span_builder(name).with_kind(kind), parent);
         if span.is_recording() {
             span.set_attributes(attributes());
         }
-        drop(span);
-        context
+        parent.with_span(span)
     }
 }
 

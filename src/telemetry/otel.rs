@@ -4,7 +4,6 @@
 //! threads. Spans wait in a bounded queue: a collector that is slow or down costs the spans that do not fit, and
 //! nothing else.
 
-use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -218,18 +217,16 @@ impl<E> Reported<E> {
 }
 
 impl<E: ExportSpans> ExportSpans for Reported<E> {
-    fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
-        async move {
-            let result = self.exporter.export(batch).await;
-            match &result {
-                Err(error) if !self.failing.swap(true, Ordering::Relaxed) => {
-                    tracing::warn!(%error, "traces cannot be exported");
-                }
-                Ok(()) if self.failing.swap(false, Ordering::Relaxed) => tracing::info!("traces are exported again"),
-                _ => {}
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let result = self.exporter.export(batch).await;
+        match &result {
+            Err(error) if !self.failing.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(%error, "traces cannot be exported");
             }
-            result
+            Ok(()) if self.failing.swap(false, Ordering::Relaxed) => tracing::info!("traces are exported again"),
+            _ => {}
         }
+        result
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
