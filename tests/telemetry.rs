@@ -9,7 +9,7 @@ use completiond::domain::{
     AttemptOutcome, Block, CallId, Error, Finish, FinishReason, Identity, Message, ModelId, ModelName, Outcome,
     ProviderId, Reason, Request, Role, Tokens, Usage, UsageItem, UsageKind, Vendor,
 };
-use completiond::telemetry::{CallEnd, CallSpan, Guard, Inference, Rpc, Target, Tracer, semconv};
+use completiond::telemetry::{CallEnd, CallSpan, Guard, Rpc, Target, Tracer, semconv};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use opentelemetry::Value;
 use opentelemetry::trace::{SpanKind, Status};
@@ -36,6 +36,7 @@ fn identity() -> Identity {
 
 fn request() -> Request {
     let mut request = Request {
+        model: Some(ModelName::new("smart")),
         system: vec![Block::text(SECRET)],
         messages: vec![Message { role: Role::User, content: vec![Block::text(SECRET)], state: None }],
         stop_sequences: vec![SECRET.to_owned()],
@@ -76,19 +77,21 @@ fn call(tracer: &Tracer, headers: &HeaderMap) -> Vec<HeaderMap> {
     let target = Target { identity: &identity, telemetry_name: "acme.ai", address: &address };
     let mut sent = Vec::new();
     let mut call = CallSpan::start(tracer, headers, Rpc::StreamComplete, CallId::new(uuid::Uuid::nil()));
-    call.inference(Inference { request: &request(), model: &ModelName::new("smart"), max_tokens: None });
+    let trace = call.completion(&request());
     for (status, outcome) in [
         (StatusCode::SERVICE_UNAVAILABLE, AttemptOutcome::Failed(Reason::ProviderUnavailable)),
         (StatusCode::OK, AttemptOutcome::Finished),
     ] {
-        let attempt = call.attempt(target);
+        let mut attempt = trace.attempt(target);
         let mut headers = HeaderMap::new();
         attempt.inject(&mut headers);
         sent.push(headers);
         attempt.response(status);
-        attempt.finish(outcome);
+        if status.is_success() {
+            attempt.first_event();
+        }
+        attempt.settle(outcome);
     }
-    call.first_event();
     call.finish(CallEnd::Completed(&outcome()));
     sent
 }
@@ -182,9 +185,9 @@ fn a_call_whose_caller_goes_away_ends_as_cancelled() {
     let spans = recorded(Sampler::AlwaysOn, |tracer| {
         let (identity, address) = (identity(), Uri::from_static("http://127.0.0.1:1/v1"));
         let mut call = CallSpan::start(tracer, &caller(), Rpc::Complete, CallId::new(uuid::Uuid::nil()));
-        call.inference(Inference { request: &request(), model: &ModelName::new("smart"), max_tokens: None });
+        let trace = call.completion(&request());
         let target = Target { identity: &identity, telemetry_name: "acme.ai", address: &address };
-        let attempt = call.attempt(target);
+        let attempt = trace.attempt(target);
         drop(attempt);
         drop(call);
     });

@@ -1,11 +1,15 @@
-//! The span of one request to a provider: an HTTP client span under the call's.
+//! The spans of a call's requests to providers: HTTP client spans under the completion's.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, Uri};
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
+use tokio::time::Instant;
 
 use super::{Tracer, propagation, semconv};
-use crate::domain::{AttemptOutcome, Identity};
+use crate::domain::{AttemptOutcome, Identity, ProviderId};
 
 /// Who is asked, and where.
 #[derive(Clone, Copy, Debug)]
@@ -18,23 +22,78 @@ pub struct Target<'a> {
     pub address: &'a Uri,
 }
 
-/// The span of one attempt. Dropped without [`AttemptSpan::finish`] it says that the attempt was given up.
+/// What was sent for a call so far, for its log line.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tried {
+    /// Requests that were sent.
+    pub(super) attempts: usize,
+    /// Who was asked last.
+    pub(super) provider: Option<ProviderId>,
+    /// From the beginning of the call to the first event of any answer.
+    pub(super) first_event: Option<Duration>,
+}
+
+/// Makes the spans of a call's attempts. Cheap to clone; everything that may make an attempt for the call has one.
+#[derive(Clone, Debug)]
+pub struct CallTrace {
+    tracer: Tracer,
+    parent: Context,
+    started: Instant,
+    tried: Arc<Mutex<Tried>>,
+}
+
+impl CallTrace {
+    /// A call without spans and without a caller's trace.
+    pub fn off() -> Self {
+        Self::new(Tracer::off(), Context::new(), Instant::now())
+    }
+
+    /// Makes spans under `parent` for a call that began at `started`.
+    pub(super) fn new(tracer: Tracer, parent: Context, started: Instant) -> Self {
+        Self { tracer, parent, started, tried: Arc::default() }
+    }
+
+    /// Begins the span of one request to a provider.
+    pub fn attempt(&self, target: Target<'_>) -> AttemptSpan {
+        let resends = self.note(|tried| {
+            tried.provider = Some(target.identity.provider.clone());
+            let before = tried.attempts;
+            tried.attempts = before.saturating_add(1);
+            before
+        });
+        if self.tracer.is_on() {
+            let name = target.telemetry_name.to_owned();
+            self.parent.span().set_attribute(KeyValue::new(semconv::GEN_AI_PROVIDER_NAME, name));
+        }
+        let context = self.tracer.child(&self.parent, "POST", SpanKind::Client, || attributes(target, resends));
+        let open = self.tracer.is_on() && context.span().is_recording();
+        AttemptSpan { trace: self.clone(), context, open }
+    }
+
+    pub(super) const fn context(&self) -> &Context {
+        &self.parent
+    }
+
+    pub(super) fn tried(&self) -> Tried {
+        self.note(|tried| tried.clone())
+    }
+
+    fn note<T>(&self, change: impl FnOnce(&mut Tried) -> T) -> T {
+        change(&mut self.tried.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The span of one attempt. Dropped before it was settled it says that the attempt was given up.
 #[derive(Debug)]
 #[must_use = "the span ends when it is dropped"]
 pub struct AttemptSpan {
+    trace: CallTrace,
     context: Context,
     /// False once its end was told, and from the beginning where nobody listens.
     open: bool,
 }
 
 impl AttemptSpan {
-    /// Begins the span under `parent`; `resends` requests were sent for the call before this one.
-    pub(super) fn start(tracer: &Tracer, parent: &Context, target: Target<'_>, resends: usize) -> Self {
-        let context = tracer.child(parent, "POST", SpanKind::Client, || attributes(target, resends));
-        let open = tracer.is_on() && context.span().is_recording();
-        Self { context, open }
-    }
-
     /// Adds `traceparent` and `tracestate` to the request, so that the provider's spans are children of this one.
     pub fn inject(&self, headers: &mut HeaderMap) {
         propagation::inject(&self.context, headers);
@@ -52,12 +111,14 @@ impl AttemptSpan {
         }
     }
 
-    /// The attempt is over.
-    pub fn finish(mut self, outcome: AttemptOutcome) {
-        self.end(outcome);
+    /// The first event of the answer came. Only the first one of the call counts.
+    pub fn first_event(&self) {
+        let elapsed = self.trace.started.elapsed();
+        self.trace.note(|tried| tried.first_event.get_or_insert(elapsed).to_owned());
     }
 
-    fn end(&mut self, outcome: AttemptOutcome) {
+    /// Ends the attempt. Only the first word counts.
+    pub fn settle(&mut self, outcome: AttemptOutcome) {
         if !std::mem::replace(&mut self.open, false) {
             return;
         }
@@ -79,7 +140,7 @@ impl AttemptSpan {
 
 impl Drop for AttemptSpan {
     fn drop(&mut self) {
-        self.end(AttemptOutcome::Dropped);
+        self.settle(AttemptOutcome::Dropped);
     }
 }
 

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use opentelemetry::trace::SpanContext;
 
-use super::call_span::{finish_word, is_server_fault, milliseconds};
+use super::Rpc;
+use super::attempt_span::Tried;
+use super::call_span::{is_server_fault, milliseconds};
+use super::completion::finish_word;
 use super::semconv::log as key;
-use super::{Inference, Rpc};
-use crate::domain::{CallId, FinishReason, Identity, Outcome, Tokens, Usage};
+use crate::domain::{CallId, FinishReason, Outcome, ProviderId, Request, Tokens, Usage};
 
 /// What the line will say, gathered while the call runs.
 #[derive(Debug)]
@@ -16,13 +18,11 @@ pub(super) struct CallLog {
     rpc: Rpc,
     trace: Option<SpanContext>,
     model: Option<String>,
-    provider: Option<String>,
+    provider: Option<ProviderId>,
     max_tokens: Option<Tokens>,
     temperature: Option<f64>,
     usage: Option<(Tokens, Tokens)>,
     finish: Option<FinishReason>,
-    first_event: Option<Duration>,
-    attempts: usize,
 }
 
 /// Writes at a level that is known only when the call is over.
@@ -49,40 +49,20 @@ impl CallLog {
             temperature: None,
             usage: None,
             finish: None,
-            first_event: None,
-            attempts: 0,
         }
     }
 
     /// What is asked for.
-    pub(super) fn request(&mut self, inference: Inference<'_>) {
-        self.model = Some(inference.model.to_string());
-        self.max_tokens = inference.max_tokens.or(inference.request.max_tokens);
-        self.temperature = inference.request.sampling.temperature;
-    }
-
-    /// A request goes out to `identity`; returns how many went out before.
-    pub(super) fn attempt(&mut self, identity: &Identity) -> usize {
-        self.provider = Some(identity.provider.to_string());
-        let before = self.attempts;
-        self.attempts = before.saturating_add(1);
-        before
-    }
-
-    /// The first event came, this long after the beginning; only the first of them counts.
-    pub(super) fn first_event(&mut self, elapsed: Duration) {
-        self.first_event.get_or_insert(elapsed);
-    }
-
-    /// How long the first event took.
-    pub(super) const fn time_to_first_event(&self) -> Option<Duration> {
-        self.first_event
+    pub(super) fn request(&mut self, request: &Request) {
+        self.model = request.model.as_ref().map(ToString::to_string);
+        self.max_tokens = request.max_tokens;
+        self.temperature = request.sampling.temperature;
     }
 
     /// What answered, and how.
     pub(super) fn outcome(&mut self, outcome: &Outcome) {
         self.model = Some(outcome.model.to_string());
-        self.provider = Some(outcome.provider.to_string());
+        self.provider = Some(outcome.provider.clone());
         self.max_tokens = Some(outcome.max_tokens);
         self.finish = Some(outcome.finish.reason);
         self.usage(Some(&outcome.finish.usage));
@@ -94,7 +74,8 @@ impl CallLog {
     }
 
     /// Writes the line: a warning where this server is at fault.
-    pub(super) fn write(&self, status: &'static str, reason: Option<&'static str>, duration: Duration) {
+    pub(super) fn write(&self, tried: &Tried, status: &'static str, reason: Option<&'static str>, duration: Duration) {
+        let provider = self.provider.as_ref().or(tried.provider.as_ref()).map(ProviderId::as_str);
         let level = if is_server_fault(status) { tracing::Level::WARN } else { tracing::Level::INFO };
         // A span of the caller's own is not ours to name.
         let span_id = self.trace.as_ref().filter(|trace| !trace.is_remote()).map(|trace| trace.span_id().to_string());
@@ -106,15 +87,15 @@ impl CallLog {
             { key::STATUS } = status,
             { key::REASON } = reason,
             { key::MODEL } = self.model,
-            { key::PROVIDER } = self.provider,
+            { key::PROVIDER } = provider,
             { key::MAX_TOKENS } = self.max_tokens.map(Tokens::get),
             { key::TEMPERATURE } = self.temperature,
             { key::INPUT_TOKENS } = self.usage.map(|(input, _)| input.get()),
             { key::OUTPUT_TOKENS } = self.usage.map(|(_, output)| output.get()),
             { key::FINISH_REASON } = self.finish.map(finish_word),
             { key::DURATION_MS } = milliseconds(duration),
-            { key::TIME_TO_FIRST_EVENT_MS } = self.first_event.map(milliseconds),
-            { key::ATTEMPTS } = self.attempts,
+            { key::TIME_TO_FIRST_EVENT_MS } = tried.first_event.map(milliseconds),
+            { key::ATTEMPTS } = tried.attempts,
             { key::TRACE_ID } = self.trace.as_ref().map(|trace| trace.trace_id().to_string()),
             { key::SPAN_ID } = span_id,
         );
@@ -132,7 +113,7 @@ mod tests {
 
     use super::super::{CallEnd, CallSpan, LogFormat, Tracer, subscriber};
     use super::*;
-    use crate::domain::{Error, ModelName, Reason, Request};
+    use crate::domain::{Error, ModelName, Reason};
 
     fn lines(call: impl FnOnce()) -> Vec<serde_json::Value> {
         let file: Arc<File> = Arc::new(tempfile::tempfile().unwrap());
@@ -152,9 +133,10 @@ mod tests {
     fn a_call_writes_one_line_at_its_end_with_what_is_known() {
         let lines = lines(|| {
             let mut call = start();
-            let mut request = Request { max_tokens: Some(Tokens::new(7)), ..Request::default() };
+            let mut request = Request { model: Some(ModelName::new("smart")), ..Request::default() };
+            request.max_tokens = Some(Tokens::new(7));
             request.sampling.temperature = Some(0.5);
-            call.inference(Inference { request: &request, model: &ModelName::new("smart"), max_tokens: None });
+            let _ = call.completion(&request);
             call.finish(CallEnd::Answered);
         });
         let [started, ended] = lines.as_slice() else { panic!("{lines:?}") };

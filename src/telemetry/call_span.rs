@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use opentelemetry::trace::{Span as _, SpanKind, Status, TraceContextExt, Tracer as _};
-use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
+use opentelemetry::{Context, KeyValue};
 use tokio::time::Instant;
 
 use super::call_log::CallLog;
-use super::{AttemptSpan, Target, Tracer, propagation, semconv};
-use crate::domain::{
-    CallId, Error, FinishReason, ModelName, Outcome, ReasoningAmount, Request, ResponseFormat, Tokens, Usage,
-};
+use super::completion::{finish_reasons, request_attributes, response_attributes, usage_attributes};
+use super::{CallTrace, Tracer, propagation, semconv};
+use crate::domain::{CallId, Error, Outcome, Request};
 
 /// The methods that are traced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,17 +43,6 @@ impl Rpc {
     }
 }
 
-/// A completion that begins.
-#[derive(Clone, Copy, Debug)]
-pub struct Inference<'a> {
-    /// The request; of it, only numbers and names of settings are recorded.
-    pub request: &'a Request,
-    /// What was asked for, the default filled in.
-    pub model: &'a ModelName,
-    /// The bound on the answer, where it is known already.
-    pub max_tokens: Option<Tokens>,
-}
-
 /// How a call ended.
 #[derive(Clone, Copy, Debug)]
 pub enum CallEnd<'a> {
@@ -79,7 +67,7 @@ pub struct CallSpan {
     tracer: Tracer,
     rpc: Rpc,
     server: Context,
-    completion: Option<Context>,
+    completion: Option<CallTrace>,
     started: Instant,
     log: CallLog,
     /// False once its end was told.
@@ -100,35 +88,21 @@ impl CallSpan {
         Self { tracer: tracer.clone(), rpc, server, completion: None, started: Instant::now(), log, open: true }
     }
 
-    /// The request was understood: begins the span of the completion.
-    pub fn inference(&mut self, inference: Inference<'_>) {
-        self.log.request(inference);
-        let name = format!("chat {}", inference.model);
+    /// The request was understood: begins the span of the completion. What is returned makes the spans of its attempts.
+    pub fn completion(&mut self, request: &Request) -> CallTrace {
+        self.log.request(request);
+        let name = request.model.as_ref().map_or_else(|| "chat".to_owned(), |model| format!("chat {model}"));
         let stream = self.rpc == Rpc::StreamComplete;
         let context = self.tracer.child(&self.server, name, SpanKind::Client, || {
-            let mut attributes = request_attributes(inference);
+            let mut attributes = request_attributes(request);
             if stream {
                 attributes.push(KeyValue::new(semconv::GEN_AI_REQUEST_STREAM, true));
             }
             attributes
         });
-        self.completion = Some(context);
-    }
-
-    /// Begins the span of one request to a provider.
-    pub fn attempt(&mut self, target: Target<'_>) -> AttemptSpan {
-        let resends = self.log.attempt(target.identity);
-        let parent = self.completion.as_ref().unwrap_or(&self.server);
-        if self.tracer.is_on() {
-            parent.span().set_attribute(KeyValue::new(semconv::GEN_AI_PROVIDER_NAME, target.telemetry_name.to_owned()));
-        }
-        AttemptSpan::start(&self.tracer, parent, target, resends)
-    }
-
-    /// The first event of an answer came; later calls change nothing.
-    pub fn first_event(&mut self) {
-        let elapsed = self.started.elapsed();
-        self.log.first_event(elapsed);
+        let trace = CallTrace::new(self.tracer.clone(), context, self.started);
+        self.completion = Some(trace.clone());
+        trace
     }
 
     /// The call is over.
@@ -156,7 +130,8 @@ impl CallSpan {
             Some(CallEnd::Failed { error, .. }) => self.log.usage(error.details.usage.as_ref()),
             Some(CallEnd::Answered) | None => {}
         }
-        self.log.write(status, reason, duration);
+        let tried = self.completion.as_ref().map(CallTrace::tried).unwrap_or_default();
+        self.log.write(&tried, status, reason, duration);
     }
 
     fn end_server(&self, status: &'static str, reason: Option<&'static str>) {
@@ -173,10 +148,10 @@ impl CallSpan {
     }
 
     fn end_completion(&self, end: Option<CallEnd<'_>>, reason: Option<&'static str>) {
-        let Some(context) = &self.completion else { return };
-        let span = context.span();
+        let Some(trace) = &self.completion else { return };
+        let span = trace.context().span();
         if span.is_recording() {
-            if let (Rpc::StreamComplete, Some(first)) = (self.rpc, self.log.time_to_first_event()) {
+            if let (Rpc::StreamComplete, Some(first)) = (self.rpc, trace.tried().first_event) {
                 span.set_attribute(KeyValue::new(semconv::GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK, first.as_secs_f64()));
             }
             match end {
@@ -229,77 +204,6 @@ impl Tracer {
 /// The statuses that are the server's fault; a refused request is an answer.
 pub(super) fn is_server_fault(status: &str) -> bool {
     matches!(status, "UNKNOWN" | "DEADLINE_EXCEEDED" | "UNIMPLEMENTED" | "INTERNAL" | "UNAVAILABLE" | "DATA_LOSS")
-}
-
-/// The words of the conventions for the end of an answer.
-pub(super) const fn finish_word(reason: FinishReason) -> &'static str {
-    match reason {
-        FinishReason::Stop | FinishReason::StopSequence => "stop",
-        FinishReason::MaxTokens | FinishReason::ContextWindow => "length",
-        FinishReason::ToolCalls => "tool_call",
-        FinishReason::ContentFilter | FinishReason::Refusal => "content_filter",
-        FinishReason::Pause => "pause",
-        FinishReason::Other => "other",
-    }
-}
-
-fn finish_reasons(word: &'static str) -> KeyValue {
-    let words = Value::Array(Array::String(vec![StringValue::from(word)]));
-    KeyValue::new(semconv::GEN_AI_RESPONSE_FINISH_REASONS, words)
-}
-
-fn request_attributes(inference: Inference<'_>) -> Vec<KeyValue> {
-    let Inference { request, model, max_tokens } = inference;
-    let sampling = request.sampling;
-    let float = |name, value: Option<f64>| value.map(|value| KeyValue::new(name, value));
-    let whole = |name, value: Option<i64>| value.map(|value| KeyValue::new(name, value));
-    let level = request.reasoning.and_then(|reasoning| match reasoning.amount? {
-        ReasoningAmount::Effort(effort) => Some(effort.as_str()),
-        ReasoningAmount::Budget(_) => None,
-    });
-    let json = request.response_format != ResponseFormat::Text;
-    let max_tokens = max_tokens.or(request.max_tokens);
-    [
-        Some(KeyValue::new(semconv::GEN_AI_OPERATION_NAME, "chat")),
-        Some(KeyValue::new(semconv::GEN_AI_REQUEST_MODEL, model.to_string())),
-        whole(semconv::GEN_AI_REQUEST_MAX_TOKENS, max_tokens.map(|tokens| i64::from(tokens.get()))),
-        float(semconv::GEN_AI_REQUEST_TEMPERATURE, sampling.temperature),
-        float(semconv::GEN_AI_REQUEST_TOP_P, sampling.top_p),
-        whole(semconv::GEN_AI_REQUEST_TOP_K, sampling.top_k.map(i64::from)),
-        float(semconv::GEN_AI_REQUEST_FREQUENCY_PENALTY, sampling.frequency_penalty),
-        float(semconv::GEN_AI_REQUEST_PRESENCE_PENALTY, sampling.presence_penalty),
-        whole(semconv::GEN_AI_REQUEST_SEED, sampling.seed),
-        level.map(|level| KeyValue::new(semconv::GEN_AI_REQUEST_REASONING_LEVEL, level)),
-        json.then(|| KeyValue::new(semconv::GEN_AI_OUTPUT_TYPE, "json")),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
-
-fn response_attributes(outcome: &Outcome) -> Vec<KeyValue> {
-    let mut attributes = vec![
-        KeyValue::new(semconv::GEN_AI_RESPONSE_MODEL, outcome.model.to_string()),
-        KeyValue::new(semconv::PROVIDER_ID, outcome.provider.to_string()),
-        KeyValue::new(semconv::GEN_AI_REQUEST_MAX_TOKENS, i64::from(outcome.max_tokens.get())),
-        finish_reasons(finish_word(outcome.finish.reason)),
-    ];
-    attributes.extend(usage_attributes(&outcome.finish.usage));
-    attributes
-}
-
-fn usage_attributes(usage: &Usage) -> Vec<KeyValue> {
-    if usage.is_unknown() {
-        return Vec::new();
-    }
-    let tokens = |name, tokens: Tokens| KeyValue::new(name, i64::from(tokens.get()));
-    vec![
-        tokens(semconv::GEN_AI_USAGE_INPUT_TOKENS, usage.input()),
-        tokens(semconv::GEN_AI_USAGE_OUTPUT_TOKENS, usage.output()),
-        tokens(semconv::GEN_AI_USAGE_CACHE_READ, usage.cache_read()),
-        tokens(semconv::GEN_AI_USAGE_CACHE_WRITE, usage.cache_write()),
-        tokens(semconv::GEN_AI_USAGE_REASONING, usage.reasoning()),
-    ]
 }
 
 /// Whole milliseconds, for the log.

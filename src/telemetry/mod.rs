@@ -7,13 +7,14 @@
 mod attempt_span;
 mod call_log;
 mod call_span;
+mod completion;
 mod otel;
 mod propagation;
 pub mod semconv;
 mod subscriber;
 
-pub use attempt_span::{AttemptSpan, Target};
-pub use call_span::{CallEnd, CallSpan, Inference, Rpc};
+pub use attempt_span::{AttemptSpan, CallTrace, Target};
+pub use call_span::{CallEnd, CallSpan, Rpc};
 pub use otel::Tracer;
 pub use subscriber::LogFormat;
 

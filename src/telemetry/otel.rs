@@ -255,7 +255,8 @@ mod tests {
     #[test]
     fn traces_are_exported_only_where_a_variable_asks_for_it() {
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317");
-        let cases: &[(&[(&str, &str)], bool, usize)] = &[
+        type Case<'a> = (&'a [(&'a str, &'a str)], bool, usize);
+        let cases: [Case<'_>; 13] = [
             (&[], false, 0),
             (&[endpoint], true, 0),
             (&[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")], false, 0),
@@ -272,8 +273,8 @@ mod tests {
         ];
         for (variables, exported, complaints) in cases {
             let wanted = wanted(variables);
-            assert_eq!(wanted.is_exported, *exported, "{variables:?}");
-            assert_eq!(wanted.complaints.len(), *complaints, "{variables:?} {:?}", wanted.complaints);
+            assert_eq!(wanted.is_exported, exported, "{variables:?}");
+            assert_eq!(wanted.complaints.len(), complaints, "{variables:?} {:?}", wanted.complaints);
         }
     }
 
