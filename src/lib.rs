@@ -11,6 +11,7 @@
 //! - [`protocol`]: the wire protocols of the providers, as pure functions
 //! - [`credentials`]: what signs an outgoing request
 //! - [`transport`]: bytes to and from an upstream
+//! - [`telemetry`]: logs and traces
 //! - [`domain`]: what all of them speak of
 
 pub mod app;
@@ -23,4 +24,5 @@ pub mod pool;
 pub mod proto;
 pub mod protocol;
 pub mod route;
+pub mod telemetry;
 pub mod transport;
