@@ -110,6 +110,8 @@ def answers(checks, stub):
         text_is_complete(stub.Complete(ask(), timeout=20))
     with checks.case("python: the default model, asked with nothing but a prompt"):
         text_is_complete(stub.Complete(completion_pb2.CompleteRequest(prompt="Hello"), timeout=20))
+    with checks.case("python: a short text, which is not streamed upstream"):
+        text_is_complete(stub.Complete(ask(max_tokens=100), timeout=20))
     with checks.case("python: a text as a stream folds to the same message"):
         whole = stub.Complete(ask(), timeout=20)
         message, outcome = fold(stub.StreamComplete(ask(), timeout=20))
@@ -204,10 +206,9 @@ def endings(checks, stub, upstream):
         with checks.case(f"python: {rpc} at its deadline ends in time, and the upstream sees it"):
             upstream.forget()
             begun = time.time()
+            call = stub.Complete.future(ask("silent"), timeout=1.0) if rpc == "Complete" else None
             try:
-                list(getattr(stub, rpc)(ask("silent"), timeout=1.0)) if rpc != "Complete" else stub.Complete(
-                    ask("silent"), timeout=1.0
-                )
+                call.result() if call else list(stub.StreamComplete(ask("silent"), timeout=1.0))
                 raise AssertionError("the call succeeded")
             except grpc.RpcError as error:
                 equal(error.code(), grpc.StatusCode.DEADLINE_EXCEEDED, "code")
