@@ -53,7 +53,7 @@ class LiteLLM(Process):
 def main():
     checks = Checks()
     with Upstream() as upstream, LiteLLM(upstream) as proxy:
-        environment = {"LITELLM": f"http://127.0.0.1:{proxy.port}", "LITELLM_KEY": KEY}
+        environment = {"LITELLM": f"http://127.0.0.1:{proxy.port}", "LITELLM_KEY": KEY, "LITELLM_WRONG_KEY": "sk-wrong"}
         config = ROOT / "tests/upstreams/litellm_completiond.yaml"
         with Completiond(config, environment) as server, grpc.insecure_channel(server.address) as channel:
             stub = completion_service_pb2_grpc.CompletionServiceStub(channel)
