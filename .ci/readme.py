@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-BLOCK = re.compile(r"(?:<!-- ci: (?P<mark>\w+) ?(?P<words>.*?) -->\n)?```sh\n(?P<script>.*?)```", re.DOTALL)
+BLOCK = re.compile(r"(?:<!-- ci: (?P<mark>\w+) ?(?P<words>[^\n]*?) -->\n)?```sh\n(?P<script>.*?)```", re.DOTALL)
 PORT = 50051
 START_SECONDS = 1500
 BLOCK_SECONDS = 1200

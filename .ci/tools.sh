@@ -10,6 +10,7 @@ OTEL_PYTHON_VERSION=1.45.2
 LITELLM_VERSION=1.106.2
 LLAMA_VERSION=0.3.36
 GGUF_VERSION=0.19.0
+OTELCOL_VERSION=0.165.0
 
 # once NAME COMMAND...: runs the command unless it has succeeded before.
 once() {
@@ -51,6 +52,33 @@ tool_llama() {
     CMAKE_ARGS=-DGGML_NATIVE=OFF once "llama-$LLAMA_VERSION" venv "llama-$LLAMA_VERSION" \
         "llama-cpp-python[server]==$LLAMA_VERSION" "gguf==$GGUF_VERSION"
 }
+
+# A collector of four modules. The builder's own `go mod tidy` asks for a module that cannot be had, so the modules are
+# fetched here.
+install_collector() (
+    folder=$TOOLS/otelcol-$OTELCOL_VERSION
+    core=go.opentelemetry.io/collector
+    contrib=github.com/open-telemetry/opentelemetry-collector-contrib
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    cd "$folder"
+    GOBIN=$TOOLS/bin go install "$core/cmd/builder@v$OTELCOL_VERSION"
+    cat > ocb.yaml <<YAML
+dist: { name: otelcol-ci, module: local/otelcol-ci, output_path: ./dist }
+receivers: [{ gomod: "$core/receiver/otlpreceiver v$OTELCOL_VERSION" }]
+processors: [{ gomod: "$core/processor/batchprocessor v$OTELCOL_VERSION" }]
+exporters: [{ gomod: "$core/exporter/debugexporter v$OTELCOL_VERSION" }, { gomod: "$contrib/exporter/fileexporter v$OTELCOL_VERSION" }]
+YAML
+    "$TOOLS/bin/builder" --config ocb.yaml --skip-get-modules --skip-compilation
+    cd dist
+    rm -f go.mod go.sum
+    go mod init local/otelcol-ci
+    go get "$core/otelcol@v$OTELCOL_VERSION" "$core/receiver/otlpreceiver@v$OTELCOL_VERSION" \
+        "$core/exporter/debugexporter@v$OTELCOL_VERSION" "$core/processor/batchprocessor@v$OTELCOL_VERSION" \
+        "$contrib/exporter/fileexporter@v$OTELCOL_VERSION"
+    go build -mod=mod -trimpath -ldflags='-s -w' -o ../otelcol-ci .
+)
+tool_collector() { once "otelcol-$OTELCOL_VERSION" install_collector; }
 
 PYTHON=$TOOLS/python-grpc-$GRPC_PYTHON_VERSION/bin/python
 export PATH=$TOOLS/bin:$TOOLS/npm/node_modules/.bin:$PATH
