@@ -6,6 +6,7 @@
 
 mod hints;
 mod left_out;
+pub mod openai;
 mod options;
 pub mod vendor;
 
