@@ -126,7 +126,9 @@ fn by_code(found: &Status, id: CallId) -> Status {
         Code::OutOfRange | Code::ResourceExhausted => {
             failure(Reason::RequestTooLarge, "the message is larger than this server's limit")
         }
-        Code::InvalidArgument | Code::Internal => no_message(format!("must be readable; {}", found.message())),
+        Code::InvalidArgument | Code::Internal => {
+            no_message(format!("must be one of the contract: {}", found.message()))
+        }
         Code::Cancelled => failure(Reason::Cancelled, "the call was cancelled"),
         Code::DeadlineExceeded => failure(Reason::DeadlineExceeded, "the deadline passed"),
         // Answers of services that are not ours, such as health: the code stays and gives the reason its name.
@@ -139,7 +141,7 @@ fn unknown_encoding(found: &Status, id: CallId) -> Status {
     let violated =
         Violation { field: "grpc-encoding".into(), rule: "must be an encoding of grpc-accept-encoding".into() };
     let reason = Reason::InvalidRequest.as_str();
-    framework_status(Code::Unimplemented, reason, found.message(), Some(violated), id)
+    framework_status(Code::Unimplemented, reason, found.message(), Some(&violated), id)
 }
 
 /// A code as the gRPC documentation writes it.
@@ -164,3 +166,6 @@ fn code_name(code: Code) -> &'static str {
         Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
+
+#[cfg(test)]
+mod tests;
