@@ -7,7 +7,7 @@ use crate::proto;
 
 /// How much of the ledger a caller sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LedgerView {
+pub enum LedgerView {
     /// All of it.
     Full,
     /// All but the names of the endpoints.

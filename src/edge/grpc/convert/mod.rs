@@ -25,9 +25,10 @@ mod tests;
 
 pub(crate) use answer::response;
 pub(crate) use event::event;
-pub(crate) use ledger::LedgerView;
+pub use ledger::LedgerView;
 pub(crate) use models::models;
-pub(crate) use request::{RequestRules, request};
+pub use request::RequestRules;
+pub(crate) use request::request;
 
 pub(super) use ledger::attempt;
 pub(super) use usage::{cost, duration, usage};

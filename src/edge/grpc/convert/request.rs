@@ -19,9 +19,9 @@ const MAX_STOP_SEQUENCES: usize = 16;
 
 /// What the configuration says about requests.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct RequestRules {
+pub struct RequestRules {
     /// HTTP headers that a caller may set for a provider, lower case. Default: none.
-    pub(crate) allowed_headers: BTreeSet<String>,
+    pub allowed_headers: BTreeSet<String>,
 }
 
 /// Checks a request and takes it over; bytes and texts are moved, not copied.
