@@ -2,6 +2,7 @@
 //!
 //! A request's way is a straight line, and so is this list:
 //!
+//! - [`app`]: the composition root: what is built from a configuration, and what runs
 //! - [`config`]: what the file and the environment say, checked before a port opens
 //! - [`edge`]: listeners, and the gRPC service that turns protobuf into the domain and back
 //! - [`pipeline`]: what surrounds every call: trace, deadline, heartbeat
@@ -15,6 +16,7 @@
 //! - [`telemetry`]: logs and traces
 //! - [`domain`]: what all of them speak of
 
+pub mod app;
 pub mod catalog;
 pub mod config;
 pub mod credentials;
