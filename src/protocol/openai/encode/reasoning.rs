@@ -122,8 +122,8 @@ impl Known<'_> {
     /// The least effort that stands for at least this many tokens, else the most that there is.
     fn for_budget(&self, tokens: Tokens) -> Option<Effort> {
         let steps = [Effort::Low, Effort::Medium, Effort::High, Effort::XHigh];
-        let mut taken = steps.into_iter().filter(|effort| self.takes(*effort));
-        taken.find(|effort| effort.budget() >= tokens).or_else(|| self.nearest(Effort::High))
+        let taken = || steps.into_iter().filter(|effort| self.takes(*effort));
+        taken().find(|effort| effort.budget() >= tokens).or_else(|| taken().last())
     }
 }
 
