@@ -1,7 +1,6 @@
 //! Requests as they are sent to the Messages protocol: golden files, and what rules an endpoint out.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     clippy::panic,
     reason = "a test says what it expects, and this crate is nothing but tests"
 )]

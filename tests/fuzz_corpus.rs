@@ -52,6 +52,12 @@ fn the_decoder_of_the_messages_protocol_holds() {
     inputs.iter().for_each(|input| fuzz::decode("anthropic", input));
 }
 
+#[test]
+fn the_decoder_of_chat_completions_holds() {
+    let inputs = inputs("fuzz/corpus/openai_decode", "tests/transcripts");
+    inputs.iter().for_each(|input| fuzz::decode("openai", input));
+}
+
 /// Damage to a stream: lines that are swapped, doubled or lost, and bytes that changed.
 fn damage(stream: &[u8], swaps: &[(Index, Index)], flips: &[(Index, u8)]) -> Vec<u8> {
     let mut lines: Vec<_> = stream.split_inclusive(|byte| *byte == b'\n').collect();
@@ -80,8 +86,9 @@ proptest! {
         swaps in prop::collection::vec(any::<(Index, Index)>(), 0..6),
         flips in prop::collection::vec(any::<(Index, u8)>(), 0..4),
     ) {
-        let inputs = inputs("fuzz/corpus/anthropic_decode", "tests/transcripts");
-        let input = which.get(&inputs);
-        fuzz::decode("anthropic", &damage(input, &swaps, &flips));
+        for protocol in ["anthropic", "openai"] {
+            let inputs = inputs(&format!("fuzz/corpus/{protocol}_decode"), &format!("tests/transcripts/{protocol}"));
+            fuzz::decode(protocol, &damage(which.get(&inputs), &swaps, &flips));
+        }
     }
 }
