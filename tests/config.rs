@@ -498,7 +498,7 @@ fn without_a_key_the_simulator_answers_on_this_machine_only() {
         let config = bare(listen).with_simulator().unwrap();
         assert_eq!(config.source, Source::Simulator);
         assert_eq!(config.providers[0].base_url.scheme_str(), Some("simulator"));
-        assert_eq!(config.default_model.unwrap().as_str(), "simulator/simulator");
+        assert_eq!(config.default_model.unwrap().as_str(), "simulator");
     }
     assert_eq!(
         bare("0.0.0.0:50051").with_simulator().unwrap_err().to_string(),
@@ -516,6 +516,51 @@ fn what_runs_on_this_machine_is_taken_with_its_models() {
     let models = [ModelId::new("tiny"), ModelId::new("large:8b")];
     let config = bare.with_local(&PRESETS[4], "http://127.0.0.1:11434/v1".parse().unwrap(), &models);
     assert_eq!(config.source, Source::Local(config.providers[0].id.clone()));
-    assert_eq!(config.default_model.unwrap().as_str(), "home/tiny");
+    assert_eq!(config.default_model.unwrap().as_str(), "tiny");
     assert_eq!(config.models[1].targets[0].model.as_str(), "large:8b");
+}
+
+#[test]
+fn the_documented_file_is_right_and_has_every_documented_key() {
+    let text = include_str!("../docs/configuration.md");
+    let file = text.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let variable = |name: &str| (name == "ANTHROPIC_API_KEY").then(|| "sk-1".to_owned());
+    let sources = Sources::new(&variable);
+    let config = Config::parse(file, Path::new("c.yaml"), &Overrides::default(), &sources);
+    assert!(config.is_ok(), "{}", config.unwrap_err());
+
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    for key in rows.filter(|key| !key.starts_with("--")) {
+        let word = key.rsplit('.').next().unwrap().trim_end_matches("[]");
+        assert!(file.contains(&format!("{word}:")), "{key} is not in the file");
+    }
+}
+
+#[test]
+fn every_known_key_is_documented() {
+    let text = include_str!("../docs/configuration.md");
+    // An unknown key that is near to nothing is told all keys that are known in its place.
+    let known = |file: &str| {
+        let told = told(file);
+        let list = told.lines().find_map(|line| line.split("known: ").nth(1)).unwrap_or_else(|| panic!("{told}"));
+        list.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let places = [
+        ("", with_provider("zzzz: 1")),
+        ("providers[].", "providers: [{ id: a, preset: home, zzzz: 1 }]".to_owned()),
+        ("models[].", with_provider("models: [{ id: x, targets: [{ provider: a, model: m }], zzzz: 1 }]")),
+        ("models[].targets[].", with_provider("models: [{ id: x, targets: [{ provider: a, model: m, zzzz: 1 }] }]")),
+        ("timeouts.", with_provider("timeouts: { zzzz: 1 }")),
+        ("limits.", with_provider("limits: { zzzz: 1 }")),
+        ("stream.", with_provider("stream: { zzzz: 1 }")),
+        ("log.", with_provider("log: { zzzz: 1 }")),
+    ];
+    for (prefix, file) in places {
+        let keys = known(&file);
+        assert!(!keys.is_empty());
+        for key in keys.iter().map(|key| format!("{prefix}{key}")) {
+            let is_map = ["timeouts", "limits", "stream", "log"].contains(&key.as_str());
+            assert!(is_map || text.contains(&format!("| `{key}` |")), "{key} has no line in docs/configuration.md");
+        }
+    }
 }

@@ -26,6 +26,10 @@ pub(super) fn failure(status: &Status) -> String {
     if let Some(words) = detail.as_ref().and_then(|detail| detail.provider_error.as_ref()) {
         let _ = write!(text, "\nthe provider says: {}", words.message);
     }
+    let nearest = status.get_details_error_info().and_then(|info| info.metadata.get("nearest").cloned());
+    if let Some(nearest) = nearest.filter(|nearest| !nearest.is_empty()) {
+        let _ = write!(text, "\nnear to it: {nearest}");
+    }
     let wait = status.get_details_retry_info().and_then(|retry| retry.retry_delay);
     let advice = advice(&reason, wait);
     if !advice.is_empty() {
