@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Whether `value` follows `schema`, within `root`.
-pub fn is_valid(root: &Value, schema: &Value, value: &Value) -> bool {
+pub(crate) fn is_valid(root: &Value, schema: &Value, value: &Value) -> bool {
     let Value::Object(rules) = schema else { return schema != &Value::Bool(false) };
     rules.iter().all(|(rule, wanted)| follows(root, schema, value, rule, wanted))
 }
