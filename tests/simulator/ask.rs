@@ -120,7 +120,7 @@ pub(crate) async fn ask_at(simulator: &Simulator, path: &str, body: String) -> R
 
 pub(crate) fn outgoing(path: &str, body: String) -> Outgoing {
     let request = http::Request::post(format!("http://simulator{path}")).body(Bytes::from(body)).unwrap();
-    Outgoing { request, connect_timeout: Duration::from_secs(5) }
+    Outgoing { request, connect_timeout: Duration::from_secs(5), proxy: None }
 }
 
 pub(crate) fn instant() -> Simulator {

@@ -271,8 +271,9 @@ async fn nothing_but_the_two_formats_is_spoken() {
         }
         let request =
             http::Request::get(format!("http://simulator{}", format.path())).body(bytes::Bytes::new()).unwrap();
-        let answer =
-            instant().send(completiond::transport::Outgoing { request, connect_timeout: Duration::ZERO }).await;
+        let answer = instant()
+            .send(completiond::transport::Outgoing { request, connect_timeout: Duration::ZERO, proxy: None })
+            .await;
         assert_eq!(answer.unwrap().status(), 405);
     }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod ask;
+mod decoded;
 mod failures;
 mod schemas;
 mod shapes;
