@@ -78,10 +78,11 @@ fn named_vendors(source: &Source) -> Vec<String> {
     }
     let own = protocol(&source.path).unwrap_or_default();
     let family = FAMILIES.iter().find(|(protocol, _)| *protocol == own).map_or(&[][..], |(_, family)| family);
-    let declared = |word: &str| source.path == "protocol/mod.rs" && source.text.contains(&format!("mod {word};"));
+    // Where the protocols are declared and exported, their names cannot be avoided.
+    let declared = |vendor: &str| source.path == "protocol/mod.rs" && source.text.contains(&format!("mod {vendor};"));
     let mut complaints = Vec::new();
-    for vendor in vendors().iter().filter(|vendor| *vendor != own && !family.contains(&vendor.as_str())) {
-        let found = source.words.iter().find(|word| names(word, vendor) && !declared(word));
+    for vendor in vendors().iter().filter(|vendor| *vendor != own && !family.contains(&vendor.as_str()) && !declared(vendor)) {
+        let found = source.words.iter().find(|word| names(word, vendor));
         complaints.extend(found.map(|word| format!("names {vendor} in {word:?}")));
     }
     complaints
@@ -99,7 +100,7 @@ fn a_providers_name_stands_in_its_own_place_only_is_a_rule_that_can_fail() {
     complains(named_vendors, "route/x.rs", "fn f() { println!(\"for groq\"); }", "groq");
     complains(named_vendors, "protocol/openai/x.rs", "const A: &str = \"azure\";", "azure");
     complains(named_vendors, "protocol/mod.rs", "mod openai; const A: &str = \"groq\";", "groq");
-    is_content_with(named_vendors, "protocol/mod.rs", "mod openai;");
+    is_content_with(named_vendors, "protocol/mod.rs", "mod openai; pub use openai::OpenAi;");
     is_content_with(named_vendors, "protocol/openai/x.rs", "const A: &str = \"openai gpt-6\";");
     is_content_with(named_vendors, "pool/x.rs", "//! As groq does.\n/// And claude.\nfn together() {}");
     is_content_with(named_vendors, "pool/x.rs", "#[cfg(test)] mod tests { const A: &str = \"claude\"; }");
