@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Uri};
 
 use super::Timeouts;
+use crate::catalog;
 use crate::credentials::Credentials;
 use crate::domain::{Identity, ModelFacts, ModelId, ProviderId, Vendor};
 use crate::protocol::Protocol;
@@ -48,20 +49,20 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// `model` at `provider`, of which `facts` are known.
-    pub fn new(provider: &Arc<Provider>, model: ModelId, facts: Option<&'static ModelFacts>) -> Self {
+    /// `model` at `provider`, with what the catalog knows about it.
+    pub fn known(provider: &Arc<Provider>, model: ModelId) -> Self {
         Self {
+            facts: catalog::facts(provider.vendor.as_str(), model.as_str()),
             identity: Identity::new(provider.id.clone(), provider.vendor.clone(), model),
             timeouts: provider.timeouts,
             provider: Arc::clone(provider),
-            facts,
         }
     }
 
-    /// The same endpoint with other timeouts, where some are given.
+    /// The same endpoint with timeouts of its own.
     #[must_use]
-    pub fn with_timeouts(mut self, timeouts: Option<Timeouts>) -> Self {
-        self.timeouts = timeouts.unwrap_or(self.timeouts);
+    pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
         self
     }
 }
