@@ -21,7 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("protocol", &["domain"]),
     ("credentials", &["domain", "protocol"]),
     ("simulator", &["domain", "transport"]),
-    ("pool", &["domain", "protocol", "credentials", "transport", "telemetry"]),
+    ("pool", &["domain", "protocol", "catalog", "credentials", "transport", "telemetry"]),
     ("route", &["domain", "protocol", "catalog", "pool", "transport", "telemetry"]),
     ("pipeline", &["domain", "protocol", "pool", "route", "telemetry"]),
     // The generated code is built with the edge's own codec; nothing else of it is known there.

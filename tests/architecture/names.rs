@@ -31,6 +31,8 @@ const KNOWN: &[&str] = &[
 const ENGLISH: &[&str] = &["together", "fireworks", "cohere", "perplexity"];
 /// What a protocol may say beside its own name.
 const FAMILIES: &[(&str, &[&str])] = &[("anthropic", &["claude"]), ("openai", &["gpt", "chatgpt"])];
+/// Fields that are called so on the wire of one protocol, whoever sends them.
+const ON_THE_WIRE: &[(&str, &[&str])] = &[("openai", &["x_groq", "x_groq_id"])];
 
 fn vendors() -> Vec<String> {
     let presets = PRESETS.iter().map(|preset| preset.name).filter(|name| *name != "simulator");
@@ -78,11 +80,14 @@ fn named_vendors(source: &Source) -> Vec<String> {
     }
     let own = protocol(&source.path).unwrap_or_default();
     let family = FAMILIES.iter().find(|(protocol, _)| *protocol == own).map_or(&[][..], |(_, family)| family);
+    let wire = ON_THE_WIRE.iter().find(|(protocol, _)| *protocol == own).map_or(&[][..], |(_, fields)| fields);
     // Where the protocols are declared and exported, their names cannot be avoided.
     let declared = |vendor: &str| source.path == "protocol/mod.rs" && source.text.contains(&format!("mod {vendor};"));
     let mut complaints = Vec::new();
-    for vendor in vendors().iter().filter(|vendor| *vendor != own && !family.contains(&vendor.as_str()) && !declared(vendor)) {
-        let found = source.words.iter().find(|word| names(word, vendor));
+    for vendor in
+        vendors().iter().filter(|vendor| *vendor != own && !family.contains(&vendor.as_str()) && !declared(vendor))
+    {
+        let found = source.words.iter().find(|word| names(word, vendor) && !wire.contains(&word.trim_matches('"')));
         complaints.extend(found.map(|word| format!("names {vendor} in {word:?}")));
     }
     complaints
@@ -100,6 +105,8 @@ fn a_providers_name_stands_in_its_own_place_only_is_a_rule_that_can_fail() {
     complains(named_vendors, "route/x.rs", "fn f() { println!(\"for groq\"); }", "groq");
     complains(named_vendors, "protocol/openai/x.rs", "const A: &str = \"azure\";", "azure");
     complains(named_vendors, "protocol/mod.rs", "mod openai; const A: &str = \"groq\";", "groq");
+    complains(named_vendors, "protocol/openai/x.rs", "fn f(groq: u8) {}", "groq");
+    is_content_with(named_vendors, "protocol/openai/x.rs", "struct A { x_groq: u8 }");
     is_content_with(named_vendors, "protocol/mod.rs", "mod openai; pub use openai::OpenAi;");
     is_content_with(named_vendors, "protocol/openai/x.rs", "const A: &str = \"openai gpt-6\";");
     is_content_with(named_vendors, "pool/x.rs", "//! As groq does.\n/// And claude.\nfn together() {}");
