@@ -12,10 +12,9 @@ use crate::config::{Bare, Config, Discovered, Problems, Source};
 use crate::domain::ModelId;
 use crate::protocol::vendor::{self, Preset};
 use crate::telemetry::Tracer;
+use crate::transport::{Direct, fetch, system_trust};
 
-/// The preset that is asked whether it runs on this machine.
-const LOCAL: &str = "ollama";
-/// How long it may take to answer.
+/// How long a server on this machine may take to answer.
 const LOCAL_TIMEOUT: Duration = Duration::from_millis(500);
 
 const STRONG: Style = Style::new().bold();
@@ -65,7 +64,7 @@ impl Signals {
 
 /// A provider that runs on this machine, in the simulator's place. The port is open already: nobody waits for this.
 async fn instead(config: Config, bare: Bare, running: &Running) -> Result<Config, StartError> {
-    let Some(preset) = vendor::preset(LOCAL) else { return Ok(config) };
+    let Some(preset) = vendor::preset(vendor::LOCAL) else { return Ok(config) };
     let Some((url, models)) = local_models(preset).await else { return Ok(config) };
     let config = bare.with_local(preset, url, &models);
     running.tables.replace(app::table(&config)?);
@@ -75,8 +74,8 @@ async fn instead(config: Config, bare: Bare, running: &Running) -> Result<Config
 /// What a local server says that it has; none when nobody answers, or has nothing.
 async fn local_models(preset: &Preset) -> Option<(http::Uri, Vec<ModelId>)> {
     let base: http::Uri = preset.base_url?.parse().ok()?;
-    let client = reqwest::Client::builder().timeout(LOCAL_TIMEOUT).no_proxy().build().ok()?;
-    let body = client.get(format!("{base}/models")).send().await.ok()?.error_for_status().ok()?.bytes().await.ok()?;
+    let transport = Direct::new(system_trust().ok()?);
+    let body = fetch(&transport, format!("{base}/models").parse().ok()?, LOCAL_TIMEOUT).await?;
     let list: serde_json::Value = serde_json::from_slice(&body).ok()?;
     let ids = list.get("data")?.as_array()?.iter().filter_map(|model| model.get("id")?.as_str());
     let models: Vec<ModelId> = ids.map(ModelId::new).collect();

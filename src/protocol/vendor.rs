@@ -185,6 +185,9 @@ pub const PRESETS: &[Preset] = &[
     },
 ];
 
+/// The vendor whose server may run on this machine without anybody having said so.
+pub const LOCAL: &str = "ollama";
+
 /// The vendor of this name.
 pub fn preset(name: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|preset| preset.name == name)

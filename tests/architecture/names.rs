@@ -27,7 +27,7 @@ const KNOWN: &[&str] = &[
     "vertex",
     "litellm",
 ];
-/// Vendors whose name is an English word: it counts only where it is all of a text.
+/// Vendors whose name is an English word: it counts only where it is all of a literal.
 const ENGLISH: &[&str] = &["together", "fireworks", "cohere", "perplexity"];
 /// What a protocol may say beside its own name.
 const FAMILIES: &[(&str, &[&str])] = &[("anthropic", &["claude"]), ("openai", &["gpt", "chatgpt"])];
@@ -37,6 +37,7 @@ const ON_THE_WIRE: &[(&str, &[&str])] = &[("openai", &["x_groq", "x_groq_id"])];
 fn vendors() -> Vec<String> {
     let presets = PRESETS.iter().map(|preset| preset.name).filter(|name| *name != "simulator");
     let mut names: Vec<String> = presets.chain(KNOWN.iter().copied()).map(|name| name.replace('_', "-")).collect();
+    names.extend(ENGLISH.iter().map(|name| (*name).to_owned()));
     names.sort();
     names.dedup();
     names
@@ -66,7 +67,7 @@ fn spelled(text: &str) -> String {
 fn names(text: &str, vendor: &str) -> bool {
     let spelled = spelled(text);
     if ENGLISH.contains(&vendor) {
-        return spelled == format!("-{vendor}-");
+        return text == format!("\"{vendor}\"");
     }
     let joined = spelled.replace('-', "");
     let in_one_word = !text.contains(' ') && vendor.len() > 4 && joined.contains(&vendor.replace('-', ""));
@@ -104,6 +105,7 @@ fn a_providers_name_stands_in_its_own_place_only_is_a_rule_that_can_fail() {
     complains(named_vendors, "pool/x.rs", "struct OpenAiQuirk;", "openai");
     complains(named_vendors, "route/x.rs", "fn f() { println!(\"for groq\"); }", "groq");
     complains(named_vendors, "protocol/openai/x.rs", "const A: &str = \"azure\";", "azure");
+    complains(named_vendors, "pool/x.rs", "const A: &str = \"together\";", "together");
     complains(named_vendors, "protocol/mod.rs", "mod openai; const A: &str = \"groq\";", "groq");
     complains(named_vendors, "protocol/openai/x.rs", "fn f(groq: u8) {}", "groq");
     is_content_with(named_vendors, "protocol/openai/x.rs", "struct A { x_groq: u8 }");
