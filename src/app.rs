@@ -20,6 +20,7 @@ use crate::pipeline::{self, pipeline};
 use crate::pool::{Endpoint, Provider};
 use crate::route::{Router, Rules, Table, Tables, Target};
 use crate::simulator::Simulator;
+use crate::telemetry::Tracer;
 use crate::transport::{BoxError, Direct, Schemes, Transport, system_trust};
 
 /// How long the last words to clients may take after the calls were ended.
@@ -77,21 +78,18 @@ pub struct Running {
 ///
 /// # Errors
 /// [`StartError`], before anything is served.
-pub async fn start(config: &Config) -> Result<Running, StartError> {
+pub async fn start(config: &Config, tracer: Tracer) -> Result<Running, StartError> {
     let tables = Tables::new(table(config)?);
-    let listeners = [
-        listen(&config.listen).await?,
-        listen(&config.admin_listen).await?,
-        listen(&config.ops_listen).await?,
-    ];
+    let listeners =
+        [listen(&config.listen).await?, listen(&config.admin_listen).await?, listen(&config.ops_listen).await?];
     let [public, admin, ops] = listeners.each_ref().map(Listener::bound);
     let (public, admin, ops) = (public.map_err(system)?, admin.map_err(system)?, ops.map_err(system)?);
 
     let drain = Drain::default();
     let health = HealthReporter::new();
-    let faces = faces(config, tables.clone(), &public, drain.clone(), health.clone());
+    let faces = faces(config, tables.clone(), &public, tracer, drain.clone(), health.clone());
     let shared = Shared::new(config, faces)?;
-    let workers = Workers::start(config.workers, &drain, move |load| shared.services(load)).map_err(system)?;
+    let workers = Workers::start(config.workers.get(), &drain, move |load| shared.services(load)).map_err(system)?;
     let workers = Arc::new(workers);
     let mut accepting = JoinSet::new();
     for (face, listener) in [PUBLIC, ADMIN, OPS].into_iter().zip(listeners) {
@@ -175,19 +173,29 @@ impl Shared {
     }
 }
 
-fn faces(config: &Config, tables: Tables, public: &Bound, drain: Drain, health: HealthReporter) -> Faces {
+fn faces(
+    config: &Config,
+    tables: Tables,
+    public: &Bound,
+    tracer: Tracer,
+    drain: Drain,
+    health: HealthReporter,
+) -> Faces {
     let limits = Limits {
         max_request_bytes: usize::try_from(config.limits.max_request_bytes).unwrap_or(usize::MAX),
         max_bytes_in_flight: config.limits.max_bytes_in_flight,
     };
     Faces {
         tables,
-        rules: Arc::new(RequestRules { allowed_headers: config.provider_option_headers.clone() }),
+        rules: Arc::new(RequestRules {
+            allowed_headers: config.provider_option_headers.iter().map(ToString::to_string).collect(),
+        }),
         limits,
         admission: Admission::new(limits),
         view: if public.is_loopback() { LedgerView::Full } else { LedgerView::WithoutEndpoints },
         client_stall: config.stream.client_stall,
         drain,
+        tracer,
         health,
     }
 }
@@ -220,7 +228,7 @@ pub fn table(config: &Config) -> Result<Table, StartError> {
         let targets = model.targets.iter().filter_map(|target| {
             let provider = providers.iter().find(|provider| provider.id == target.provider)?;
             Some(Target {
-                endpoint: Arc::new(endpoint(provider, target.model.clone()).with_timeouts(model.timeouts)),
+                endpoint: Arc::new(endpoint(provider, target.model.clone()).with_timeouts(target.timeouts)),
                 priority: target.priority,
                 weight: target.weight,
             })

@@ -11,10 +11,13 @@
 //! - [`protocol`]: the wire protocols of the providers, as pure functions
 //! - [`credentials`]: what signs an outgoing request
 //! - [`transport`]: bytes to and from an upstream
+//! - [`simulator`]: an upstream inside the process, on the same wire formats
+//! - [`catalog`]: what is known about models, as data
 //! - [`telemetry`]: logs and traces
 //! - [`domain`]: what all of them speak of
 
 pub mod app;
+pub mod catalog;
 pub mod config;
 pub mod credentials;
 pub mod domain;
@@ -24,5 +27,6 @@ pub mod pool;
 pub mod proto;
 pub mod protocol;
 pub mod route;
+pub mod simulator;
 pub mod telemetry;
 pub mod transport;

@@ -176,7 +176,7 @@ mod tests {
             ("https://api.example/v1/", Ok("https://api.example/v1")),
             ("http://localhost:8080", Ok("http://localhost:8080/")),
             ("simulator://local", Ok("simulator://local/")),
-            ("api.example/v1", Err("is no absolute address")),
+            ("api.example/v1", Err("is no address")),
             ("/v1", Err("is no absolute address")),
             ("https://", Err("is no address")),
             ("ftp://api.example", Err("has the unknown scheme `ftp`")),

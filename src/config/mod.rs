@@ -29,13 +29,12 @@ pub use secrets::{Origin, Secret};
 pub use settings::{Limits, Log, LogFormat, Stream};
 pub use sources::{Sources, process_variable};
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-use http::HeaderName;
 
 use crate::domain::{ModelName, ProviderId, Tokens};
 use crate::pool::Timeouts;
@@ -47,8 +46,8 @@ use settings::Bounds;
 /// The largest file that is read as a configuration.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// How long the server still takes calls after it says that it stops. On a terminal nobody waits for that.
-pub const DRAIN_DELAY: Duration = Duration::from_secs(5);
+/// The default of `drain_delay`.
+const DRAIN_DELAY: Duration = Duration::from_secs(5);
 
 /// A whole configuration in which everything is checked.
 #[derive(Clone, Debug)]
@@ -73,15 +72,14 @@ pub struct Config {
     pub limits: Limits,
     /// How answers are streamed.
     pub stream: Stream,
-    /// How long calls are still served after the server says that it stops; none: [`DRAIN_DELAY`], and not at all on
-    /// a terminal.
-    pub drain_delay: Option<Duration>,
+    /// How long calls are still served after the server says that it stops. Default: 5 s, and 0 on a terminal.
+    pub drain_delay: Duration,
     /// How long running calls may finish after that. Default: `total`.
     pub shutdown_grace: Duration,
     /// The bound on an answer whose caller sets none, reasoning aside. Default: 8192.
     pub default_max_tokens: Tokens,
     /// The headers that callers may set by `provider_options`. Default: none.
-    pub provider_option_headers: Vec<HeaderName>,
+    pub provider_option_headers: BTreeSet<String>,
     /// How many workers share the calls. Default: one per core.
     pub workers: NonZeroUsize,
     /// What is logged.
@@ -114,10 +112,13 @@ pub struct Overrides {
     pub admin_listen: Option<ListenAddress>,
     /// In place of `ops_listen`.
     pub ops_listen: Option<ListenAddress>,
+    /// In place of the default of `drain_delay`: the file overrules it.
+    pub default_drain_delay: Option<Duration>,
 }
 
 impl Overrides {
     fn apply(&self, config: &mut Config) {
+        config.drain_delay = self.default_drain_delay.unwrap_or(config.drain_delay);
         let set = |place: &mut ListenAddress, value: &Option<ListenAddress>| {
             if let Some(value) = value {
                 place.clone_from(value);
@@ -178,10 +179,10 @@ impl Config {
             total: bounds.total,
             limits: Limits::default(),
             stream: Stream::default(),
-            drain_delay: None,
+            drain_delay: DRAIN_DELAY,
             shutdown_grace: bounds.total,
             default_max_tokens: Tokens::new(8192),
-            provider_option_headers: Vec::new(),
+            provider_option_headers: BTreeSet::new(),
             workers: settings::cores(),
             log: Log::default(),
             source: Source::Simulator,
@@ -236,7 +237,7 @@ fn read_config(mut file: Fields<'_>, overrides: &Overrides) -> Config {
         .and_then(|value| value.parse(|name| model::default_model(name, &config.models, &pool)));
     config.limits = Limits::read(&mut file);
     config.stream = Stream::read(&mut file);
-    config.drain_delay = file.take("drain_delay").and_then(|value| value.parse(quantity::duration));
+    config.drain_delay = file.read("drain_delay", config.drain_delay, quantity::duration);
     config.shutdown_grace = file.read("shutdown_grace", bounds.total, quantity::duration);
     config.default_max_tokens =
         file.read("default_max_tokens", config.default_max_tokens, |text| reader::count(text).map(Tokens::new));

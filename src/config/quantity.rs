@@ -7,6 +7,9 @@ use super::reader::Wrong;
 /// The longest duration: 365 days. Longer ones are slips, and the arithmetic of timers stays far from its limits.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// The largest size: a tebibyte. Larger ones are slips.
+const LARGEST: u64 = 1 << 40;
+
 /// Reads `500ms`, `5s`, `1.5s`, `10m`, `1h30m`; `0` needs no unit.
 ///
 /// # Errors
@@ -57,7 +60,7 @@ pub(super) fn some_duration(text: &str) -> Result<Duration, Wrong> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn size(text: &str) -> Result<usize, Wrong> {
+pub(super) fn size(text: &str) -> Result<u64, Wrong> {
     const RIGHT: &str = "a size is a whole number of bytes or with a unit (KiB, MiB, GiB, kB, MB, GB), as in `32MiB`";
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -73,8 +76,7 @@ pub(super) fn size(text: &str) -> Result<usize, Wrong> {
         "GB" => 1_000_000_000,
         unit => return Err(Wrong::new(format!("has the unknown unit `{unit}`"), RIGHT)),
     };
-    let size = number.checked_mul(bytes).and_then(|size| usize::try_from(size).ok());
-    match size {
+    match number.checked_mul(bytes).filter(|size| *size <= LARGEST) {
         None => Err(Wrong::new("is too large", RIGHT)),
         Some(0) => Err(Wrong::new("must be above 0", "")),
         Some(size) => Ok(size),
@@ -98,8 +100,8 @@ pub fn show_duration(duration: Duration) -> String {
 }
 
 /// A size as it would be written.
-pub fn show_size(bytes: usize) -> String {
-    for (unit, size) in [("GiB", 1_usize << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
+pub fn show_size(bytes: u64) -> String {
+    for (unit, size) in [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
         if bytes >= size && bytes.is_multiple_of(size) {
             return format!("{}{unit}", bytes / size);
         }

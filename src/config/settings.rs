@@ -1,5 +1,6 @@
 //! The settings of the server itself: timeouts, limits, the stream, logs.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -103,11 +104,11 @@ impl<'a> TimeoutsSection<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The largest request of a caller, in bytes. Default: 32 MiB.
-    pub max_request_bytes: usize,
+    pub max_request_bytes: u64,
     /// The bytes of all requests that are held at a time. Default: 512 MiB.
-    pub max_bytes_in_flight: usize,
+    pub max_bytes_in_flight: u64,
     /// The largest answer that is gathered for a caller who wants it whole, in bytes. Default: 64 MiB.
-    pub max_answer_bytes: usize,
+    pub max_answer_bytes: u64,
 }
 
 impl Default for Limits {
@@ -227,9 +228,9 @@ impl Log {
 }
 
 /// Reads `provider_option_headers`.
-pub(super) fn option_headers(file: &mut Fields<'_>) -> Vec<HeaderName> {
+pub(super) fn option_headers(file: &mut Fields<'_>) -> BTreeSet<String> {
     const SECRET: [HeaderName; 3] = [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE];
-    let Some(list) = file.take("provider_option_headers") else { return Vec::new() };
+    let Some(list) = file.take("provider_option_headers") else { return BTreeSet::new() };
     let read = |text: &str| {
         let name = header_name(text)?;
         if name.as_str() != text {
@@ -238,7 +239,7 @@ pub(super) fn option_headers(file: &mut Fields<'_>) -> Vec<HeaderName> {
         if SECRET.contains(&name) || name.as_str().contains("api-key") {
             return Err(Wrong::new(format!("`{name}` carries credentials, which callers never set"), "leave it out"));
         }
-        Ok(name)
+        Ok(text.to_owned())
     };
     list.items().iter().filter_map(|item| item.parse(read)).collect()
 }

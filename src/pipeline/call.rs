@@ -6,12 +6,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::Stream;
-use http::HeaderMap;
 use tokio::time::Instant;
 
 use crate::domain::{CallId, Error, Event, Request};
 use crate::pool::Ledger;
 use crate::protocol::Delivery;
+use crate::telemetry::CallTrace;
 
 /// A call.
 #[derive(Debug)]
@@ -28,8 +28,8 @@ pub struct Call {
     pub patience: Option<Duration>,
     /// What was tried for it.
     pub ledger: Ledger,
-    /// Trace context for the upstream.
-    pub trace: HeaderMap,
+    /// Makes the spans of attempts.
+    pub trace: CallTrace,
 }
 
 /// Events, or what ended them.

@@ -14,6 +14,7 @@ use super::upstream::{Framing, Upstream, not_sent, reported_cost, within};
 use super::{Endpoint, Ledger, mask};
 use crate::domain::{AttemptOutcome, Decoded, Error, Event, Finish, Identity, Reason, Request, Started, Usage};
 use crate::protocol::{Decoder, Delivery, Exchange, HttpRefusal, Verdict};
+use crate::telemetry::{CallTrace, Target};
 use crate::transport::{Body, Incoming, Outgoing, Transport};
 
 /// The most that is read of a body that is not an answer, in bytes.
@@ -42,8 +43,8 @@ pub struct Attempt<'a> {
     pub max_answer_bytes: u64,
     /// Where it is recorded.
     pub ledger: &'a Ledger,
-    /// Trace context for the upstream.
-    pub trace: HeaderMap,
+    /// Makes its span, and the trace context for the upstream.
+    pub trace: &'a CallTrace,
 }
 
 /// An answer of which something may leave for the client: the first events are ready.
@@ -59,9 +60,15 @@ pub async fn attempt(
     request: &Request,
     attempt: Attempt<'_>,
 ) -> Result<Committed, Error> {
-    let mut entry = attempt.ledger.begin(endpoint.identity.clone());
     let mut patience = Patience::new(&endpoint.timeouts, exchange.delivery);
-    let (outgoing, delivery, decoder) = outgoing(endpoint, exchange, attempt.trace);
+    let (mut outgoing, delivery, decoder) = outgoing(endpoint, exchange);
+    let span = attempt.trace.attempt(Target {
+        identity: &endpoint.identity,
+        telemetry_name: endpoint.provider.telemetry_name,
+        address: outgoing.request.uri(),
+    });
+    span.inject(outgoing.request.headers_mut());
+    let mut entry = attempt.ledger.begin(endpoint.identity.clone(), span);
 
     let head = match within(&mut patience, attempt.transport.send(outgoing)).await {
         Ok(Ok(head)) => Ok(head),
@@ -73,6 +80,7 @@ pub async fn attempt(
         blame(endpoint, error)
     })?;
 
+    entry.head(head.status());
     if !head.status().is_success() {
         let verdict = refused(endpoint, head, &mut patience, request).await;
         return match verdict {
@@ -139,12 +147,11 @@ fn filtered(endpoint: &Endpoint, finish: Box<Finish>) -> Committed {
     Box::pin(stream::iter([Ok(started), Ok(Event::Completed(finish))]))
 }
 
-fn outgoing(endpoint: &Endpoint, exchange: Exchange, trace: HeaderMap) -> (Outgoing, Delivery, Box<dyn Decoder>) {
+fn outgoing(endpoint: &Endpoint, exchange: Exchange) -> (Outgoing, Delivery, Box<dyn Decoder>) {
     let mut request = http::Request::new(exchange.body);
     *request.method_mut() = http::Method::POST;
     *request.uri_mut() = address(&endpoint.provider.base_url, &exchange.path);
     let headers = request.headers_mut();
-    headers.extend(trace);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("completiond/", env!("CARGO_PKG_VERSION"))));
     headers.insert(

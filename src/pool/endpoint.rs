@@ -58,10 +58,10 @@ impl Endpoint {
         }
     }
 
-    /// The same endpoint with other timeouts, where some are given.
+    /// The same endpoint with timeouts of its own.
     #[must_use]
-    pub fn with_timeouts(mut self, timeouts: Option<Timeouts>) -> Self {
-        self.timeouts = timeouts.unwrap_or(self.timeouts);
+    pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
         self
     }
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use http::StatusCode;
+
 use crate::domain::{Attempt, AttemptOutcome, Cost, Identity, Reason, Usage};
+use crate::telemetry::AttemptSpan;
 
 /// The attempts of one call, in the order in which they ended. Everything that may end the call shares it.
 #[derive(Clone, Debug, Default)]
@@ -24,9 +27,9 @@ impl Ledger {
         });
     }
 
-    /// Opens the entry of an attempt that begins now.
-    pub fn begin(&self, endpoint: Identity) -> Entry {
-        Entry { ledger: self.clone(), endpoint, sent: Instant::now(), first_event: None, settled: false }
+    /// Opens the entry of an attempt that begins now, and whose span is `span`.
+    pub fn begin(&self, endpoint: Identity, span: AttemptSpan) -> Entry {
+        Entry { ledger: self.clone(), endpoint, span, sent: Instant::now(), first_event: None, settled: false }
     }
 
     /// What was tried so far.
@@ -44,15 +47,24 @@ impl Ledger {
 pub struct Entry {
     ledger: Ledger,
     endpoint: Identity,
+    span: AttemptSpan,
     sent: Instant,
     first_event: Option<Duration>,
     settled: bool,
 }
 
 impl Entry {
+    /// The head of the answer came.
+    pub fn head(&self, status: StatusCode) {
+        self.span.response(status);
+    }
+
     /// The first event came.
     pub fn accepted(&mut self) {
-        self.first_event.get_or_insert_with(|| self.sent.elapsed());
+        if self.first_event.is_none() {
+            self.first_event = Some(self.sent.elapsed());
+            self.span.first_event();
+        }
     }
 
     /// Records how it went. Only the first word counts.
@@ -60,6 +72,7 @@ impl Entry {
         if std::mem::replace(&mut self.settled, true) {
             return;
         }
+        self.span.settle(outcome);
         self.ledger.push(Attempt {
             endpoint: self.endpoint.clone(),
             outcome,
@@ -80,16 +93,24 @@ impl Drop for Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::Uri;
+
     use crate::domain::{ModelId, ProviderId, Vendor};
+    use crate::telemetry::{CallTrace, Target};
 
     fn identity() -> Identity {
         Identity::new(ProviderId::new("p"), Vendor::new("v"), ModelId::new("m"))
     }
 
+    fn span() -> AttemptSpan {
+        let address = Uri::from_static("http://localhost/");
+        CallTrace::off().attempt(Target { identity: &identity(), telemetry_name: "v", address: &address })
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_attempt_is_settled_once_and_with_its_times() {
         let ledger = Ledger::default();
-        let mut entry = ledger.begin(identity());
+        let mut entry = ledger.begin(identity(), span());
         tokio::time::advance(Duration::from_secs(2)).await;
         entry.accepted();
         tokio::time::advance(Duration::from_secs(3)).await;
@@ -105,7 +126,7 @@ mod tests {
     #[tokio::test]
     async fn an_attempt_that_is_given_up_is_on_record() {
         let ledger = Ledger::default();
-        drop(ledger.begin(identity()));
+        drop(ledger.begin(identity(), span()));
         assert_eq!(ledger.lines()[0].outcome, AttemptOutcome::Dropped);
     }
 }

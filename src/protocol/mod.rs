@@ -4,16 +4,21 @@
 //! does I/O, reads a clock or rolls a die. A request becomes an [`Exchange`]; the frames that come back go through its
 //! [`Decoder`].
 
+mod anthropic;
 mod hints;
 mod left_out;
 mod options;
 pub mod vendor;
 
+pub use anthropic::{Anthropic, Version as AnthropicVersion};
 pub use options::OWNED_KEYS;
 
 use http::{HeaderMap, StatusCode};
 
 use crate::domain::{Decoded, Error, Finish, Identity, ModelFacts, Request, Tokens, Usage};
+
+/// The most that a decoder holds of one block that is not finished, in bytes.
+const MAX_BLOCK_BYTES: usize = 16 * 1024 * 1024;
 
 /// One protocol in one vendor's dialect.
 pub trait Protocol: Send + Sync + std::fmt::Debug {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Protocol;
+use super::{Anthropic, Protocol};
 
 /// A known vendor.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,15 @@ impl Auth {
 }
 
 /// All known vendors. A protocol that is asked for by its own name, without a preset, is the row of that name.
-pub const PRESETS: &[Preset] = &[];
+pub const PRESETS: &[Preset] = &[Preset {
+    name: "anthropic",
+    protocol: || Arc::new(Anthropic::default()),
+    base_url: Some("https://api.anthropic.com"),
+    auth: Auth::X_API_KEY,
+    key_variable: Some("ANTHROPIC_API_KEY"),
+    first_model: Some("claude-sonnet-5-5"),
+    telemetry_name: "anthropic",
+}];
 
 /// The vendor of this name.
 pub fn preset(name: &str) -> Option<&'static Preset> {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
-use http::HeaderMap;
 
 use super::choice::in_order;
 use super::{Tables, Target};
@@ -17,6 +16,7 @@ use crate::domain::{
 };
 use crate::pool::{self, Attempt, Commitment, Endpoint, Ledger};
 use crate::protocol::{Delivery, Exchange, Order, Unfit};
+use crate::telemetry::CallTrace;
 use crate::transport::Transport;
 
 /// The largest answer that is asked for whole.
@@ -44,8 +44,8 @@ pub struct Asked {
     pub delivery: Delivery,
     /// Where attempts are recorded.
     pub ledger: Ledger,
-    /// Trace context for the upstream.
-    pub trace: HeaderMap,
+    /// Makes the spans of attempts.
+    pub trace: CallTrace,
 }
 
 /// Finds the endpoint that answers.
@@ -94,7 +94,7 @@ impl Router {
             },
             max_answer_bytes: self.rules.max_answer_bytes,
             ledger: &asked.ledger,
-            trace: asked.trace,
+            trace: &asked.trace,
         };
         let events = pool::attempt(&endpoint, exchange, &asked.request, attempt).await?;
         Ok(events.map(move |event| Ok(event?.map_end(|finish| conclusion.of(finish)))))

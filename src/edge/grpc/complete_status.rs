@@ -14,7 +14,7 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use super::convert::LedgerView;
-use super::status::{framework_status, status};
+use super::status::{framework_status, name, status};
 use crate::domain::{CallId, Error, Reason, Violation};
 
 /// Where the details of a status stand.
@@ -130,7 +130,7 @@ fn by_code(found: &Status, id: CallId) -> Status {
         Code::Cancelled => failure(Reason::Cancelled, "the call was cancelled"),
         Code::DeadlineExceeded => failure(Reason::DeadlineExceeded, "the deadline passed"),
         // Answers of services that are not ours, such as health: the code stays and gives the reason its name.
-        code => framework_status(code, code_name(code), found.message(), None, id),
+        code => framework_status(code, name(code), found.message(), None, id),
     }
 }
 
@@ -139,28 +139,5 @@ fn unknown_encoding(found: &Status, id: CallId) -> Status {
     let violated =
         Violation { field: "grpc-encoding".into(), rule: "must be an encoding of grpc-accept-encoding".into() };
     let reason = Reason::InvalidRequest.as_str();
-    framework_status(Code::Unimplemented, reason, found.message(), Some(violated), id)
-}
-
-/// A code as the gRPC documentation writes it.
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
+    framework_status(Code::Unimplemented, reason, found.message(), Some(&violated), id)
 }

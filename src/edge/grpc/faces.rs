@@ -23,6 +23,7 @@ use crate::pipeline::Pipeline;
 use crate::proto;
 use crate::proto::completion_service_server::CompletionServiceServer;
 use crate::route::Tables;
+use crate::telemetry::Tracer;
 
 /// A listener's service.
 pub type Served = BoxCloneSyncService<
@@ -48,6 +49,8 @@ pub struct Faces {
     pub client_stall: Duration,
     /// The end.
     pub drain: Drain,
+    /// What makes spans.
+    pub tracer: Tracer,
     /// What health checks are told.
     pub health: HealthReporter,
 }
@@ -62,6 +65,7 @@ impl Faces {
             view: self.view,
             watch,
             drain: self.drain.clone(),
+            tracer: self.tracer.clone(),
         })
         .max_decoding_message_size(self.limits.max_request_bytes)
         .max_encoding_message_size(usize::MAX)

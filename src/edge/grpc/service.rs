@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use http::HeaderMap;
 use prost::Message;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
@@ -14,7 +13,7 @@ use super::convert::{self, LedgerView, RequestRules};
 use super::status;
 use super::timeout::grpc_timeout;
 use super::watched::{Watch, Watched};
-use crate::domain::{Answer, CallId, Error, Fold, Reason};
+use crate::domain::{Answer, CallId, Error, Fold, Outcome, Reason};
 use crate::edge::Drain;
 use crate::pipeline::{Call, Pipeline, Reply};
 use crate::pool::Ledger;
@@ -22,6 +21,7 @@ use crate::proto;
 use crate::proto::completion_service_server::CompletionService;
 use crate::protocol::Delivery;
 use crate::route::Tables;
+use crate::telemetry::{CallEnd, CallSpan, CallTrace, Rpc, Tracer};
 
 /// The size from which a response is compressed for callers that take it, in bytes.
 const WORTH_COMPRESSING: usize = 1024;
@@ -35,22 +35,39 @@ pub(super) struct Completions {
     pub(super) view: LedgerView,
     pub(super) watch: Watch,
     pub(super) drain: Drain,
+    pub(super) tracer: Tracer,
 }
 
-/// What a caller is told about its call, however it ends.
-#[derive(Clone, Debug)]
+/// What a caller and an operator are told about a call, however it ends. Dropped before its end was told, it says that
+/// the caller went away.
+#[derive(Debug)]
 pub(crate) struct Told {
     /// Our id of it.
-    pub(crate) id: CallId,
-    /// What was tried for it.
-    pub(crate) ledger: Ledger,
-    /// How much of that the caller sees.
-    pub(crate) view: LedgerView,
+    pub(super) id: CallId,
+    /// How much of the ledger the caller sees.
+    pub(super) view: LedgerView,
+    ledger: Ledger,
+    /// Its span and its log line; none once they were written.
+    span: Option<CallSpan>,
 }
 
 impl Told {
+    /// The answer is complete.
+    pub(super) fn completed(&mut self, outcome: &Outcome) {
+        if let Some(span) = self.span.take() {
+            span.finish(CallEnd::Completed(outcome));
+        }
+    }
+
+    /// The answer is no completion.
+    fn answered(&mut self) {
+        if let Some(span) = self.span.take() {
+            span.finish(CallEnd::Answered);
+        }
+    }
+
     /// The status of a failure, with all that was tried and used until it came.
-    pub(super) fn status(&self, error: Error) -> Status {
+    pub(super) fn status(&mut self, error: Error) -> Status {
         let error = error.with(|details| {
             details.attempts = self.ledger.lines();
             let last = details.attempts.iter().rev();
@@ -61,47 +78,59 @@ impl Told {
                 details.cost = last.clone().find_map(|attempt| attempt.cost);
             }
         });
-        status::status(&error, Some(self.id), self.view)
+        let status = status::status(&error, Some(self.id), self.view);
+        if let Some(span) = self.span.take() {
+            span.finish(CallEnd::Failed { status: status::name(status.code()), error: &error });
+        }
+        status
     }
 }
 
 impl Completions {
+    /// What will be told about a call that begins; the admission has given it its id.
+    fn begin<M>(&self, request: &Request<M>, rpc: Rpc) -> Told {
+        let id = request.extensions().get().copied().unwrap_or_else(|| CallId::new(Uuid::now_v7()));
+        let span = CallSpan::start(&self.tracer, request.metadata().as_ref(), rpc, id);
+        Told { id, view: self.view, ledger: Ledger::default(), span: Some(span) }
+    }
+
     /// Takes a message in.
-    fn call(&self, request: Request<proto::CompleteRequest>, delivery: Delivery, told: &Told) -> Result<Call, Error> {
+    fn call(
+        &self,
+        request: Request<proto::CompleteRequest>,
+        delivery: Delivery,
+        told: &mut Told,
+    ) -> Result<Call, Error> {
         let received = Instant::now();
         if self.drain.is_refusing() {
             return Err(Error::new(Reason::ShuttingDown, "the server stops and takes no new calls"));
         }
         let (metadata, _, message) = request.into_parts();
-        let headers = metadata.into_headers();
-        Ok(Call {
-            id: told.id,
-            patience: grpc_timeout(&headers)?,
-            request: convert::request(message, &self.rules)?,
-            delivery,
-            received,
-            ledger: told.ledger.clone(),
-            trace: HeaderMap::new(),
-        })
+        let patience = grpc_timeout(metadata.as_ref())?;
+        let request = convert::request(message, &self.rules)?;
+        let trace = told.span.as_mut().map_or_else(CallTrace::off, |span| span.completion(&request));
+        Ok(Call { id: told.id, request, delivery, received, patience, ledger: told.ledger.clone(), trace })
     }
 
-    async fn answer(&self, call: Call) -> Result<Reply, Error> {
+    /// Runs `answer` unless the server ends before it does.
+    async fn unless_ended<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        tokio::select! {
+            answer = answer => answer,
+            () = self.drain.ending() => Err(Error::new(Reason::ShuttingDown, "the server stops")),
+        }
+    }
+
+    async fn reply(&self, call: Call) -> Result<Reply, Error> {
         self.pipeline.clone().oneshot(call).await
     }
 
     async fn whole(&self, call: Call) -> Result<Answer, Error> {
-        let mut events = self.answer(call).await?;
+        let mut events = self.reply(call).await?;
         let mut fold = Fold::default();
         while let Some(event) = events.next().await {
             fold.push(event?).map_err(|error| Error::new(Reason::Internal, error.to_string()))?;
         }
         fold.finish().ok_or_else(|| Error::cut_short().before_commit())
-    }
-
-    /// What the caller will be told about a call that begins; the admission has given it its id.
-    fn told<M>(&self, request: &Request<M>) -> Told {
-        let id = request.extensions().get().copied().unwrap_or_else(|| CallId::new(Uuid::now_v7()));
-        Told { id, ledger: Ledger::default(), view: self.view }
     }
 }
 
@@ -113,24 +142,25 @@ impl CompletionService for Completions {
         &self,
         request: Request<proto::CompleteRequest>,
     ) -> Result<Response<proto::CompleteResponse>, Status> {
-        let told = self.told(&request);
-        let answer = async { self.whole(self.call(request, Delivery::Whole, &told)?).await };
-        let answer = tokio::select! {
-            answer = answer => answer,
-            () = self.drain.ending() => Err(Error::new(Reason::ShuttingDown, "the server stops")),
+        let mut told = self.begin(&request, Rpc::Complete);
+        let answer = match self.call(request, Delivery::Whole, &mut told) {
+            Ok(call) => self.unless_ended(self.whole(call)).await,
+            Err(error) => Err(error),
         };
         match answer {
-            Ok(answer) => Ok(sized(convert::response(answer, told.view))),
+            Ok(answer) => {
+                told.completed(&answer.end);
+                Ok(sized(convert::response(answer, told.view)))
+            }
             Err(error) => Err(told.status(error)),
         }
     }
 
     async fn stream_complete(&self, request: Request<proto::CompleteRequest>) -> Result<Response<Watched>, Status> {
-        let told = self.told(&request);
-        let reply = async { self.answer(self.call(request, Delivery::Stream, &told)?).await };
-        let reply = tokio::select! {
-            reply = reply => reply,
-            () = self.drain.ending() => Err(Error::new(Reason::ShuttingDown, "the server stops")),
+        let mut told = self.begin(&request, Rpc::StreamComplete);
+        let reply = match self.call(request, Delivery::Stream, &mut told) {
+            Ok(call) => self.unless_ended(self.reply(call)).await,
+            Err(error) => Err(error),
         };
         match reply {
             Ok(reply) => {
@@ -147,9 +177,14 @@ impl CompletionService for Completions {
         &self,
         request: Request<proto::ListModelsRequest>,
     ) -> Result<Response<proto::ListModelsResponse>, Status> {
-        let told = self.told(&request);
-        let page = convert::models(self.tables.current().listed(), &request.into_inner());
-        page.map(Response::new).map_err(|error| told.status(error))
+        let mut told = self.begin(&request, Rpc::ListModels);
+        match convert::models(self.tables.current().listed(), &request.into_inner()) {
+            Ok(page) => {
+                told.answered();
+                Ok(Response::new(page))
+            }
+            Err(error) => Err(told.status(error)),
+        }
     }
 }
 

@@ -49,6 +49,29 @@ pub(crate) const fn code(reason: Reason) -> Code {
     }
 }
 
+/// The name of a code, as OpenTelemetry's conventions write it.
+pub(super) const fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
 /// The status of a failed call, with all its details in less than 4 KiB.
 pub(crate) fn status(error: &Error, id: Option<CallId>, view: LedgerView) -> Status {
     let details = &error.details;
@@ -75,13 +98,13 @@ pub(super) fn framework_status(
     code: Code,
     reason: &str,
     message: &str,
-    violated: Option<Violation>,
+    violated: Option<&Violation>,
     id: CallId,
 ) -> Status {
     let mut rich = RichStatus::new(code, message, MAX_MESSAGE_BYTES);
     rich.add(&error_info(reason, HashMap::new()));
     rich.add(&request_info(id));
-    rich.add_violations(violated.iter().map(violation));
+    rich.add_violations(violated.into_iter().map(violation));
     rich.finish(MetadataMap::new())
 }
 

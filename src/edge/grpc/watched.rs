@@ -16,7 +16,7 @@ use tonic::Status;
 
 use super::convert;
 use super::service::Told;
-use crate::domain::{Error, Reason};
+use crate::domain::{Error, Event, Reason};
 use crate::edge::Drain;
 use crate::pipeline::Reply;
 use crate::proto;
@@ -140,16 +140,15 @@ impl Slot {
                 self.held = Some(Instant::now());
                 let sequence = self.sequence;
                 self.sequence += 1;
+                if let Event::Completed(outcome) = &event {
+                    self.told.completed(outcome);
+                }
                 Some(Ok(convert::event(&self.told.id, event, sequence, self.told.view)))
             }
-            (Some(Err(error)), _) => Some(Err(self.status(error))),
-            (None, State::Ended(error)) => Some(Err(self.status(*error))),
+            (Some(Err(error)), _) => Some(Err(self.told.status(error))),
+            (None, State::Ended(error)) => Some(Err(self.told.status(*error))),
             (None, _) => None,
         })
-    }
-
-    fn status(&self, error: Error) -> Status {
-        self.told.status(error)
     }
 }
 

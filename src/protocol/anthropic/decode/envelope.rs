@@ -1,0 +1,184 @@
+//! What surrounds the blocks of an answer: who answers, why it ended, and what else the provider reports.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::block::Open;
+use super::tally::Tally;
+use super::unreadable;
+use crate::domain::{Error, Finish, FinishReason, Identity, ModelId, ProviderState, Reason, RefusalDetail, Usage};
+
+/// What is known about an answer beside its blocks.
+#[derive(Debug, Default)]
+pub(super) struct Envelope {
+    model: Option<String>,
+    tally: Tally,
+    stop: Stop,
+    metadata: BTreeMap<String, String>,
+}
+
+/// How an answer ended: an end, or a failure that calls itself one.
+pub(super) enum Ending {
+    Finish(Box<Finish>),
+    Failure(Box<Error>),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Stop {
+    stop_reason: Option<String>,
+    stop_sequence: Option<String>,
+    stop_details: Option<StopDetails>,
+    container: Option<Box<RawValue>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct StopDetails {
+    category: Option<String>,
+    explanation: Option<String>,
+}
+
+/// A message without its blocks.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Message {
+    id: Option<String>,
+    model: Option<String>,
+    usage: Option<Tally>,
+    diagnostics: Option<Box<RawValue>>,
+    context_management: Option<Box<RawValue>>,
+}
+
+/// What `message_delta` carries.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Update {
+    delta: Option<Stop>,
+    usage: Option<Tally>,
+    context_management: Option<Box<RawValue>>,
+    input_transformations: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Container {
+    id: String,
+}
+
+impl Envelope {
+    /// Reads a message's beginning, or the whole of it.
+    pub(super) fn open(message: &str) -> Result<Self, Error> {
+        let read = |error: serde_json::Error| unreadable("the message", &error);
+        let head: Message = serde_json::from_str(message).map_err(read)?;
+        let stop: Stop = serde_json::from_str(message).map_err(read)?;
+        let mut envelope = Self { model: head.model, tally: head.usage.unwrap_or_default(), ..Self::default() };
+        if let Some(id) = head.id {
+            envelope.metadata.insert("message_id".to_owned(), id);
+        }
+        envelope.report("diagnostics", head.diagnostics);
+        envelope.report("context_management", head.context_management);
+        envelope.stop(stop);
+        Ok(envelope)
+    }
+
+    /// Reads a `message_delta`: it replaces what it says, and leaves the rest.
+    pub(super) fn update(&mut self, event: &[u8]) -> Result<(), Error> {
+        let update: Update = serde_json::from_slice(event).map_err(|error| unreadable("an event", &error))?;
+        self.stop(update.delta.unwrap_or_default());
+        self.tally.overlay(update.usage.unwrap_or_default());
+        self.report("context_management", update.context_management);
+        self.report("input_transformations", update.input_transformations);
+        Ok(())
+    }
+
+    /// A block that began: a fallback names the model that answers from there on.
+    pub(super) fn see(&mut self, block: &Open) {
+        if let Some(model) = block.answering_model() {
+            self.model = Some(model);
+        }
+    }
+
+    pub(super) fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        self.tally.usage(self.model())
+    }
+
+    /// The end of the answer.
+    pub(super) fn ending(&self, identity: &Identity) -> Ending {
+        let raw = self.stop.stop_reason.as_deref().unwrap_or_default();
+        let Some(reason) = finish_reason(raw) else {
+            let error = Error::new(Reason::ProviderUnavailable, "the provider ended its answer with a failure");
+            return Ending::Failure(Box::new(error));
+        };
+        let mut finish = Finish::new(reason, raw);
+        finish.stop_sequence = self.stop.stop_sequence.clone().unwrap_or_default();
+        finish.refusal =
+            self.stop.stop_details.as_ref().filter(|_| reason == FinishReason::Refusal).map(|details| RefusalDetail {
+                category: details.category.clone().unwrap_or_default(),
+                explanation: details.explanation.clone().unwrap_or_default(),
+            });
+        finish.usage = self.usage();
+        finish.model = self.model.as_deref().map(ModelId::new);
+        finish.service_tier = self.tally.service_tier.clone().unwrap_or_default();
+        finish.metadata = self.metadata.clone();
+        for (name, value) in [("speed", &self.tally.speed), ("inference_geo", &self.tally.inference_geo)] {
+            if let Some(value) = value {
+                finish.metadata.insert(name.to_owned(), value.clone());
+            }
+        }
+        if reason == FinishReason::Pause {
+            finish.message_state = self.pause(identity);
+        }
+        Ending::Finish(Box::new(finish))
+    }
+
+    /// What a paused turn needs to go on: that it was paused, and where its tools ran.
+    fn pause(&self, identity: &Identity) -> Option<ProviderState> {
+        let container = self.stop.container.as_ref();
+        let container = container.and_then(|raw| serde_json::from_str::<Container>(raw.get()).ok());
+        let mut payload = BTreeMap::from([("stop_reason", "pause_turn")]);
+        if let Some(Container { id }) = &container {
+            payload.insert("container", id);
+        }
+        Some(ProviderState::new(identity, serde_json::value::to_raw_value(&payload).ok()?))
+    }
+
+    fn stop(&mut self, newer: Stop) {
+        let old = std::mem::take(&mut self.stop);
+        self.report("container", newer.container.clone());
+        self.stop = Stop {
+            stop_reason: newer.stop_reason.or(old.stop_reason),
+            stop_sequence: newer.stop_sequence.or(old.stop_sequence),
+            stop_details: newer.stop_details.or(old.stop_details),
+            container: newer.container.or(old.container),
+        };
+    }
+
+    fn report(&mut self, name: &str, value: Option<Box<RawValue>>) {
+        if let Some(value) = value.filter(|value| value.get() != "null") {
+            self.metadata.insert(name.to_owned(), value.get().to_owned());
+        }
+    }
+}
+
+/// What a reason means; none: it reports a failure.
+fn finish_reason(raw: &str) -> Option<FinishReason> {
+    Some(match raw {
+        "end_turn" => FinishReason::Stop,
+        "stop_sequence" => FinishReason::StopSequence,
+        "tool_use" => FinishReason::ToolCalls,
+        "max_tokens" => FinishReason::MaxTokens,
+        "model_context_window_exceeded" => FinishReason::ContextWindow,
+        "refusal" => FinishReason::Refusal,
+        // Both want the message back, unchanged, to go on.
+        "pause_turn" | "compaction" => FinishReason::Pause,
+        "error" | "abort" | "insufficient_system_resource" => return None,
+        malformed if malformed.starts_with("malformed_") => return None,
+        _ => FinishReason::Other,
+    })
+}

@@ -1,0 +1,137 @@
+//! What an answer used, from counts that overlap to items that do not.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::domain::{ModelId, Tokens, Usage, UsageItem, UsageKind};
+
+/// The provider's counts, and what it says beside them. `input_tokens` excludes what a cache had to do with;
+/// `output_tokens` includes reasoning.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Tally {
+    #[serde(flatten)]
+    counts: Counts,
+    output_tokens_details: Option<OutputDetails>,
+    server_tool_use: Option<BTreeMap<String, Option<i64>>>,
+    iterations: Option<Vec<Iteration>>,
+    pub(super) service_tier: Option<String>,
+    pub(super) speed: Option<String>,
+    pub(super) inference_geo: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Counts {
+    input_tokens: Option<i64>,
+    cache_read_input_tokens: Option<i64>,
+    cache_creation_input_tokens: Option<i64>,
+    cache_creation: Option<CacheCreation>,
+    output_tokens: Option<i64>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct CacheCreation {
+    ephemeral_5m_input_tokens: Option<i64>,
+    ephemeral_1h_input_tokens: Option<i64>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct OutputDetails {
+    thinking_tokens: Option<i64>,
+}
+
+/// One pass of a model within an answer.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Iteration {
+    #[serde(rename = "type")]
+    kind: String,
+    model: Option<String>,
+    #[serde(flatten)]
+    counts: Counts,
+}
+
+impl Tally {
+    /// Newer counts replace older ones: they are sums already.
+    pub(super) fn overlay(&mut self, newer: Self) {
+        let (old, new) = (&mut self.counts, newer.counts);
+        old.input_tokens = new.input_tokens.or(old.input_tokens);
+        old.cache_read_input_tokens = new.cache_read_input_tokens.or(old.cache_read_input_tokens);
+        old.cache_creation_input_tokens = new.cache_creation_input_tokens.or(old.cache_creation_input_tokens);
+        old.cache_creation = new.cache_creation.or(old.cache_creation.take());
+        old.output_tokens = new.output_tokens.or(old.output_tokens);
+        self.output_tokens_details = newer.output_tokens_details.or(self.output_tokens_details.take());
+        self.server_tool_use = newer.server_tool_use.or(self.server_tool_use.take());
+        self.iterations = newer.iterations.or(self.iterations.take());
+        self.service_tier = newer.service_tier.or(self.service_tier.take());
+        self.speed = newer.speed.or(self.speed.take());
+        self.inference_geo = newer.inference_geo.or(self.inference_geo.take());
+    }
+
+    /// Disjoint items. `answering` is the model that answers: work of another is an item of its own.
+    pub(super) fn usage(&self, answering: Option<&str>) -> Usage {
+        if self.counts.input_tokens.is_none() && self.counts.output_tokens.is_none() {
+            return Usage::default();
+        }
+        let mut thinking = self
+            .output_tokens_details
+            .as_ref()
+            .map_or(Tokens::ZERO, |details| Tokens::saturating(details.thinking_tokens.unwrap_or(0)));
+        let passes = self.iterations.as_deref().unwrap_or_default();
+        // After a fallback only the passes say who did what; elsewhere the counts hold all passes of the answering
+        // model, and only the others' work, such as summing up the conversation, comes on top.
+        let fell_back = passes.iter().any(|pass| pass.kind == "fallback_message");
+        let mut items = Vec::new();
+        if !fell_back {
+            self.counts.items(&mut thinking, None, &mut items);
+        }
+        for pass in passes.iter().filter(|pass| fell_back || pass.kind != "message") {
+            let other = pass.model.as_deref().filter(|model| Some(*model) != answering);
+            let mut of_pass = if other.is_none() { std::mem::take(&mut thinking) } else { Tokens::ZERO };
+            pass.counts.items(&mut of_pass, other.map(ModelId::new).as_ref(), &mut items);
+        }
+        for (name, count) in self.server_tool_use.iter().flatten() {
+            let tool = name.strip_suffix("_requests").unwrap_or(name);
+            items.push(UsageItem::calls(tool, Tokens::saturating(count.unwrap_or(0)).get()));
+        }
+        Usage::reported(items)
+    }
+}
+
+impl Counts {
+    /// The items of these counts; `thinking` is what of the output was reasoning, and is used up.
+    fn items(&self, thinking: &mut Tokens, model: Option<&ModelId>, items: &mut Vec<UsageItem>) {
+        let count = |count: Option<i64>| Tokens::saturating(count.unwrap_or(0));
+        let mut add = |kind: UsageKind, tokens: Tokens, cache_ttl: Option<Duration>| {
+            items.push(UsageItem { cache_ttl, model: model.cloned(), ..UsageItem::tokens(kind, tokens) });
+        };
+        add(UsageKind::Input, count(self.input_tokens), None);
+        add(UsageKind::CacheRead, count(self.cache_read_input_tokens), None);
+        let (short, long, unnamed) = self.writes();
+        add(UsageKind::CacheWrite, short, Some(Duration::from_secs(300)));
+        add(UsageKind::CacheWrite, long, Some(Duration::from_secs(3600)));
+        add(UsageKind::CacheWrite, unnamed, None);
+        let output = count(self.output_tokens);
+        let reasoning = std::mem::take(thinking).min(output);
+        add(UsageKind::Output, output.saturating_sub(reasoning), None);
+        add(UsageKind::Reasoning, reasoning, None);
+    }
+
+    /// Cache writes that live five minutes, an hour, and for a time that is not named. The total may have grown since
+    /// its parts were told; parts that are more than the total are not believed.
+    fn writes(&self) -> (Tokens, Tokens, Tokens) {
+        let count = |count: Option<i64>| Tokens::saturating(count.unwrap_or(0));
+        let parts = self.cache_creation.clone().unwrap_or_default();
+        let (short, long) = (count(parts.ephemeral_5m_input_tokens), count(parts.ephemeral_1h_input_tokens));
+        let total = self.cache_creation_input_tokens.map_or(short + long, |total| Tokens::saturating(total));
+        if short + long > total {
+            return (Tokens::ZERO, Tokens::ZERO, total);
+        }
+        (short, long, total.saturating_sub(short + long))
+    }
+}
