@@ -38,7 +38,7 @@ class Llama(Process):
         command = [PYTHON, "-u", "-m", "llama_cpp.server", "--model", model, "--model_alias", "tiny"]
         command += ["--n_ctx", CONTEXT, "--host", "127.0.0.1", "--port", self.port]
         super().__init__("llama.cpp", command)
-        self.line(lambda line: True if "Application startup complete" in line else None, timeout=120.0)
+        self.line(lambda line: True if "Uvicorn running on" in line else None, timeout=120.0)
         urllib.request.urlopen(f"http://127.0.0.1:{self.port}/v1/models", timeout=60).close()
 
 
