@@ -9,10 +9,8 @@ use http::HeaderMap;
 use tokio::task::JoinSet;
 use tonic_health::server::HealthReporter;
 
-use crate::catalog;
 use crate::config::{Config, ListenAddress};
 use crate::credentials::Credentials;
-use crate::domain::ModelId;
 use crate::edge::{
     Admission, Bound, Drain, Faces, LedgerView, Limits, Listener, Load, RequestRules, Served, Watch, Workers,
 };
@@ -228,7 +226,7 @@ pub fn table(config: &Config) -> Result<Table, StartError> {
         let targets = model.targets.iter().filter_map(|target| {
             let provider = providers.iter().find(|provider| provider.id == target.provider)?;
             Some(Target {
-                endpoint: Arc::new(endpoint(provider, target.model.clone()).with_timeouts(target.timeouts)),
+                endpoint: Arc::new(Endpoint::known(provider, target.model.clone()).with_timeouts(target.timeouts)),
                 priority: target.priority,
                 weight: target.weight,
             })
@@ -236,12 +234,7 @@ pub fn table(config: &Config) -> Result<Table, StartError> {
         (model.id.clone(), targets.collect())
     });
     let aliases = aliases.collect();
-    Ok(Table::new(providers, aliases, config.default_model.clone(), catalog::facts))
-}
-
-fn endpoint(provider: &Arc<Provider>, model: ModelId) -> Endpoint {
-    let facts = catalog::facts(provider.vendor.as_str(), model.as_str());
-    Endpoint::new(provider, model, facts)
+    Ok(Table::new(providers, aliases, config.default_model.clone()))
 }
 
 fn provider(config: &crate::config::Provider) -> Result<Arc<Provider>, StartError> {

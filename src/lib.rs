@@ -3,6 +3,7 @@
 //! A request's way is a straight line, and so is this list:
 //!
 //! - [`app`]: the composition root: what is built from a configuration, and what runs
+//! - [`cli`]: what a person types
 //! - [`config`]: what the file and the environment say, checked before a port opens
 //! - [`edge`]: listeners, and the gRPC service that turns protobuf into the domain and back
 //! - [`pipeline`]: what surrounds every call: trace, deadline, heartbeat
@@ -18,6 +19,7 @@
 
 pub mod app;
 pub mod catalog;
+pub mod cli;
 pub mod config;
 pub mod credentials;
 pub mod domain;

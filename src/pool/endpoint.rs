@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Uri};
 
 use super::Timeouts;
+use crate::catalog;
 use crate::credentials::Credentials;
 use crate::domain::{Identity, ModelFacts, ModelId, ProviderId, Vendor};
 use crate::protocol::Protocol;
@@ -48,13 +49,13 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// `model` at `provider`, of which `facts` are known.
-    pub fn new(provider: &Arc<Provider>, model: ModelId, facts: Option<&'static ModelFacts>) -> Self {
+    /// `model` at `provider`, with what the catalog knows about it.
+    pub fn known(provider: &Arc<Provider>, model: ModelId) -> Self {
         Self {
+            facts: catalog::facts(provider.vendor.as_str(), model.as_str()),
             identity: Identity::new(provider.id.clone(), provider.vendor.clone(), model),
             timeouts: provider.timeouts,
             provider: Arc::clone(provider),
-            facts,
         }
     }
 

@@ -7,6 +7,7 @@
 mod anthropic;
 mod hints;
 mod left_out;
+pub mod openai;
 mod options;
 pub mod vendor;
 

@@ -5,13 +5,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::domain::{
-    Error, ListedFacts, ListedModel, ListedTarget, ModelFacts, ModelId, ModelName, ProviderId, Reason,
-};
+use crate::catalog;
+use crate::domain::{Error, ListedFacts, ListedModel, ListedTarget, ModelId, ModelName, ProviderId, Reason};
 use crate::pool::{Endpoint, Provider};
-
-/// Looks up what is known about a vendor's model.
-pub(crate) type Facts = fn(&str, &str) -> Option<&'static ModelFacts>;
 
 /// How near a name must be to one that was not found to be suggested, from 0 to 1.
 const NEAR: f64 = 0.7;
@@ -62,7 +58,6 @@ pub struct Table {
     providers: Vec<Arc<Provider>>,
     aliases: Vec<(ModelName, Vec<Target>)>,
     default_model: Option<ModelName>,
-    facts: Facts,
     listed: Vec<ListedModel>,
 }
 
@@ -72,10 +67,11 @@ impl Table {
         providers: Vec<Arc<Provider>>,
         aliases: Vec<(ModelName, Vec<Target>)>,
         default_model: Option<ModelName>,
-        facts: Facts,
     ) -> Self {
-        let listed = aliases.iter().map(|(name, targets)| list(name, targets, default_model.as_ref())).collect();
-        Self { providers, aliases, default_model, facts, listed }
+        let known = providers.iter().flat_map(known_models);
+        let listed = aliases.iter().cloned().chain(known);
+        let listed = listed.map(|(name, targets)| list(&name, &targets, default_model.as_ref())).collect();
+        Self { providers, aliases, default_model, listed }
     }
 
     /// The names that callers are told of.
@@ -117,8 +113,7 @@ impl Table {
         let (provider, model) = name.as_str().split_once('/').filter(|(_, model)| !model.is_empty())?;
         let provider = self.provider(&ProviderId::new(provider))?;
         let model = ModelId::new(model);
-        let facts = (self.facts)(provider.vendor.as_str(), model.as_str());
-        Some(vec![Target::only(Endpoint::new(provider, model, facts))])
+        Some(vec![Target::only(Endpoint::known(provider, model))])
     }
 
     fn by_model_id(&self, name: &ModelName) -> Option<Vec<Target>> {
@@ -131,8 +126,8 @@ impl Table {
             return Some(named);
         }
         let known = self.providers.iter().filter_map(|provider| {
-            let facts = (self.facts)(provider.vendor.as_str(), name.as_str())?;
-            Some(Target::only(Endpoint::new(provider, ModelId::new(name.as_str()), Some(facts))))
+            catalog::facts(provider.vendor.as_str(), name.as_str())?;
+            Some(Target::only(Endpoint::known(provider, ModelId::new(name.as_str()))))
         });
         Some(known.collect()).filter(|targets: &Vec<_>| !targets.is_empty())
     }
@@ -142,13 +137,12 @@ impl Table {
     }
 
     fn not_found(&self, name: &ModelName) -> Error {
+        let targets = self.aliases.iter().flat_map(|(_, targets)| targets);
         let mut near: Vec<(f64, &str)> = self
-            .aliases
+            .listed
             .iter()
-            .flat_map(|(alias, targets)| {
-                std::iter::once(alias.as_str())
-                    .chain(targets.iter().map(|target| target.endpoint.identity.model.as_str()))
-            })
+            .map(|listed| listed.name.as_str())
+            .chain(targets.map(|target| target.endpoint.identity.model.as_str()))
             .map(|known| (strsim::jaro_winkler(known, name.as_str()), known))
             .filter(|(nearness, _)| *nearness >= NEAR)
             .collect();
@@ -162,6 +156,14 @@ impl Table {
         Error::new(Reason::ModelNotFound, format!("there is no model of this name; {advice}"))
             .with(|details| details.nearest = nearest)
     }
+}
+
+/// The models that a provider is known to have, as `provider/model`.
+fn known_models(provider: &Arc<Provider>) -> impl Iterator<Item = (ModelName, Vec<Target>)> {
+    catalog::models(provider.vendor.as_str()).map(move |model| {
+        let name = ModelName::new(format!("{}/{}", provider.id, model.id));
+        (name, vec![Target::only(Endpoint::known(provider, ModelId::new(&model.id)))])
+    })
 }
 
 /// What callers are told about a name.
