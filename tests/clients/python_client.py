@@ -122,8 +122,9 @@ def answers(checks, stub):
         equal(kinds[-1], "completed", "the last event")
         holds("block_delta" in kinds and "block_finished" in kinds, f"kinds: {kinds}")
     with checks.case("python: gzip in both directions"):
-        call = stub.Complete.with_call(ask(prompt="blue " * 2000), timeout=20, compression=grpc.Compression.Gzip)
-        text_is_complete(call[0])
+        request = ask("real/long", "blue " * 2000)
+        response = stub.Complete(request, timeout=20, compression=grpc.Compression.Gzip)
+        equal(response.text, TEXT * 40, "text")
     with checks.case("python: the models"):
         models = stub.ListModels(model_pb2.ListModelsRequest(), timeout=20).models
         found = {model.id: model for model in models}
