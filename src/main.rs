@@ -10,6 +10,7 @@ fn main() -> ExitCode {
         listen: get("--listen").map(|a| a.parse().unwrap()),
         admin_listen: get("--admin-listen").map(|a| a.parse().unwrap()),
         ops_listen: get("--ops-listen").map(|a| a.parse().unwrap()),
+        default_drain_delay: Some(std::time::Duration::ZERO),
     };
     let sources = Sources::new(&process_variable);
     let guard = completiond::telemetry::init(&completiond::telemetry::Settings::default()).unwrap();

@@ -14,7 +14,7 @@ pub(crate) fn check(protocol: &dyn Protocol, name: &str, order: &Order<'_>) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/requests").join(protocol.name());
     let path = root.join(format!("{name}.json"));
     if std::env::var_os("UPDATE_EXPECTED").is_some() {
-        std::fs::create_dir_all(root).unwrap();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, format!("{actual:#}\n")).unwrap();
         return;
     }

@@ -126,7 +126,9 @@ fn by_code(found: &Status, id: CallId) -> Status {
         Code::OutOfRange | Code::ResourceExhausted => {
             failure(Reason::RequestTooLarge, "the message is larger than this server's limit")
         }
-        Code::InvalidArgument | Code::Internal => no_message(format!("must be readable; {}", found.message())),
+        Code::InvalidArgument | Code::Internal => {
+            no_message(format!("must be one of the contract: {}", found.message()))
+        }
         Code::Cancelled => failure(Reason::Cancelled, "the call was cancelled"),
         Code::DeadlineExceeded => failure(Reason::DeadlineExceeded, "the deadline passed"),
         // Answers of services that are not ours, such as health: the code stays and gives the reason its name.
@@ -141,3 +143,6 @@ fn unknown_encoding(found: &Status, id: CallId) -> Status {
     let reason = Reason::InvalidRequest.as_str();
     framework_status(Code::Unimplemented, reason, found.message(), Some(&violated), id)
 }
+
+#[cfg(test)]
+mod tests;

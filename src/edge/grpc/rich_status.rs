@@ -16,8 +16,8 @@ use crate::proto;
 pub(super) const MAX_BYTES: usize = 4096;
 /// Room for the lengths that grow when something is added to a message that is measured already.
 const SLACK: usize = 32;
-/// The most items of a usage that are told of a failed call.
-const MAX_USAGE_ITEMS: usize = 8;
+/// Room that violations leave for what a call used and for a provider's words.
+const FAILURE_BYTES: usize = 1200;
 
 /// The name of our own detail in an `Any`.
 const FAILURE_DETAIL: &str = "type.googleapis.com/completiond.v1.FailureDetail";
@@ -62,9 +62,9 @@ impl RichStatus {
         self.push(format!("{GOOGLE_RPC}{}", M::NAME), detail);
     }
 
-    /// Adds the wrong fields, the first ones as far as half of the room goes.
+    /// Adds the wrong fields, the first ones as far as the room goes.
     pub(super) fn add_violations(&mut self, violations: impl Iterator<Item = pb::bad_request::FieldViolation>) {
-        let mut room = self.room() / 2;
+        let mut room = self.room().saturating_sub(FAILURE_BYTES);
         let fits = |violation: &pb::bad_request::FieldViolation| fit(&mut room, violation);
         let field_violations: Vec<_> = violations.take_while(fits).collect();
         if !field_violations.is_empty() {
@@ -74,11 +74,16 @@ impl RichStatus {
 
     /// Adds the ledger of the call: the last attempts as far as the room goes, the others as a number.
     pub(super) fn add_failure(&mut self, mut failure: proto::FailureDetail, attempts: Vec<proto::Attempt>) {
-        if let Some(usage) = &mut failure.usage {
-            usage.items.truncate(MAX_USAGE_ITEMS);
+        let room_beside = |failure: &proto::FailureDetail| {
+            let any = Any { type_url: FAILURE_DETAIL.into(), value: failure.encode_to_vec() };
+            self.room().checked_sub(any.encoded_len())
+        };
+        let beside = room_beside(&failure);
+        if let (None, Some(usage)) = (beside, &mut failure.usage) {
+            // The totals are told even where there is no room for what they are made of.
+            usage.items.clear();
         }
-        let used = Any { type_url: FAILURE_DETAIL.into(), value: failure.encode_to_vec() }.encoded_len();
-        let mut room = self.room().saturating_sub(used);
+        let mut room = beside.or_else(|| room_beside(&failure)).unwrap_or(0);
         let tried = attempts.len();
         failure.attempts = attempts.into_iter().rev().take_while(|attempt| fit(&mut room, attempt)).collect();
         failure.attempts.reverse();

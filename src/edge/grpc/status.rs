@@ -21,9 +21,11 @@ const DEFAULT_DELAY: Duration = Duration::from_secs(1);
 /// The longest message of a status, in bytes: violations say the rest.
 const MAX_MESSAGE_BYTES: usize = 512;
 /// The longest value in the metadata of a reason, in bytes.
-const MAX_VALUE_BYTES: usize = 160;
-/// The longest words of a provider, in bytes.
-const MAX_PROVIDER_BYTES: usize = 512;
+const MAX_VALUE_BYTES: usize = 128;
+/// The longest words of a provider about a failure, in bytes.
+const MAX_WORDS_BYTES: usize = 512;
+/// The longest single word of a provider, such as its code, in bytes.
+const MAX_WORD_BYTES: usize = 64;
 /// The most names near to one that was not found.
 const MAX_NEAREST: usize = 3;
 
@@ -213,12 +215,15 @@ fn failure_detail(id: CallId, error: &Error) -> proto::FailureDetail {
 }
 
 fn provider_error(error: &ProviderError) -> proto::ProviderError {
-    let word = |text: &String| cut(text.clone(), MAX_VALUE_BYTES);
+    let word = |text: &String| cut(text.clone(), MAX_WORD_BYTES);
     proto::ProviderError {
         http_status: error.http_status.into(),
         r#type: word(&error.kind),
         code: word(&error.code),
         param: word(&error.param),
-        message: cut(error.message.clone(), MAX_PROVIDER_BYTES),
+        message: cut(error.message.clone(), MAX_WORDS_BYTES),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,7 +48,8 @@ pub(super) fn reasoning(
         Some(Amount::Effort(number)) => effort(number, &path.field("effort"), found).map(ReasoningAmount::Effort),
         Some(Amount::BudgetTokens(tokens)) => {
             let path = path.field("budget_tokens");
-            let fits = max_tokens.is_none_or(|most| tokens < most);
+            // A bound that is wrong itself is told as that.
+            let fits = max_tokens.is_none_or(|most| tokens < most || most < 1);
             found.check(fits, &path, "must be below max_tokens");
             number(Some(tokens), MIN_BUDGET, i32::MAX, &path, found).map(Tokens::new).map(ReasoningAmount::Budget)
         }

@@ -87,6 +87,9 @@ struct Known<'a> {
 
 impl Known<'_> {
     fn takes(&self, effort: Effort) -> bool {
+        if self.dialect.reasoning == ReasoningAsk::Nothing {
+            return false;
+        }
         let Constraints { effort_none, effort_minimal, effort_xhigh, effort_max, reasoning_always_on, .. } =
             self.constraints;
         let model = match effort {
@@ -99,13 +102,7 @@ impl Known<'_> {
             Effort::Max => effort_max.or(effort_xhigh.map(|_| false)),
         };
         // What is known of the model overrules what is usual in the dialect.
-        model != Some(false)
-            && (self.dialect.efforts.contains(&effort) || model.is_some_and(|_| self.is_special(effort)))
-    }
-
-    const fn is_special(&self, effort: Effort) -> bool {
-        !matches!(self.dialect.reasoning, ReasoningAsk::Nothing)
-            && matches!(effort, Effort::None | Effort::Minimal | Effort::XHigh | Effort::Max)
+        model != Some(false) && (self.dialect.efforts.contains(&effort) || (model.is_some() && is_special(effort)))
     }
 
     /// The effort to send: `minimal` and `max` mean the least and the most that the model knows.
@@ -125,7 +122,12 @@ impl Known<'_> {
     /// The least effort that stands for at least this many tokens, else the most that there is.
     fn for_budget(&self, tokens: Tokens) -> Option<Effort> {
         let steps = [Effort::Low, Effort::Medium, Effort::High, Effort::XHigh];
-        let mut taken = steps.into_iter().filter(|effort| self.takes(*effort));
-        taken.find(|effort| effort.budget() >= tokens).or_else(|| self.nearest(Effort::High))
+        let taken = || steps.into_iter().filter(|effort| self.takes(*effort));
+        taken().find(|effort| effort.budget() >= tokens).or_else(|| taken().last())
     }
+}
+
+/// Whether an effort is one of those that only some models take.
+const fn is_special(effort: Effort) -> bool {
+    matches!(effort, Effort::None | Effort::Minimal | Effort::XHigh | Effort::Max)
 }
