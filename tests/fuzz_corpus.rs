@@ -12,6 +12,7 @@
 mod fuzz;
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -58,6 +59,13 @@ fn the_decoder_of_chat_completions_holds() {
     inputs.iter().for_each(|input| fuzz::decode("openai", input));
 }
 
+/// What is recorded of each protocol.
+static RECORDED: LazyLock<[(&str, Vec<Vec<u8>>); 2]> = LazyLock::new(|| {
+    ["anthropic", "openai"].map(|protocol| {
+        (protocol, inputs(&format!("fuzz/corpus/{protocol}_decode"), &format!("tests/transcripts/{protocol}")))
+    })
+});
+
 /// Damage to a stream: lines that are swapped, doubled or lost, and bytes that changed.
 fn damage(stream: &[u8], swaps: &[(Index, Index)], flips: &[(Index, u8)]) -> Vec<u8> {
     let mut lines: Vec<_> = stream.split_inclusive(|byte| *byte == b'\n').collect();
@@ -86,9 +94,8 @@ proptest! {
         swaps in prop::collection::vec(any::<(Index, Index)>(), 0..6),
         flips in prop::collection::vec(any::<(Index, u8)>(), 0..4),
     ) {
-        for protocol in ["anthropic", "openai"] {
-            let inputs = inputs(&format!("fuzz/corpus/{protocol}_decode"), &format!("tests/transcripts/{protocol}"));
-            fuzz::decode(protocol, &damage(which.get(&inputs), &swaps, &flips));
+        for (protocol, inputs) in RECORDED.iter() {
+            fuzz::decode(protocol, &damage(which.get::<Vec<u8>>(inputs), &swaps, &flips));
         }
     }
 }
