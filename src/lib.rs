@@ -2,15 +2,33 @@
 //!
 //! A request's way is a straight line, and so is this list:
 //!
+//! - [`app`]: the composition root: what is built from a configuration, and what runs
+//! - [`cli`]: what a person types
+//! - [`config`]: what the file and the environment say, checked before a port opens
 //! - [`edge`]: listeners, and the gRPC service that turns protobuf into the domain and back
-//! - [`pool`]: endpoints, and one attempt at one of them
+//! - [`pipeline`]: what surrounds every call: trace, deadline, heartbeat
+//! - [`route`]: from a name to the endpoint that answers
+//! - [`pool`]: endpoints, one attempt at one of them, and the ledger of attempts
 //! - [`protocol`]: the wire protocols of the providers, as pure functions
+//! - [`credentials`]: what signs an outgoing request
 //! - [`transport`]: bytes to and from an upstream
+//! - [`simulator`]: an upstream inside the process, on the same wire formats
+//! - [`catalog`]: what is known about models, as data
+//! - [`telemetry`]: logs and traces
 //! - [`domain`]: what all of them speak of
 
+pub mod app;
+pub mod catalog;
+pub mod cli;
+pub mod config;
+pub mod credentials;
 pub mod domain;
 pub mod edge;
+pub mod pipeline;
 pub mod pool;
 pub mod proto;
 pub mod protocol;
+pub mod route;
+pub mod simulator;
+pub mod telemetry;
 pub mod transport;

@@ -1,6 +1,6 @@
 //! What is known about a model. `None` everywhere: not known, and then it is not refused either.
 
-use super::{PicoUsd, Tokens};
+use super::{ModelId, ModelName, PicoUsd, ProviderId, Tokens};
 
 /// What is known about a model.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,4 +70,98 @@ pub struct Price {
     pub output: Option<PicoUsd>,
     /// Of the prompt, read from the provider's cache.
     pub cache_read: Option<PicoUsd>,
+}
+
+/// A name that a caller may ask for, and what is known about where it leads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListedModel {
+    /// The name.
+    pub name: ModelName,
+    /// Where it leads, in the order in which the targets are tried.
+    pub targets: Vec<ListedTarget>,
+    /// Whether it is what a request without a model means.
+    pub is_default: bool,
+    /// What is known about its targets together.
+    pub facts: ListedFacts,
+    /// Why no call to it can succeed; none: one can.
+    pub unavailable_reason: Option<String>,
+}
+
+/// Where a name leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedTarget {
+    /// The provider.
+    pub provider: ProviderId,
+    /// The model there.
+    pub model: ModelId,
+    /// Lower is tried first.
+    pub priority: u32,
+    /// The share among targets of the same priority.
+    pub weight: u32,
+}
+
+/// What is known about several targets together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ListedFacts {
+    /// What at least one of them can do.
+    pub capabilities: Capabilities,
+    /// The largest context.
+    pub context_window: Option<Tokens>,
+    /// The largest answer.
+    pub max_output: Option<Tokens>,
+    /// The price of the first.
+    pub price: Price,
+}
+
+impl ListedFacts {
+    /// What is known about targets together; none for a target of which nothing is known.
+    pub fn of<'a>(targets: impl IntoIterator<Item = Option<&'a ModelFacts>>) -> Self {
+        let targets: Vec<Option<&ModelFacts>> = targets.into_iter().collect();
+        let any = |can: fn(&Capabilities) -> Option<bool>| {
+            let answers = || targets.iter().map(|facts| facts.and_then(|facts| can(&facts.capabilities)));
+            // What one can do the name can do; that none can is only known when it is known of each.
+            let none_can = !targets.is_empty() && answers().all(|answer| answer == Some(false));
+            if answers().any(|answer| answer == Some(true)) { Some(true) } else { none_can.then_some(false) }
+        };
+        let known = || targets.iter().copied().flatten();
+        Self {
+            capabilities: Capabilities {
+                tools: any(|can| can.tools),
+                images: any(|can| can.images),
+                documents: any(|can| can.documents),
+                audio: any(|can| can.audio),
+                json_schema: any(|can| can.json_schema),
+                reasoning: any(|can| can.reasoning),
+            },
+            context_window: known().filter_map(|facts| facts.context_window).max(),
+            max_output: known().filter_map(|facts| facts.max_output).max(),
+            price: targets.first().copied().flatten().map_or_else(Price::default, |facts| facts.price),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_of_several_targets_are_those_of_the_best_and_the_price_of_the_first() {
+        let facts = |tools, images, context: u32, input| ModelFacts {
+            context_window: Some(Tokens::new(context)),
+            capabilities: Capabilities { tools, images, ..Capabilities::default() },
+            price: Price { input: Some(PicoUsd::new(input)), ..Price::default() },
+            ..ModelFacts::default()
+        };
+        let (small, large) = (facts(Some(false), Some(false), 1000, 1), facts(Some(true), Some(false), 2000, 2));
+        let both = ListedFacts::of([Some(&small), Some(&large)]);
+        assert_eq!(both.capabilities.tools, Some(true));
+        assert_eq!(both.capabilities.images, Some(false));
+        assert_eq!(both.capabilities.audio, None);
+        assert_eq!(both.context_window, Some(Tokens::new(2000)));
+        assert_eq!(both.price.input, Some(PicoUsd::new(1)));
+        let unknown = ListedFacts::of([None, Some(&small)]);
+        assert_eq!(unknown.capabilities.tools, None, "the first may be able to");
+        assert_eq!(unknown.price, Price::default(), "never another model's");
+        assert_eq!(ListedFacts::of([]), ListedFacts::default());
+    }
 }

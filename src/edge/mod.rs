@@ -1,5 +1,13 @@
-//! Where callers come in: listeners, and the gRPC service over the pipeline.
+//! Where callers come in: listeners, connections, and the gRPC service over the pipeline.
 
+mod connection;
+mod drain;
 mod grpc;
+mod listener;
+mod worker;
 
-pub use grpc::Codec;
+pub use connection::Connection;
+pub use drain::Drain;
+pub use grpc::{Admission, Codec, Faces, LedgerView, Limits, RequestRules, Served, Watch};
+pub use listener::{Bound, Listener};
+pub use worker::{Load, Workers};

@@ -2,12 +2,20 @@
 //!
 //! Nothing here knows a protocol, a provider or a model.
 
+mod connector;
+mod direct;
+mod proxied;
+mod schemes;
 mod sse;
 
+pub use direct::Direct;
+pub use proxied::Proxied;
+pub use schemes::Schemes;
 pub use sse::{Framed, Framer, FramingError, MAX_FRAME_BYTES};
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,10 +28,15 @@ pub struct Outgoing {
     pub request: http::Request<Bytes>,
     /// How long a new connection may take.
     pub connect_timeout: Duration,
+    /// The proxy to go through; none: straight to the upstream.
+    pub proxy: Option<http::Uri>,
 }
 
 /// What comes back: the head, and a body of data and trailers that stops the upstream when it is dropped.
-pub type Incoming = http::Response<UnsyncBoxBody<Bytes, TransportError>>;
+pub type Incoming = http::Response<Body>;
+
+/// The body of what comes back.
+pub type Body = UnsyncBoxBody<Bytes, TransportError>;
 
 /// An answer to come.
 pub type Sending = Pin<Box<dyn Future<Output = Result<Incoming, TransportError>> + Send>>;
@@ -50,3 +63,21 @@ pub enum TransportError {
 
 /// Any error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What upstreams are trusted by: the certificates of the operating system, or those of `SSL_CERT_FILE`.
+///
+/// # Errors
+/// When the system's certificates cannot be read at all. A system without any is not an error here: it only fails
+/// where TLS is used, and says so there.
+pub fn system_trust() -> Result<Arc<rustls::ClientConfig>, BoxError> {
+    use hyper_rustls::ConfigBuilderExt;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(Arc::new(match builder.clone().with_native_roots() {
+        Ok(builder) => builder.with_no_client_auth(),
+        Err(error) => {
+            tracing::warn!(%error, "no certificates to trust; upstreams over TLS will fail until SSL_CERT_FILE names some");
+            builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
+        }
+    }))
+}

@@ -1,5 +1,18 @@
 //! The gRPC face: the only place that knows `tonic::Status` and the generated types.
 
+mod admission;
 mod codec;
+mod complete_status;
+mod convert;
+mod faces;
+mod rich_status;
+mod service;
+mod status;
+mod timeout;
+mod watched;
 
+pub use admission::{Admission, Limits};
 pub use codec::Codec;
+pub use convert::{LedgerView, RequestRules};
+pub use faces::{Faces, Served};
+pub use watched::Watch;

@@ -1,0 +1,116 @@
+# Installs what the checks need, by version, into COMPLETIOND_TOOLS. Each tool is installed once; sourced by run and slow.
+
+TOOLS=${COMPLETIOND_TOOLS:-$HOME/.cache/completiond-tools}
+export COMPLETIOND_TOOLS=$TOOLS
+
+BUF_VERSION=1.75.0
+GRPCURL_VERSION=1.9.4
+GRPC_PYTHON_VERSION=1.85.1
+OTEL_PYTHON_VERSION=1.45.2
+LITELLM_VERSION=1.106.2
+LLAMA_VERSION=0.3.36
+GGUF_VERSION=0.19.0
+OTELCOL_VERSION=0.165.0
+
+# once NAME COMMAND...: runs the command unless it has succeeded before.
+once() {
+    local mark=$TOOLS/.done-$1
+    shift
+    [ -e "$mark" ] && return
+    mkdir -p "$TOOLS"
+    "$@"
+    touch "$mark"
+}
+
+venv() {
+    local folder=$TOOLS/$1
+    shift
+    python3 -m venv "$folder"
+    "$folder/bin/pip" install --quiet --disable-pip-version-check "$@"
+}
+
+install_buf() {
+    npm install --silent --no-fund --no-audit --prefix "$TOOLS/npm" "@bufbuild/buf@$BUF_VERSION"
+}
+
+install_grpcurl() {
+    GOBIN=$TOOLS/bin go install "github.com/fullstorydev/grpcurl/cmd/grpcurl@v$GRPCURL_VERSION"
+}
+
+tool_buf() { once "buf-$BUF_VERSION" install_buf; }
+tool_grpcurl() { once "grpcurl-$GRPCURL_VERSION" install_grpcurl; }
+tool_python() {
+    once "python-$GRPC_PYTHON_VERSION-$OTEL_PYTHON_VERSION" venv "python-grpc-$GRPC_PYTHON_VERSION" \
+        grpcio=="$GRPC_PYTHON_VERSION" grpcio-tools=="$GRPC_PYTHON_VERSION" grpcio-status=="$GRPC_PYTHON_VERSION" \
+        grpcio-health-checking=="$GRPC_PYTHON_VERSION" grpcio-reflection=="$GRPC_PYTHON_VERSION" \
+        opentelemetry-exporter-otlp-proto-grpc=="$OTEL_PYTHON_VERSION"
+}
+tool_litellm() {
+    once "litellm-$LITELLM_VERSION" venv "litellm-$LITELLM_VERSION" "litellm[proxy]==$LITELLM_VERSION"
+}
+tool_llama() {
+    CMAKE_ARGS=-DGGML_NATIVE=OFF once "llama-$LLAMA_VERSION" venv "llama-$LLAMA_VERSION" \
+        "llama-cpp-python[server]==$LLAMA_VERSION" "gguf==$GGUF_VERSION"
+}
+
+# A collector of four modules. The builder's own `go mod tidy` asks for a module that cannot be had, so the modules are
+# fetched here.
+install_collector() (
+    folder=$TOOLS/otelcol-$OTELCOL_VERSION
+    core=go.opentelemetry.io/collector
+    contrib=github.com/open-telemetry/opentelemetry-collector-contrib
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    cd "$folder"
+    GOBIN=$TOOLS/bin go install "$core/cmd/builder@v$OTELCOL_VERSION"
+    cat > ocb.yaml <<YAML
+dist: { name: otelcol-ci, module: local/otelcol-ci, output_path: ./dist }
+receivers: [{ gomod: "$core/receiver/otlpreceiver v$OTELCOL_VERSION" }]
+processors: [{ gomod: "$core/processor/batchprocessor v$OTELCOL_VERSION" }]
+exporters: [{ gomod: "$core/exporter/debugexporter v$OTELCOL_VERSION" }, { gomod: "$contrib/exporter/fileexporter v$OTELCOL_VERSION" }]
+YAML
+    "$TOOLS/bin/builder" --config ocb.yaml --skip-get-modules --skip-compilation
+    cd dist
+    rm -f go.mod go.sum
+    go mod init local/otelcol-ci
+    go get "$core/otelcol@v$OTELCOL_VERSION" "$core/receiver/otlpreceiver@v$OTELCOL_VERSION" \
+        "$core/exporter/debugexporter@v$OTELCOL_VERSION" "$core/processor/batchprocessor@v$OTELCOL_VERSION" \
+        "$contrib/exporter/fileexporter@v$OTELCOL_VERSION"
+    go build -mod=mod -trimpath -ldflags='-s -w' -o ../otelcol-ci .
+)
+tool_collector() { once "otelcol-$OTELCOL_VERSION" install_collector; }
+
+PYTHON=$TOOLS/python-grpc-$GRPC_PYTHON_VERSION/bin/python
+export PATH=$TOOLS/bin:$TOOLS/npm/node_modules/.bin:$PATH
+
+FAILED=()
+
+# section TITLE COMMAND...: runs the command, says how long it took, and remembers whether it failed.
+section() {
+    local title=$1 begun=$SECONDS status=0
+    shift
+    [ "${CI:-}" = true ] && echo "::group::$title"
+    echo "== $title"
+    # A subshell of its own, so that errexit holds inside although the failure is looked at here.
+    set +e
+    (set -e; "$@")
+    status=$?
+    set -e
+    [ "${CI:-}" = true ] && echo "::endgroup::"
+    if [ $status -eq 0 ]; then
+        echo "== $title: ok, $((SECONDS - begun)) s"
+    else
+        echo "== $title: FAILED with $status, $((SECONDS - begun)) s"
+        FAILED+=("$title")
+    fi
+}
+
+# verdict: the last line, and the exit code.
+verdict() {
+    if [ ${#FAILED[@]} -eq 0 ]; then
+        echo "all sections passed in $SECONDS s"
+        return 0
+    fi
+    printf 'failed: %s\n' "${FAILED[@]}"
+    return 1
+}

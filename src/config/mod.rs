@@ -1,0 +1,271 @@
+//! The configuration: one typed tree, checked as a whole before a port opens.
+//!
+//! A file is read into a tree with places ([`node`]), walked by its sections ([`reader`]), and comes out as a
+//! [`Config`] in which nothing is left to check, or as [`Problems`]: all of them at once, each with its place, the rule
+//! and what would be right. Only the composition root and `check` see the whole of it; everyone else gets a section.
+
+mod address;
+mod discover;
+mod expand;
+mod model;
+mod nearest;
+mod node;
+mod problem;
+mod provider;
+mod quantity;
+mod reader;
+mod secrets;
+mod settings;
+mod sources;
+
+pub use address::{ListenAddress, ListenAddressError};
+pub use discover::{Bare, Discovered};
+pub use model::{Model, Target};
+pub use nearest::nearest;
+pub use problem::{Mark, Problem, Problems};
+pub use provider::Provider;
+pub use quantity::{show_duration, show_size};
+pub use secrets::{Origin, Secret};
+pub use settings::{Limits, Log, LogFormat, Stream};
+pub use sources::{Sources, process_variable};
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::domain::{ModelName, ProviderId, Tokens};
+use crate::pool::Timeouts;
+use problem::Findings;
+use provider::Pool;
+use reader::{Context, Fields, Value, Wrong};
+use settings::Bounds;
+
+/// The largest file that is read as a configuration.
+const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The default of `drain_delay`.
+const DRAIN_DELAY: Duration = Duration::from_secs(5);
+
+/// A whole configuration in which everything is checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where callers come in. Default: 127.0.0.1:50051.
+    pub listen: ListenAddress,
+    /// Where operators come in. Default: 127.0.0.1:50052.
+    pub admin_listen: ListenAddress,
+    /// Where probes come in. Default: 127.0.0.1:50053.
+    pub ops_listen: ListenAddress,
+    /// What an empty `model` means; none: a request must name its model.
+    pub default_model: Option<ModelName>,
+    /// The pool, in the file's order; at least one.
+    pub providers: Vec<Provider>,
+    /// The names that callers use beside `provider/model`.
+    pub models: Vec<Model>,
+    /// The bounds on one upstream request, where neither provider nor model sets its own.
+    pub timeouts: Timeouts,
+    /// The bound on a call. Default: 10 minutes.
+    pub total: Duration,
+    /// What bounds memory.
+    pub limits: Limits,
+    /// How answers are streamed.
+    pub stream: Stream,
+    /// How long calls are still served after the server says that it stops. Default: 5 s, and 0 on a terminal.
+    pub drain_delay: Duration,
+    /// How long running calls may finish after that. Default: `total`.
+    pub shutdown_grace: Duration,
+    /// The bound on an answer whose caller sets none, reasoning aside. Default: 8192.
+    pub default_max_tokens: Tokens,
+    /// The headers that callers may set by `provider_options`. Default: none.
+    pub provider_option_headers: BTreeSet<String>,
+    /// How many workers share the calls. Default: one per core.
+    pub workers: NonZeroUsize,
+    /// What is logged.
+    pub log: Log,
+    /// Where all this comes from.
+    pub source: Source,
+    /// What is doubtful, though it works.
+    pub warnings: Vec<Problem>,
+}
+
+/// Where a configuration comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// This file.
+    File(PathBuf),
+    /// Keys in these environment variables.
+    Environment(Vec<String>),
+    /// This provider, which answered on this machine.
+    Local(ProviderId),
+    /// Nothing: the simulator answers.
+    Simulator,
+}
+
+/// What flags and environment variables say beside the file, and before it.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// In place of `listen`.
+    pub listen: Option<ListenAddress>,
+    /// In place of `admin_listen`.
+    pub admin_listen: Option<ListenAddress>,
+    /// In place of `ops_listen`.
+    pub ops_listen: Option<ListenAddress>,
+    /// In place of the default of `drain_delay`: the file overrules it.
+    pub default_drain_delay: Option<Duration>,
+}
+
+impl Overrides {
+    fn apply(&self, config: &mut Config) {
+        config.drain_delay = self.default_drain_delay.unwrap_or(config.drain_delay);
+        let set = |place: &mut ListenAddress, value: &Option<ListenAddress>| {
+            if let Some(value) = value {
+                place.clone_from(value);
+            }
+        };
+        set(&mut config.listen, &self.listen);
+        set(&mut config.admin_listen, &self.admin_listen);
+        set(&mut config.ops_listen, &self.ops_listen);
+    }
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn load(path: &Path, overrides: &Overrides, sources: &Sources<'_>) -> Result<Self, Problems> {
+        read_bounded(path)
+            .map_err(|what| Problems::outside("", format!("the file cannot be read: {what}"), ""))
+            .and_then(|text| Self::parse(&text, path, overrides, sources))
+            .map_err(|problems| Problems { file: Some(path.to_owned()), ..problems })
+    }
+
+    /// Reads the text of a file; `path` is what it is called.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn parse(text: &str, path: &Path, overrides: &Overrides, sources: &Sources<'_>) -> Result<Self, Problems> {
+        let file = Some(path.to_owned());
+        let root = match node::parse(text) {
+            Ok(root) => root,
+            Err(node::SyntaxError { mark, what }) => {
+                let problem = Problem { mark, key: String::new(), rule: what, right: String::new() };
+                return Err(Problems { file, problems: vec![problem] });
+            }
+        };
+        let context = Context { sources, findings: Findings::default() };
+        let mut config = read_config(Value::root(&context, &root).fields(), overrides);
+        let (problems, warnings) = context.findings.sorted();
+        if !problems.is_empty() {
+            return Err(Problems { file, problems });
+        }
+        config.source = Source::File(path.to_owned());
+        config.warnings = warnings;
+        Ok(config)
+    }
+
+    fn defaults(bounds: Bounds) -> Self {
+        let local = |port: u16| ListenAddress::Tcp(format!("127.0.0.1:{port}"));
+        Self {
+            listen: local(50051),
+            admin_listen: local(50052),
+            ops_listen: local(50053),
+            default_model: None,
+            providers: Vec::new(),
+            models: Vec::new(),
+            timeouts: bounds.timeouts,
+            total: bounds.total,
+            limits: Limits::default(),
+            stream: Stream::default(),
+            drain_delay: DRAIN_DELAY,
+            shutdown_grace: bounds.total,
+            default_max_tokens: Tokens::new(8192),
+            provider_option_headers: BTreeSet::new(),
+            workers: settings::cores(),
+            log: Log::default(),
+            source: Source::Simulator,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// What is wrong with the listeners as a set.
+    fn collision(&self) -> Option<(String, &'static str)> {
+        let listeners = self.listeners();
+        let twice = listeners.iter().enumerate().find_map(|(index, (first, address))| {
+            let others = listeners.iter().skip(index + 1);
+            let second = others.into_iter().find(|(_, other)| address.collides(other))?;
+            Some(format!("`{first}` and `{}` are both {address}", second.0))
+        });
+        twice.map(|rule| (rule, "give each listener an address of its own"))
+    }
+
+    /// The listeners by the names of their keys.
+    pub fn listeners(&self) -> [(&'static str, &ListenAddress); 3] {
+        [("listen", &self.listen), ("admin_listen", &self.admin_listen), ("ops_listen", &self.ops_listen)]
+    }
+}
+
+fn read_bounded(path: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| error.to_string())?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE_BYTES {
+        return Err("it is larger than 4 MiB".to_owned());
+    }
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
+}
+
+fn read_config(mut file: Fields<'_>, overrides: &Overrides) -> Config {
+    let bounds = Bounds::read(&mut file);
+    let mut config = Config::defaults(bounds);
+    for (key, place) in [
+        ("listen", &mut config.listen),
+        ("admin_listen", &mut config.admin_listen),
+        ("ops_listen", &mut config.ops_listen),
+    ] {
+        let default = place.clone();
+        *place = file.read(key, default, |text| text.parse().map_err(wrong_address));
+    }
+    overrides.apply(&mut config);
+    let pool = read_pool(&mut file, &bounds);
+    config.models = file.take("models").map(|list| model::read(&list, &pool, &bounds)).unwrap_or_default();
+    config.default_model = file
+        .take("default_model")
+        .and_then(|value| value.parse(|name| model::default_model(name, &config.models, &pool)));
+    config.limits = Limits::read(&mut file);
+    config.stream = Stream::read(&mut file);
+    config.drain_delay = file.read("drain_delay", config.drain_delay, quantity::duration);
+    config.shutdown_grace = file.read("shutdown_grace", bounds.total, quantity::duration);
+    config.default_max_tokens =
+        file.read("default_max_tokens", config.default_max_tokens, |text| reader::count(text).map(Tokens::new));
+    config.provider_option_headers = settings::option_headers(&mut file);
+    config.workers = settings::workers(&mut file);
+    config.log = Log::read(&mut file);
+    if let Some((rule, right)) = config.collision() {
+        file.section().wrong(Wrong::new(rule, right));
+    }
+    file.finish(&[]);
+    config.providers = pool.providers;
+    config
+}
+
+fn read_pool(file: &mut Fields<'_>, bounds: &Bounds) -> Pool {
+    let right = "write at least one entry; without a file the keys in the environment are used";
+    let Some(list) = file.take("providers") else {
+        file.section().wrong(Wrong::new("lacks `providers`", right));
+        return Pool::default();
+    };
+    let before = file.section().context().findings.count();
+    let pool = Pool::read(&list, bounds);
+    if pool.providers.is_empty() && file.section().context().findings.count() == before {
+        list.wrong(Wrong::new("is empty: there is no provider to ask", right));
+    }
+    pool
+}
+
+fn wrong_address(error: ListenAddressError) -> Wrong {
+    Wrong::new(error.rule(), ListenAddressError::RIGHT)
+}

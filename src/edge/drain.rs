@@ -1,0 +1,45 @@
+//! How serving ends: each step is told once, and everything that must know waits on it.
+
+use tokio_util::sync::CancellationToken;
+
+/// The steps of an orderly end, in their order. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Drain {
+    /// New calls are refused and connections are told to go away.
+    refusing: CancellationToken,
+    /// Calls that still run are ended.
+    ending: CancellationToken,
+}
+
+impl Drain {
+    /// From now on new calls are refused, no connection is accepted, and those that stand are told to go away.
+    pub fn refuse(&self) {
+        self.refusing.cancel();
+    }
+
+    /// Ends the calls that still run.
+    pub fn end(&self) {
+        self.refusing.cancel();
+        self.ending.cancel();
+    }
+
+    /// Whether new calls are refused.
+    pub fn is_refusing(&self) -> bool {
+        self.refusing.is_cancelled()
+    }
+
+    /// Whether running calls are ended.
+    pub fn is_ending(&self) -> bool {
+        self.ending.is_cancelled()
+    }
+
+    /// Waits until new calls are refused.
+    pub async fn refusing(&self) {
+        self.refusing.cancelled().await;
+    }
+
+    /// Waits until running calls are ended.
+    pub async fn ending(&self) {
+        self.ending.cancelled().await;
+    }
+}

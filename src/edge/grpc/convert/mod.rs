@@ -1,0 +1,34 @@
+//! Between protobuf and the domain: the only place that names both worlds.
+//!
+//! What comes in is checked here, completely and once; what goes out is only put into another form. Nothing here knows
+//! a provider, a connection or a clock.
+
+mod answer;
+mod block;
+mod content;
+mod conversation;
+mod event;
+mod json;
+mod ledger;
+mod media;
+mod models;
+mod options;
+mod page;
+mod parameter;
+mod request;
+mod tool;
+mod usage;
+mod violations;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use answer::response;
+pub(crate) use event::event;
+pub use ledger::LedgerView;
+pub(crate) use models::models;
+pub use request::RequestRules;
+pub(crate) use request::request;
+
+pub(super) use ledger::attempt;
+pub(super) use usage::{cost, duration, usage};

@@ -1,0 +1,105 @@
+//! A request as it came, to a request in order: every rule of the contract that needs no provider is checked here, and
+//! all that are broken are told at once.
+
+use std::collections::BTreeSet;
+
+use super::content::{self, Place};
+use super::violations::{Path, Violations};
+use super::{conversation, json, options, parameter, tool};
+use crate::domain::{Block, Error, JsonSchema, ModelName, Request, ResponseFormat};
+use crate::proto;
+use crate::proto::response_format::{Format, JsonSchemaFormat};
+
+/// The longest name of a model, in characters.
+const MAX_MODEL_CHARS: usize = 512;
+/// The longest id of an end user, in characters.
+const MAX_USER_CHARS: usize = 512;
+/// The most stop sequences.
+const MAX_STOP_SEQUENCES: usize = 16;
+
+/// What the configuration says about requests.
+#[derive(Clone, Debug, Default)]
+pub struct RequestRules {
+    /// HTTP headers that a caller may set for a provider, lower case. Default: none.
+    pub allowed_headers: BTreeSet<String>,
+}
+
+/// Checks a request and takes it over; bytes and texts are moved, not copied.
+///
+/// # Errors
+/// `INVALID_REQUEST` with every field that is wrong, 20 at most, and the rule that it breaks.
+pub(crate) fn request(mut message: proto::CompleteRequest, rules: &RequestRules) -> Result<Request, Error> {
+    let mut all = Violations::default();
+    let found = &mut all;
+    let sampling = parameter::sampling(&message, found);
+    let reasoning = parameter::reasoning(message.reasoning.take(), message.max_tokens, found);
+    let tool_choice = tool::choice(message.tool_choice.take(), &message.tools, found);
+    let request = Request {
+        model: model(&message.model, found),
+        system: system(message.system, message.system_blocks, found),
+        messages: conversation::messages(message.messages, message.prompt, found),
+        max_tokens: parameter::max_tokens(message.max_tokens, found),
+        sampling,
+        stop_sequences: stop_sequences(message.stop_sequences, found),
+        tools: tool::tools(message.tools, found),
+        tool_choice,
+        parallel_tool_calls: message.parallel_tool_calls,
+        response_format: response_format(message.response_format, found),
+        reasoning,
+        service_tier: Some(message.service_tier).filter(|tier| !tier.is_empty()),
+        user: user(message.user, found),
+        unsupported: parameter::unsupported(message.unsupported_parameters, found),
+        provider_options: options::of_request(message.provider_options, rules, found),
+    };
+    all.judge().map(|()| request)
+}
+
+/// Names of models are a provider's business, but none is a sentence.
+fn model(name: &str, found: &mut Violations) -> Option<ModelName> {
+    let is_word = name.chars().all(|c| !c.is_whitespace() && !c.is_control());
+    let right = is_word && name.chars().count() <= MAX_MODEL_CHARS;
+    found.check(right, &Path::ROOT.field("model"), "must be at most 512 characters, none of them a space");
+    (!name.is_empty()).then(|| ModelName::new(name))
+}
+
+fn system(text: String, blocks: Vec<proto::ContentBlock>, found: &mut Violations) -> Vec<Block> {
+    let root = Path::ROOT;
+    let shorthand = Some(text).filter(|text| !text.is_empty()).map(Block::text);
+    let blocks = content::blocks(blocks, Some(Place::System), ("system_blocks", &root), found);
+    shorthand.into_iter().chain(blocks).collect()
+}
+
+fn stop_sequences(sequences: Vec<String>, found: &mut Violations) -> Vec<String> {
+    let root = Path::ROOT;
+    found.check_len(sequences.len(), MAX_STOP_SEQUENCES, &root.field("stop_sequences"));
+    for (index, sequence) in sequences.iter().enumerate() {
+        found.check(!sequence.is_empty(), &root.item("stop_sequences", index), "must not be empty");
+    }
+    sequences
+}
+
+fn user(user: String, found: &mut Violations) -> Option<String> {
+    let right = user.chars().count() <= MAX_USER_CHARS;
+    found.check(right, &Path::ROOT.field("user"), "must be at most 512 characters");
+    Some(user).filter(|user| !user.is_empty())
+}
+
+fn response_format(message: Option<proto::ResponseFormat>, found: &mut Violations) -> ResponseFormat {
+    match message.and_then(|message| message.format) {
+        None | Some(Format::Text(_)) => ResponseFormat::Text,
+        Some(Format::JsonObject(_)) => ResponseFormat::JsonObject,
+        Some(Format::JsonSchema(schema)) => {
+            json_schema(schema, found).map_or(ResponseFormat::Text, ResponseFormat::JsonSchema)
+        }
+    }
+}
+
+fn json_schema(message: JsonSchemaFormat, found: &mut Violations) -> Option<JsonSchema> {
+    let root = Path::ROOT;
+    let format = root.field("response_format");
+    let path = format.field("json_schema");
+    let name = if message.name.is_empty() { "response".to_owned() } else { message.name };
+    found.check(tool::is_name(&name), &path.field("name"), tool::NAME_RULE);
+    let schema = json::object(message.schema_json, &path.field("schema_json"), found)?;
+    Some(JsonSchema { name, description: message.description, schema, strict: message.strict })
+}

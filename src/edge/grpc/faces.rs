@@ -1,0 +1,116 @@
+//! What each listener serves: the services of one worker, behind the admission.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::codec::CompressionEncoding;
+use tonic::service::Routes;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+use tower::Layer;
+use tower::util::BoxCloneSyncService;
+use uuid::Uuid;
+
+use super::admission::{Admission, Admitted, Limits};
+use super::complete_status::CompleteStatusLayer;
+use super::convert::{LedgerView, RequestRules};
+use super::service::Completions;
+use super::watched::Watch;
+use crate::domain::CallId;
+use crate::edge::Drain;
+use crate::edge::worker::Load;
+use crate::pipeline::Pipeline;
+use crate::proto;
+use crate::proto::completion_service_server::CompletionServiceServer;
+use crate::route::Tables;
+use crate::telemetry::Tracer;
+
+/// A listener's service.
+pub type Served = BoxCloneSyncService<
+    http::Request<hyper::body::Incoming>,
+    http::Response<tonic::body::Body>,
+    std::convert::Infallible,
+>;
+
+/// What all workers share at the edge.
+#[derive(Clone, Debug)]
+pub struct Faces {
+    /// The names that callers may ask for.
+    pub tables: Tables,
+    /// What a request may hold.
+    pub rules: Arc<RequestRules>,
+    /// The bounds on what callers may send.
+    pub limits: Limits,
+    /// The bytes in flight.
+    pub admission: Admission,
+    /// Whether callers see which endpoints were tried.
+    pub view: LedgerView,
+    /// How long a client may take nothing.
+    pub client_stall: Duration,
+    /// The end.
+    pub drain: Drain,
+    /// What makes spans.
+    pub tracer: Tracer,
+    /// What health checks are told.
+    pub health: HealthReporter,
+}
+
+impl Faces {
+    /// What callers reach: completions, health and reflection.
+    pub fn public(&self, pipeline: Pipeline, watch: Watch, load: &Load) -> Served {
+        let completions = CompletionServiceServer::new(Completions {
+            pipeline,
+            tables: self.tables.clone(),
+            rules: Arc::clone(&self.rules),
+            view: self.view,
+            watch,
+            drain: self.drain.clone(),
+            tracer: self.tracer.clone(),
+        })
+        .max_decoding_message_size(self.limits.max_request_bytes)
+        .max_encoding_message_size(usize::MAX)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Zstd)
+        .send_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Zstd);
+        let routes = Routes::new(completions).add_service(self.health());
+        self.serve(reflected(routes), load)
+    }
+
+    /// What operators reach: health and reflection; administration is to come.
+    pub fn admin(&self, load: &Load) -> Served {
+        self.serve(reflected(Routes::new(self.health())), load)
+    }
+
+    /// What probes reach: health, which tells no secret and asks for no key.
+    pub fn ops(&self, load: &Load) -> Served {
+        self.serve(Routes::new(self.health()), load)
+    }
+
+    fn health(&self) -> HealthServer<HealthService> {
+        HealthServer::new(HealthService::from_health_reporter(self.health.clone()))
+    }
+
+    fn serve(&self, routes: Routes, load: &Load) -> Served {
+        let ids = CompleteStatusLayer::new(Arc::new(|| CallId::new(Uuid::now_v7())));
+        let admitted = Admitted::new(ids.layer(routes.prepare()), self.admission.clone(), load.clone(), self.view);
+        BoxCloneSyncService::new(admitted)
+    }
+}
+
+/// The routes with reflection, in the version that is current and in the one that older tools ask for.
+fn reflected(routes: Routes) -> Routes {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+    };
+    match (builder().build_v1(), builder().build_v1alpha()) {
+        (Ok(current), Ok(older)) => routes.add_service(current).add_service(older),
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::error!(%error, "reflection is not served: the contract's descriptors cannot be read");
+            routes
+        }
+    }
+}

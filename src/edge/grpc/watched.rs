@@ -1,0 +1,161 @@
+//! A stream on its way to a client that may not take it.
+//!
+//! hyper does not poll a body while its client's window is full, so a stream cannot notice by itself that its client
+//! takes nothing, nor that the server stops. A watch for each worker does: it looks at every stream once a second and
+//! takes the reply out of one that must end, which frees the upstream and every permit at once, even if the client
+//! never reads the status that waits for it.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_util::Stream;
+use tokio::time::Instant;
+use tonic::Status;
+
+use super::convert;
+use super::service::Told;
+use crate::domain::{Error, Event, Reason};
+use crate::edge::Drain;
+use crate::pipeline::Reply;
+use crate::proto;
+
+/// How often streams are looked at.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// The streams of one worker.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    streams: Arc<Mutex<Vec<Weak<Mutex<Slot>>>>>,
+    client_stall: Duration,
+}
+
+/// A stream to a client.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    slot: Arc<Mutex<Slot>>,
+}
+
+/// What a stream is made of, where the watch can reach it.
+#[derive(Debug)]
+struct Slot {
+    state: State,
+    told: Told,
+    sequence: i64,
+    /// Since when the client holds an event without asking for the next; none: it waits for us.
+    held: Option<Instant>,
+    waker: Option<Waker>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Events come.
+    Running(Reply),
+    /// It was ended from outside; the client is still to be told.
+    Ended(Box<Error>),
+    /// The client knows how it ended.
+    Over,
+}
+
+impl Watch {
+    /// A watch that ends streams whose clients take nothing for `client_stall`.
+    pub fn new(client_stall: Duration) -> Self {
+        Self { streams: Arc::default(), client_stall }
+    }
+
+    /// Sends `reply` to a client, which `told` describes.
+    pub(super) fn send(&self, reply: Reply, told: Told) -> Watched {
+        let slot = Slot { state: State::Running(reply), told, sequence: 0, held: None, waker: None };
+        let slot = Arc::new(Mutex::new(slot));
+        self.lock().push(Arc::downgrade(&slot));
+        Watched { slot }
+    }
+
+    /// Looks at the streams until the drain ends them all. Runs as long as its worker.
+    pub async fn run(self, drain: Drain) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(ROUND) => self.round(Instant::now()),
+                () = drain.ending() => break,
+            }
+        }
+        // A call that was let in just before may still become a stream.
+        loop {
+            self.visit(|slot| slot.end(|| Error::new(Reason::ShuttingDown, "the server stops")));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn round(&self, now: Instant) {
+        let patience = self.client_stall;
+        self.visit(|slot| {
+            if slot.held.is_some_and(|since| now.duration_since(since) >= patience) {
+                let stalled = || Error::new(Reason::ClientStalled, format!("the client took nothing for {patience:?}"));
+                slot.end(stalled);
+            }
+        });
+    }
+
+    fn visit(&self, mut look: impl FnMut(&mut Slot)) {
+        self.lock().retain(|stream| match stream.upgrade() {
+            Some(slot) => {
+                look(&mut slot.lock().unwrap_or_else(PoisonError::into_inner));
+                true
+            }
+            None => false,
+        });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Mutex<Slot>>>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    /// Gives up the reply, and with it everything that was taken for it.
+    fn end(&mut self, why: impl FnOnce() -> Error) {
+        if matches!(self.state, State::Running(_)) {
+            self.state = State::Ended(Box::new(why()));
+            if let Some(waker) = self.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<proto::StreamCompleteResponse, Status>>> {
+        let polled = match &mut self.state {
+            State::Running(reply) => Pin::new(reply).poll_next(context),
+            State::Ended(_) => Poll::Ready(None),
+            State::Over => return Poll::Ready(None),
+        };
+        let Poll::Ready(event) = polled else {
+            self.held = None;
+            self.waker = Some(context.waker().clone());
+            return Poll::Pending;
+        };
+        Poll::Ready(match (event, std::mem::replace(&mut self.state, State::Over)) {
+            (Some(Ok(event)), running) => {
+                self.state = running;
+                self.held = Some(Instant::now());
+                let sequence = self.sequence;
+                self.sequence += 1;
+                if let Event::Completed(outcome) = &event {
+                    self.told.completed(outcome);
+                }
+                Some(Ok(convert::event(&self.told.id, event, sequence, self.told.view)))
+            }
+            (Some(Err(error)), _) => Some(Err(self.told.status(error))),
+            (None, State::Ended(error)) => Some(Err(self.told.status(*error))),
+            (None, _) => None,
+        })
+    }
+}
+
+impl Stream for Watched {
+    type Item = Result<proto::StreamCompleteResponse, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).poll(context)
+    }
+}

@@ -1,0 +1,147 @@
+//! A worker per core: each serves whole connections on a thread and a runtime of its own.
+//!
+//! A call never leaves its worker, so nothing on its way is shared with another core but atomics.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_util::task::TaskTracker;
+
+use super::{Connection, Drain, Listener, Served};
+
+/// How much a worker has to do: the streams that it serves, and connections as long as they have none.
+#[derive(Clone, Debug, Default)]
+pub struct Load {
+    streams: Arc<AtomicUsize>,
+    connections: Arc<AtomicUsize>,
+}
+
+/// One more stream or connection, as long as it is held.
+#[derive(Debug)]
+pub struct Held(Arc<AtomicUsize>);
+
+impl Held {
+    fn of(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Load {
+    /// One stream more.
+    pub fn stream(&self) -> Held {
+        Held::of(&self.streams)
+    }
+
+    fn rank(&self) -> (usize, usize) {
+        (self.streams.load(Ordering::Relaxed), self.connections.load(Ordering::Relaxed))
+    }
+}
+
+/// All workers.
+#[derive(Debug)]
+pub struct Workers {
+    workers: Vec<Worker>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    load: Load,
+    connections: UnboundedSender<(Connection, Face)>,
+    thread: JoinHandle<()>,
+}
+
+/// Which of a worker's services a connection is for.
+type Face = usize;
+
+impl Workers {
+    /// Starts `count` threads. Each calls `services` on its own runtime, once, and serves each connection with the
+    /// service of the listener that it came from.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no runtime.
+    pub fn start<Services>(count: usize, drain: &Drain, services: Services) -> io::Result<Self>
+    where
+        Services: Fn(&Load) -> Vec<Served> + Clone + Send + 'static,
+    {
+        let workers = (0..count.max(1)).map(|number| start(number, drain.clone(), services.clone()));
+        Ok(Self { workers: workers.collect::<io::Result<_>>()? })
+    }
+
+    /// Hands the connections of `listener` out, each to the worker with the fewest streams, until the drain begins.
+    /// They are served by the workers' service number `face`.
+    pub async fn accept(&self, listener: Listener, face: usize, drain: &Drain) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = drain.refusing() => return,
+            };
+            match accepted {
+                Ok(connection) => self.hand_out(connection, face),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was not accepted");
+                    // Most often there are no file descriptors left: some calls must end before it can go on.
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    fn hand_out(&self, connection: Connection, face: Face) {
+        if let Some(worker) = self.workers.iter().min_by_key(|worker| worker.load.rank()) {
+            // A worker that is gone has panicked; its connections are closed.
+            let _ = worker.connections.send((connection, face));
+        }
+    }
+
+    /// Waits until every connection is closed. Blocks the thread.
+    pub fn join(self) {
+        for Worker { connections, thread, .. } in self.workers {
+            drop(connections);
+            if thread.join().is_err() {
+                tracing::error!("a worker has panicked");
+            }
+        }
+    }
+}
+
+fn start<Services>(number: usize, drain: Drain, services: Services) -> io::Result<Worker>
+where
+    Services: Fn(&Load) -> Vec<Served> + Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (sender, receiver) = unbounded_channel();
+    let load = Load::default();
+    let of_thread = load.clone();
+    let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+        runtime.block_on(async move {
+            let served = services(&of_thread);
+            run(receiver, &served, &of_thread, &drain).await;
+        });
+    })?;
+    Ok(Worker { load, connections: sender, thread })
+}
+
+async fn run(mut arriving: UnboundedReceiver<(Connection, Face)>, services: &[Served], load: &Load, drain: &Drain) {
+    let tracker = TaskTracker::new();
+    while let Some((connection, face)) = arriving.recv().await {
+        let Some(service) = services.get(face) else { continue };
+        let (service, drain) = (service.clone(), drain.clone());
+        let held = Held::of(&load.connections);
+        tracker.spawn(async move {
+            connection.serve(service, drain).await;
+            drop(held);
+        });
+    }
+    tracker.close();
+    tracker.wait().await;
+}

@@ -1,0 +1,63 @@
+//! What goes through the pipeline: a call, and the events that come back.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::Stream;
+use tokio::time::Instant;
+
+use crate::domain::{CallId, Error, Event, Request};
+use crate::pool::Ledger;
+use crate::protocol::Delivery;
+use crate::telemetry::CallTrace;
+
+/// A call.
+#[derive(Debug)]
+pub struct Call {
+    /// Our id of it.
+    pub id: CallId,
+    /// What is asked.
+    pub request: Request,
+    /// Whether its caller wants the answer as it is made or whole.
+    pub delivery: Delivery,
+    /// When it came.
+    pub received: Instant,
+    /// How long its caller waits, from then on; none: as long as it takes.
+    pub patience: Option<Duration>,
+    /// What was tried for it.
+    pub ledger: Ledger,
+    /// Makes the spans of attempts.
+    pub trace: CallTrace,
+}
+
+/// Events, or what ended them.
+pub type Events = Pin<Box<dyn Stream<Item = Result<Event, Error>> + Send>>;
+
+/// An answer. It is not over when it is returned: whatever was taken for it is given back when the events end or are
+/// dropped.
+pub struct Reply {
+    events: Events,
+}
+
+impl Reply {
+    /// An answer of these events.
+    pub fn new(events: impl Stream<Item = Result<Event, Error>> + Send + 'static) -> Self {
+        Self { events: Box::pin(events) }
+    }
+}
+
+impl Stream for Reply {
+    type Item = Result<Event, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.events.as_mut().poll_next(context)
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").finish_non_exhaustive()
+    }
+}

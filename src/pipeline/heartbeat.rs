@@ -1,0 +1,97 @@
+//! A sign of life in long silences of a stream.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::Stream;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep};
+use tower::{Layer, Service};
+
+use super::{Call, Reply};
+use crate::domain::{Error, Event};
+use crate::protocol::Delivery;
+
+/// Tells the callers of streams that their calls are alive.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heartbeats {
+    silence: Duration,
+}
+
+impl Heartbeats {
+    pub(super) fn new(silence: Duration) -> Self {
+        Self { silence }
+    }
+}
+
+impl<S> Layer<S> for Heartbeats {
+    type Service = Heartbeat<S>;
+
+    fn layer(&self, inner: S) -> Heartbeat<S> {
+        Heartbeat { inner, silence: self.silence }
+    }
+}
+
+/// A service whose streams are never silent for long.
+#[derive(Clone, Debug)]
+pub(super) struct Heartbeat<S> {
+    inner: S,
+    silence: Duration,
+}
+
+impl<S> Service<Call> for Heartbeat<S>
+where
+    S: Service<Call, Response = Reply, Error = Error>,
+    S::Future: Send + 'static,
+{
+    type Response = Reply;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        let silence = self.silence;
+        let delivery = call.delivery;
+        let answer = self.inner.call(call);
+        Box::pin(async move {
+            let events = answer.await?;
+            Ok(match delivery {
+                Delivery::Stream => Reply::new(Beating { events, beat: tokio::time::sleep(silence), silence }),
+                Delivery::Whole => events,
+            })
+        })
+    }
+}
+
+pin_project! {
+    /// Events, and heartbeats between them.
+    struct Beating {
+        #[pin]
+        events: Reply,
+        #[pin]
+        beat: Sleep,
+        silence: Duration,
+    }
+}
+
+impl Stream for Beating {
+    type Item = Result<Event, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut this = self.project();
+        let event = this.events.poll_next(context);
+        if event.is_pending() {
+            ready!(this.beat.as_mut().poll(context));
+        }
+        this.beat.as_mut().reset(Instant::now() + *this.silence);
+        match event {
+            Poll::Ready(event) => Poll::Ready(event),
+            Poll::Pending => Poll::Ready(Some(Ok(Event::Heartbeat))),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Whom an attempt is made at: a provider, which is one account at one address, and a model there.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Uri};
+
+use super::Timeouts;
+use crate::catalog;
+use crate::credentials::Credentials;
+use crate::domain::{Identity, ModelFacts, ModelId, ProviderId, Vendor};
+use crate::protocol::Protocol;
+
+/// One account at one address.
+#[derive(Debug)]
+pub struct Provider {
+    /// What the configuration calls it.
+    pub id: ProviderId,
+    /// Who is behind it.
+    pub vendor: Vendor,
+    /// Its name in OpenTelemetry's conventions.
+    pub telemetry_name: &'static str,
+    /// What it speaks.
+    pub protocol: Arc<dyn Protocol>,
+    /// Where it is, without a slash at the end.
+    pub base_url: Uri,
+    /// What signs requests to it.
+    pub credentials: Credentials,
+    /// Headers that every request to it carries.
+    pub headers: HeaderMap,
+    /// How long a request to it may take.
+    pub timeouts: Timeouts,
+    /// The proxy on the way to it.
+    pub proxy: Option<Uri>,
+    /// Whether it is the built-in simulator.
+    pub simulated: bool,
+}
+
+/// A provider with a model.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Where the model is.
+    pub provider: Arc<Provider>,
+    /// Provider and model, as a protocol may know them.
+    pub identity: Identity,
+    /// How long a request to it may take.
+    pub timeouts: Timeouts,
+    /// What is known about the model.
+    pub facts: Option<&'static ModelFacts>,
+}
+
+impl Endpoint {
+    /// `model` at `provider`, with what the catalog knows about it.
+    pub fn known(provider: &Arc<Provider>, model: ModelId) -> Self {
+        Self {
+            facts: catalog::facts(provider.vendor.as_str(), model.as_str()),
+            identity: Identity::new(provider.id.clone(), provider.vendor.clone(), model),
+            timeouts: provider.timeouts,
+            provider: Arc::clone(provider),
+        }
+    }
+
+    /// The same endpoint with timeouts of its own.
+    #[must_use]
+    pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+}

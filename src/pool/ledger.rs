@@ -1,0 +1,132 @@
+//! What was tried for a call, told truly however the call ends.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use http::StatusCode;
+
+use crate::domain::{Attempt, AttemptOutcome, Cost, Identity, Reason, Usage};
+use crate::telemetry::AttemptSpan;
+
+/// The attempts of one call, in the order in which they ended. Everything that may end the call shares it.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger(Arc<Mutex<Vec<Attempt>>>);
+
+impl Ledger {
+    /// Notes a target that is passed over.
+    pub fn skip(&self, endpoint: Identity, reason: Reason) {
+        self.push(Attempt {
+            endpoint,
+            outcome: AttemptOutcome::Skipped(reason),
+            duration: None,
+            time_to_first_event: None,
+            usage: None,
+            cost: None,
+        });
+    }
+
+    /// Opens the entry of an attempt that begins now, and whose span is `span`.
+    pub fn begin(&self, endpoint: Identity, span: AttemptSpan) -> Entry {
+        Entry { ledger: self.clone(), endpoint, span, sent: Instant::now(), first_event: None, settled: false }
+    }
+
+    /// What was tried so far.
+    pub fn lines(&self) -> Vec<Attempt> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn push(&self, attempt: Attempt) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(attempt);
+    }
+}
+
+/// A running attempt. Dropped without being settled, it is on record as dropped.
+#[derive(Debug)]
+pub struct Entry {
+    ledger: Ledger,
+    endpoint: Identity,
+    span: AttemptSpan,
+    sent: Instant,
+    first_event: Option<Duration>,
+    settled: bool,
+}
+
+impl Entry {
+    /// The head of the answer came.
+    pub fn head(&self, status: StatusCode) {
+        self.span.response(status);
+    }
+
+    /// The first event came.
+    pub fn accepted(&mut self) {
+        if self.first_event.is_none() {
+            self.first_event = Some(self.sent.elapsed());
+            self.span.first_event();
+        }
+    }
+
+    /// Records how it went. Only the first word counts.
+    pub fn settle(&mut self, outcome: AttemptOutcome, usage: Usage, cost: Option<Cost>) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        self.span.settle(outcome);
+        self.ledger.push(Attempt {
+            endpoint: self.endpoint.clone(),
+            outcome,
+            duration: Some(self.sent.elapsed()),
+            time_to_first_event: self.first_event,
+            usage: Some(usage).filter(|usage| !usage.is_unknown()),
+            cost,
+        });
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.settle(AttemptOutcome::Dropped, Usage::default(), None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Uri;
+
+    use crate::domain::{ModelId, ProviderId, Vendor};
+    use crate::telemetry::{CallTrace, Target};
+
+    fn identity() -> Identity {
+        Identity::new(ProviderId::new("p"), Vendor::new("v"), ModelId::new("m"))
+    }
+
+    fn span() -> AttemptSpan {
+        let address = Uri::from_static("http://localhost/");
+        CallTrace::off().attempt(Target { identity: &identity(), telemetry_name: "v", address: &address })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_is_settled_once_and_with_its_times() {
+        let ledger = Ledger::default();
+        let mut entry = ledger.begin(identity(), span());
+        tokio::time::advance(Duration::from_secs(2)).await;
+        entry.accepted();
+        tokio::time::advance(Duration::from_secs(3)).await;
+        entry.settle(AttemptOutcome::Finished, Usage::default(), None);
+        drop(entry);
+        let lines = ledger.lines();
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0].outcome, AttemptOutcome::Finished);
+        assert_eq!(lines[0].duration, Some(Duration::from_secs(5)));
+        assert_eq!(lines[0].time_to_first_event, Some(Duration::from_secs(2)));
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_is_given_up_is_on_record() {
+        let ledger = Ledger::default();
+        drop(ledger.begin(identity(), span()));
+        assert_eq!(ledger.lines()[0].outcome, AttemptOutcome::Dropped);
+    }
+}

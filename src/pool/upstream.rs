@@ -1,0 +1,274 @@
+//! One answer as it arrives: bytes read, framed and decoded, within the timeouts, settled however it ends.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http_body_util::BodyExt;
+use tokio::time::Instant;
+
+use super::Entry;
+use super::patience::{Answering, Patience};
+use crate::domain::{AttemptOutcome, Cost, CostSource, Decoded, Error, Event, Finish, Reason, Usage};
+use crate::protocol::{Decoder, Frame, Signal};
+use crate::transport::{Body, Framed, Framer, TransportError};
+
+/// An answer that is arriving. Dropping it stops the upstream.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    reading: Reading,
+    decoder: Box<dyn Decoder>,
+    ready: VecDeque<Decoded>,
+    /// Events of the frame that is being decoded: one allocation for the whole answer.
+    fresh: Vec<Decoded>,
+    answering: Answering,
+    accepted: Option<Instant>,
+    patience: Patience,
+    budget: Budget,
+    entry: Entry,
+}
+
+/// How the answer comes.
+#[derive(Debug)]
+enum Reading {
+    /// As frames.
+    Frames(Body, Framer),
+    /// Whole.
+    Whole(Body),
+    /// Nothing more comes.
+    Over,
+}
+
+/// How many bytes may still come.
+#[derive(Debug)]
+struct Budget {
+    most: u64,
+    left: u64,
+}
+
+/// How an answer is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    Frames,
+    Whole,
+}
+
+impl Upstream {
+    pub(super) fn new(
+        body: Body,
+        framing: Framing,
+        decoder: Box<dyn Decoder>,
+        patience: Patience,
+        most_bytes: u64,
+        entry: Entry,
+    ) -> Self {
+        let reading = match framing {
+            Framing::Frames => Reading::Frames(body, Framer::default()),
+            Framing::Whole => Reading::Whole(body),
+        };
+        Self {
+            reading,
+            decoder,
+            ready: VecDeque::new(),
+            fresh: Vec::new(),
+            answering: Answering::NotYet,
+            accepted: None,
+            patience,
+            budget: Budget { most: most_bytes, left: most_bytes },
+            entry,
+        }
+    }
+
+    /// The next event; none when the answer is over.
+    ///
+    /// # Errors
+    /// Whatever ended the answer before its end mark. There is nothing to read after it.
+    pub(super) async fn next(&mut self) -> Result<Option<Decoded>, Error> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(Some(event));
+            }
+            if self.is_over() {
+                return Ok(None);
+            }
+            self.advance().await?;
+        }
+    }
+
+    /// Reads until the upstream has said something more, which may be no event yet.
+    pub(super) async fn advance(&mut self) -> Result<(), Error> {
+        let read = match self.reading {
+            Reading::Frames(..) => self.read_frame().await,
+            Reading::Whole(_) => self.read_whole().await,
+            Reading::Over => Ok(()),
+        };
+        let read = read.and_then(|()| if self.is_over() { self.require_end() } else { Ok(()) });
+        read.map_err(|error| self.fail(error))
+    }
+
+    /// Whether an event that can be shown, or the end, is at hand.
+    pub(super) fn has_begun(&self) -> bool {
+        self.answering == Answering::Yes || self.is_over()
+    }
+
+    /// Since when the upstream has been at work on the answer.
+    pub(super) fn accepted(&self) -> Option<Instant> {
+        self.accepted
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.reading, Reading::Over)
+    }
+
+    async fn read_frame(&mut self) -> Result<(), Error> {
+        loop {
+            let Reading::Frames(body, framer) = &mut self.reading else { return Ok(()) };
+            match framer.next_frame().map_err(Error::protocol)? {
+                Some(Framed::Event { event, data }) => {
+                    let signal = self.decoder.frame(Frame { event, data }, &mut self.fresh)?;
+                    if self.absorb(signal) {
+                        return Ok(());
+                    }
+                }
+                Some(Framed::KeepAlive) => self.patience.keep_alive(),
+                None => match read(body, &mut self.patience, &mut self.budget).await? {
+                    Some(bytes) => framer.push(&bytes),
+                    None => {
+                        self.reading = Reading::Over;
+                        self.decoder.end(&mut self.fresh)?;
+                        self.absorb(Signal::Progress);
+                        return Ok(());
+                    }
+                },
+            }
+        }
+    }
+
+    async fn read_whole(&mut self) -> Result<(), Error> {
+        let Reading::Whole(body) = &mut self.reading else { return Ok(()) };
+        let mut whole = Vec::new();
+        while let Some(bytes) = read(body, &mut self.patience, &mut self.budget).await? {
+            whole.extend_from_slice(&bytes);
+        }
+        self.reading = Reading::Over;
+        self.decoder.whole(&whole, &mut self.fresh)?;
+        self.absorb(Signal::Progress);
+        Ok(())
+    }
+
+    /// Takes over what the decoder made of a frame; true when that was progress.
+    fn absorb(&mut self, signal: Signal) -> bool {
+        if signal == Signal::KeepAlive {
+            self.patience.keep_alive();
+            return false;
+        }
+        if self.fresh.iter().any(|event| matches!(event, Event::BlockStarted { .. })) {
+            self.answering = Answering::Yes;
+        }
+        self.patience.progress(self.answering);
+        self.accepted.get_or_insert_with(Instant::now);
+        self.entry.accepted();
+        if let Some(Event::Completed(finish)) = self.fresh.last() {
+            self.entry.settle(AttemptOutcome::Finished, finish.usage.clone(), reported_cost(finish));
+        }
+        self.ready.extend(self.fresh.drain(..));
+        if signal == Signal::End {
+            self.close();
+        }
+        true
+    }
+
+    /// The answer is over. If the connection's last bytes are here already it can serve another call.
+    fn close(&mut self) {
+        if let Reading::Frames(mut body, _) = std::mem::replace(&mut self.reading, Reading::Over) {
+            let _ = body.frame().now_or_never();
+        }
+    }
+
+    /// An answer that is over has come to its end mark, or it was cut.
+    fn require_end(&self) -> Result<(), Error> {
+        match self.ready.back() {
+            Some(Event::Completed(_)) => Ok(()),
+            _ => Err(Error::cut_short()),
+        }
+    }
+
+    fn fail(&mut self, error: Error) -> Error {
+        self.reading = Reading::Over;
+        let usage = self.decoder.usage().cut_short();
+        let reason = error.clone().before_commit().reason;
+        self.entry.settle(AttemptOutcome::Failed(reason), usage.clone(), None);
+        error.with(|details| details.usage = Some(usage).filter(|usage| !usage.is_unknown()))
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        let usage = self.decoder.usage();
+        self.entry.settle(AttemptOutcome::Dropped, Usage::cut_short(usage), None);
+    }
+}
+
+/// What the provider itself says an answer cost.
+pub(super) fn reported_cost(finish: &Finish) -> Option<Cost> {
+    finish.cost.map(|amount| Cost { amount, source: CostSource::Provider })
+}
+
+/// The next bytes; none at the end.
+async fn read(body: &mut Body, patience: &mut Patience, budget: &mut Budget) -> Result<Option<Bytes>, Error> {
+    loop {
+        let asked = Instant::now();
+        let frame = tokio::time::timeout(patience.left(), body.frame()).await;
+        patience.spend(asked.elapsed());
+        match frame {
+            Err(_) => return Err(Error::new(Reason::ProviderTimeout, patience.lost_with())),
+            Ok(None) => return Ok(None),
+            Ok(Some(Err(error))) => return Err(lost(&error)),
+            Ok(Some(Ok(frame))) => {
+                // Trailers say nothing in the protocols over HTTP/1.1.
+                let Ok(bytes) = frame.into_data() else { continue };
+                budget.spend(bytes.len())?;
+                return Ok(Some(bytes));
+            }
+        }
+    }
+}
+
+impl Budget {
+    fn spend(&mut self, bytes: usize) -> Result<(), Error> {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        match self.left.checked_sub(bytes) {
+            Some(left) => self.left = left,
+            None => return Err(Error::protocol(format_args!("it is larger than {} bytes", self.most))),
+        }
+        Ok(())
+    }
+}
+
+/// What a broken body means; whether anything was sent on decides what it is called.
+fn lost(error: &TransportError) -> Error {
+    Error::new(Reason::StreamInterrupted, format!("the provider's answer broke off: {error}"))
+}
+
+/// What a request that did not get through means.
+pub(super) fn not_sent(error: &TransportError) -> Error {
+    let reason = match error {
+        TransportError::ConnectTimeout(_) => Reason::ProviderTimeout,
+        TransportError::Connect(_) | TransportError::Lost(_) => Reason::ProviderUnavailable,
+    };
+    Error::new(reason, format!("the provider cannot be reached: {error}"))
+}
+
+/// What silence before the head means.
+pub(super) fn too_slow(patience: &Patience) -> Error {
+    Error::new(Reason::ProviderTimeout, patience.lost_with())
+}
+
+/// Waits for `future` as long as there is patience.
+pub(super) async fn within<F: Future>(patience: &mut Patience, future: F) -> Result<F::Output, Error> {
+    let asked = Instant::now();
+    let result = tokio::time::timeout(patience.left(), future).await;
+    patience.spend(asked.elapsed().max(Duration::ZERO));
+    result.map_err(|_| too_slow(patience))
+}

@@ -1,0 +1,194 @@
+//! The names that callers may ask for, and where each leads.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::catalog;
+use crate::domain::{Error, ListedFacts, ListedModel, ListedTarget, ModelId, ModelName, ProviderId, Reason};
+use crate::pool::{Endpoint, Provider};
+
+/// How near a name must be to one that was not found to be suggested, from 0 to 1.
+const NEAR: f64 = 0.7;
+/// How many names are suggested.
+const SUGGESTIONS: usize = 3;
+
+/// Where a name leads to.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Who is asked.
+    pub endpoint: Arc<Endpoint>,
+    /// Lower is tried first.
+    pub priority: u32,
+    /// The share among targets of the same priority, at least 1.
+    pub weight: u32,
+}
+
+impl Target {
+    fn only(endpoint: Endpoint) -> Self {
+        Self { endpoint: Arc::new(endpoint), priority: 0, weight: 1 }
+    }
+}
+
+/// The table in force. Clones share it; it is replaced while calls read it, and each call keeps the one it began with.
+#[derive(Clone, Debug)]
+pub struct Tables(Arc<ArcSwap<Table>>);
+
+impl Tables {
+    /// Puts `table` in force.
+    pub fn new(table: Table) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(table)))
+    }
+
+    /// Puts another table in force.
+    pub fn replace(&self, table: Table) {
+        self.0.store(Arc::new(table));
+    }
+
+    /// The table in force.
+    pub fn current(&self) -> Arc<Table> {
+        self.0.load_full()
+    }
+}
+
+/// All names.
+#[derive(Debug)]
+pub struct Table {
+    providers: Vec<Arc<Provider>>,
+    aliases: Vec<(ModelName, Vec<Target>)>,
+    default_model: Option<ModelName>,
+    listed: Vec<ListedModel>,
+}
+
+impl Table {
+    /// The names of a configuration whose targets were checked.
+    pub fn new(
+        providers: Vec<Arc<Provider>>,
+        aliases: Vec<(ModelName, Vec<Target>)>,
+        default_model: Option<ModelName>,
+    ) -> Self {
+        let known = providers.iter().flat_map(known_models);
+        let listed = aliases.iter().cloned().chain(known);
+        let listed = listed.map(|(name, targets)| list(&name, &targets, default_model.as_ref())).collect();
+        Self { providers, aliases, default_model, listed }
+    }
+
+    /// The names that callers are told of.
+    pub fn listed(&self) -> &[ListedModel] {
+        &self.listed
+    }
+
+    /// The names of the configuration and where they lead, in its order.
+    pub fn aliases(&self) -> &[(ModelName, Vec<Target>)] {
+        &self.aliases
+    }
+
+    /// What an empty name means.
+    pub fn default_model(&self) -> Option<&ModelName> {
+        self.default_model.as_ref()
+    }
+
+    /// Where `name` leads, at least one target: an alias, `provider/model`, or the id of a model that a target names or
+    /// a provider is known to have.
+    ///
+    /// # Errors
+    /// [`Reason::ModelNotFound`], with the nearest names; without a name and a default, [`Reason::InvalidRequest`].
+    pub fn resolve(&self, name: Option<&ModelName>) -> Result<Vec<Target>, Error> {
+        let Some(name) = name.or(self.default_model.as_ref()) else {
+            return Err(Error::invalid("model", "must be set: the server has no default model"));
+        };
+        self.alias(name)
+            .or_else(|| self.at_provider(name))
+            .or_else(|| self.by_model_id(name))
+            .ok_or_else(|| self.not_found(name))
+    }
+
+    fn alias(&self, name: &ModelName) -> Option<Vec<Target>> {
+        self.aliases.iter().find(|(alias, _)| alias == name).map(|(_, targets)| targets.clone())
+    }
+
+    /// `provider/model`: the configured target where there is one, for its timeouts; else any model there.
+    fn at_provider(&self, name: &ModelName) -> Option<Vec<Target>> {
+        let (provider, model) = name.as_str().split_once('/').filter(|(_, model)| !model.is_empty())?;
+        let provider = self.provider(&ProviderId::new(provider))?;
+        let model = ModelId::new(model);
+        Some(vec![Target::only(Endpoint::known(provider, model))])
+    }
+
+    fn by_model_id(&self, name: &ModelName) -> Option<Vec<Target>> {
+        let configured = self.aliases.iter().flat_map(|(_, targets)| targets);
+        let named = configured.filter(|target| target.endpoint.identity.model.as_str() == name.as_str());
+        let mut seen = BTreeSet::new();
+        let named: Vec<_> =
+            named.filter(|target| seen.insert(target.endpoint.identity.provider.clone())).cloned().collect();
+        if !named.is_empty() {
+            return Some(named);
+        }
+        let known = self.providers.iter().filter_map(|provider| {
+            catalog::facts(provider.vendor.as_str(), name.as_str())?;
+            Some(Target::only(Endpoint::known(provider, ModelId::new(name.as_str()))))
+        });
+        Some(known.collect()).filter(|targets: &Vec<_>| !targets.is_empty())
+    }
+
+    fn provider(&self, id: &ProviderId) -> Option<&Arc<Provider>> {
+        self.providers.iter().find(|provider| provider.id == *id)
+    }
+
+    fn not_found(&self, name: &ModelName) -> Error {
+        let targets = self.aliases.iter().flat_map(|(_, targets)| targets);
+        let mut near: Vec<(f64, &str)> = self
+            .listed
+            .iter()
+            .map(|listed| listed.name.as_str())
+            .chain(targets.map(|target| target.endpoint.identity.model.as_str()))
+            .map(|known| (strsim::jaro_winkler(known, name.as_str()), known))
+            .filter(|(nearness, _)| *nearness >= NEAR)
+            .collect();
+        near.sort_by(|(left, _), (right, _)| right.total_cmp(left));
+        near.dedup_by_key(|(_, known)| *known);
+        let nearest: Vec<String> = near.into_iter().take(SUGGESTIONS).map(|(_, known)| known.to_owned()).collect();
+        let advice = match nearest.first() {
+            Some(known) => format!("did you mean {known:?}?"),
+            None => "ListModels tells which there are".to_owned(),
+        };
+        Error::new(Reason::ModelNotFound, format!("there is no model of this name; {advice}"))
+            .with(|details| details.nearest = nearest)
+    }
+}
+
+/// The models that a provider is known to have, as `provider/model`.
+fn known_models(provider: &Arc<Provider>) -> impl Iterator<Item = (ModelName, Vec<Target>)> {
+    catalog::models(provider.vendor.as_str()).map(move |model| {
+        let name = ModelName::new(format!("{}/{}", provider.id, model.id));
+        (name, vec![Target::only(Endpoint::known(provider, ModelId::new(&model.id)))])
+    })
+}
+
+/// What callers are told about a name.
+fn list(name: &ModelName, targets: &[Target], default_model: Option<&ModelName>) -> ListedModel {
+    let mut ordered: Vec<&Target> = targets.iter().collect();
+    ordered.sort_by_key(|target| target.priority);
+    let facts: Vec<_> = ordered.iter().map(|target| target.endpoint.facts).collect();
+    let served = facts.iter().any(|facts| facts.is_none_or(|facts| facts.other_protocol.is_none()));
+    let other = facts.iter().find_map(|facts| facts.and_then(|facts| facts.other_protocol.as_deref()));
+    ListedModel {
+        name: name.clone(),
+        targets: ordered.iter().map(|target| listed_target(target)).collect(),
+        is_default: default_model == Some(name),
+        facts: ListedFacts::of(facts.iter().copied()),
+        unavailable_reason: other
+            .filter(|_| !served)
+            .map(|other| format!("the provider serves it by a protocol only that is not spoken here: {other}")),
+    }
+}
+
+fn listed_target(target: &Target) -> ListedTarget {
+    ListedTarget {
+        provider: target.endpoint.identity.provider.clone(),
+        model: target.endpoint.identity.model.clone(),
+        priority: target.priority,
+        weight: target.weight,
+    }
+}

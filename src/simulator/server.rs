@@ -1,0 +1,242 @@
+//! The simulator on a real socket: HTTP/1.1, both wire formats and a list of models.
+//!
+//! Failures are real here: a reset is a TCP reset, a silent upstream keeps its connection open and says nothing.
+//! [`Upstream`] is the same for tests: it keeps what it received, plays scripts, and stops when it is dropped.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming as RequestBody;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::chat_wire::CREATED;
+use super::socket::Socket;
+use super::{MODEL, Simulator};
+use crate::transport::{Incoming, TransportError};
+
+/// The largest request that is read.
+const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
+/// How many requests a log keeps.
+const MAX_KEPT: usize = 256;
+/// What stands for a connection timeout where the connection is made already.
+const NO_CONNECT_TIMEOUT: Duration = Duration::ZERO;
+
+/// Serves `simulator` until accepting fails; every connection ends when the future is dropped.
+///
+/// # Errors
+/// The listener's own.
+pub async fn serve(listener: TcpListener, simulator: Simulator) -> io::Result<Infallible> {
+    run(listener, Arc::new(Desk::new(simulator))).await
+}
+
+/// A simulator on a loopback socket, for tests: it stops when it is dropped.
+#[derive(Debug)]
+pub struct Upstream {
+    address: SocketAddr,
+    desk: Arc<Desk>,
+    task: JoinHandle<io::Result<Infallible>>,
+}
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Its method.
+    pub method: Method,
+    /// Its path and query.
+    pub path: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+impl Upstream {
+    /// Starts on a free port of the loopback interface.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn start(simulator: Simulator) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let desk = Arc::new(Desk::new(simulator));
+        let task = tokio::spawn(run(listener, desk.clone()));
+        Ok(Self { address, desk, task })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The same as a base address: `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The simulator that answers, with its counts of answers.
+    pub fn simulator(&self) -> &Simulator {
+        &self.desk.simulator
+    }
+
+    /// Lets the next requests play these directives too, one text for each request; later ones play only their own.
+    pub fn play<T: Into<String>>(&self, scripts: impl IntoIterator<Item = T>) {
+        lock(&self.desk.scripts).extend(scripts.into_iter().map(Into::into));
+    }
+
+    /// The last requests that came, at most 256, in order.
+    pub fn received(&self) -> Vec<Received> {
+        lock(&self.desk.kept).iter().cloned().collect()
+    }
+
+    /// How many requests came, to be watched as it changes.
+    pub fn requests(&self) -> watch::Receiver<usize> {
+        self.desk.requests.subscribe()
+    }
+
+    /// How many connections are open, to be watched as it changes.
+    pub fn connections(&self) -> watch::Receiver<usize> {
+        self.desk.connections.subscribe()
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What all connections share.
+#[derive(Debug)]
+struct Desk {
+    simulator: Simulator,
+    scripts: Mutex<VecDeque<String>>,
+    kept: Mutex<VecDeque<Received>>,
+    requests: watch::Sender<usize>,
+    connections: watch::Sender<usize>,
+}
+
+impl Desk {
+    fn new(simulator: Simulator) -> Self {
+        Self {
+            simulator,
+            scripts: Mutex::default(),
+            kept: Mutex::default(),
+            requests: watch::Sender::new(0),
+            connections: watch::Sender::new(0),
+        }
+    }
+
+    /// Keeps a request and answers it.
+    async fn answer(&self, request: Request<RequestBody>) -> Result<Incoming, TransportError> {
+        let (head, body) = request.into_parts();
+        let body = match Limited::new(body, MAX_REQUEST_BYTES).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(_) => return Ok(page(StatusCode::PAYLOAD_TOO_LARGE, String::new())),
+        };
+        let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        self.keep(Received { method: head.method.clone(), path, headers: head.headers.clone(), body: body.clone() });
+        if head.method == Method::GET && head.uri.path().ends_with("/models") {
+            return Ok(page(StatusCode::OK, models()));
+        }
+        let script = lock(&self.scripts).pop_front().unwrap_or_default();
+        self.simulator.send_scripted(Request::from_parts(head, body), NO_CONNECT_TIMEOUT, &script).await
+    }
+
+    fn keep(&self, received: Received) {
+        let mut kept = lock(&self.kept);
+        if kept.len() == MAX_KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(received);
+        drop(kept);
+        self.requests.send_modify(|requests| *requests += 1);
+    }
+}
+
+async fn run(listener: TcpListener, desk: Arc<Desk>) -> io::Result<Infallible> {
+    let mut connections = JoinSet::new();
+    loop {
+        let (stream, _) = listener.accept().await?;
+        connections.spawn(connection(stream, desk.clone()));
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn connection(stream: TcpStream, desk: Arc<Desk>) {
+    let _counted = Counted::new(&desk.connections);
+    // A token shall leave when it is made; where this cannot be had, it leaves a little later.
+    stream.set_nodelay(true).ok();
+    let reset = Arc::new(AtomicBool::new(false));
+    let io = TokioIo::new(Socket::new(stream, reset.clone()));
+    let service = service_fn(|request| {
+        let (desk, reset) = (desk.clone(), reset.clone());
+        async move {
+            let lose = move || reset.store(true, Ordering::Release);
+            match desk.answer(request).await {
+                Ok(response) => Ok(response.map(|body| {
+                    body.map_err(move |error| {
+                        lose();
+                        error
+                    })
+                })),
+                Err(error) => {
+                    lose();
+                    Err(error)
+                }
+            }
+        }
+    });
+    // A connection ends in an error whenever a reset is played or a client goes away: neither is news.
+    hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, service).await.ok();
+}
+
+/// One more, as long as it lives.
+struct Counted<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+/// The list of models, in a shape that the clients of both wire formats read.
+fn models() -> String {
+    let model = json!({
+        "id": MODEL, "object": "model", "type": "model", "display_name": "Simulator", "owned_by": MODEL,
+        "created": CREATED, "created_at": "2023-11-14T22:13:20Z",
+    });
+    json!({ "object": "list", "data": [model], "has_more": false, "first_id": MODEL, "last_id": MODEL }).to_string()
+}
+
+fn page(status: StatusCode, text: String) -> Incoming {
+    let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync();
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// What a mutex holds: a panic elsewhere leaves these lists whole.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,178 @@
+//! The one log line that a call writes at its end. It has numbers and names; there is no place in it for content.
+
+use std::time::Duration;
+
+use opentelemetry::trace::SpanContext;
+
+use super::Rpc;
+use super::attempt_span::Tried;
+use super::call_span::{is_server_fault, milliseconds};
+use super::completion::finish_word;
+use super::semconv::log as key;
+use crate::domain::{CallId, FinishReason, Outcome, ProviderId, Request, Tokens, Usage};
+
+/// What the line will say, gathered while the call runs.
+#[derive(Debug)]
+pub(super) struct CallLog {
+    id: CallId,
+    rpc: Rpc,
+    trace: Option<SpanContext>,
+    model: Option<String>,
+    provider: Option<ProviderId>,
+    max_tokens: Option<Tokens>,
+    temperature: Option<f64>,
+    usage: Option<(Tokens, Tokens)>,
+    finish: Option<FinishReason>,
+}
+
+/// Writes at a level that is known only when the call is over.
+macro_rules! write_line {
+    ($level:expr, $($fields:tt)*) => {
+        match $level {
+            tracing::Level::WARN => tracing::event!(target: key::TARGET, tracing::Level::WARN, $($fields)*),
+            _ => tracing::event!(target: key::TARGET, tracing::Level::INFO, $($fields)*),
+        }
+    };
+}
+
+impl CallLog {
+    /// A call begins.
+    pub(super) fn start(id: CallId, rpc: Rpc, trace: &SpanContext) -> Self {
+        tracing::debug!(target: key::TARGET, message = "call started", { key::ID } = %id, { key::RPC } = rpc.as_str());
+        Self {
+            id,
+            rpc,
+            trace: trace.is_sampled().then(|| trace.clone()),
+            model: None,
+            provider: None,
+            max_tokens: None,
+            temperature: None,
+            usage: None,
+            finish: None,
+        }
+    }
+
+    /// What is asked for.
+    pub(super) fn request(&mut self, request: &Request) {
+        self.model = request.model.as_ref().map(ToString::to_string);
+        self.max_tokens = request.max_tokens;
+        self.temperature = request.sampling.temperature;
+    }
+
+    /// What answered, and how.
+    pub(super) fn outcome(&mut self, outcome: &Outcome) {
+        self.model = Some(outcome.model.to_string());
+        self.provider = Some(outcome.provider.clone());
+        self.max_tokens = Some(outcome.max_tokens);
+        self.finish = Some(outcome.finish.reason);
+        self.usage(Some(&outcome.finish.usage));
+    }
+
+    /// What was used, as far as it is known.
+    pub(super) fn usage(&mut self, usage: Option<&Usage>) {
+        self.usage = usage.filter(|usage| !usage.is_unknown()).map(|usage| (usage.input(), usage.output()));
+    }
+
+    /// Writes the line: a warning where this server is at fault.
+    pub(super) fn write(&self, tried: &Tried, status: &'static str, reason: Option<&'static str>, duration: Duration) {
+        let provider = self.provider.as_ref().or(tried.provider.as_ref()).map(ProviderId::as_str);
+        let level = if is_server_fault(status) { tracing::Level::WARN } else { tracing::Level::INFO };
+        // A span of the caller's own is not ours to name.
+        let span_id = self.trace.as_ref().filter(|trace| !trace.is_remote()).map(|trace| trace.span_id().to_string());
+        write_line!(
+            level,
+            message = "call ended",
+            { key::ID } = %self.id,
+            { key::RPC } = self.rpc.as_str(),
+            { key::STATUS } = status,
+            { key::REASON } = reason,
+            { key::MODEL } = self.model,
+            { key::PROVIDER } = provider,
+            { key::MAX_TOKENS } = self.max_tokens.map(Tokens::get),
+            { key::TEMPERATURE } = self.temperature,
+            { key::INPUT_TOKENS } = self.usage.map(|(input, _)| input.get()),
+            { key::OUTPUT_TOKENS } = self.usage.map(|(_, output)| output.get()),
+            { key::FINISH_REASON } = self.finish.map(finish_word),
+            { key::DURATION_MS } = milliseconds(duration),
+            { key::TIME_TO_FIRST_EVENT_MS } = tried.first_event.map(milliseconds),
+            { key::ATTEMPTS } = tried.attempts,
+            { key::TRACE_ID } = self.trace.as_ref().map(|trace| trace.trace_id().to_string()),
+            { key::SPAN_ID } = span_id,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs::File;
+    use std::io::{Read, Seek};
+    use std::sync::Arc;
+
+    use tracing_subscriber::{Registry, layer::SubscriberExt};
+
+    use super::super::{CallEnd, CallSpan, LogFormat, Tracer, subscriber};
+    use super::*;
+    use crate::domain::{Error, ModelName, Reason};
+
+    fn lines(call: impl FnOnce()) -> Vec<serde_json::Value> {
+        let file: Arc<File> = Arc::new(tempfile::tempfile().unwrap());
+        let layer = subscriber::layer(LogFormat::Auto, subscriber::Surface::File, Arc::clone(&file));
+        tracing::subscriber::with_default(Registry::default().with(layer), call);
+        let (mut file, mut written) = (file.as_ref(), String::new());
+        file.rewind().unwrap();
+        file.read_to_string(&mut written).unwrap();
+        written.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn start() -> CallSpan {
+        CallSpan::start(&Tracer::off(), &http::HeaderMap::new(), Rpc::Complete, CallId::new(uuid::Uuid::nil()))
+    }
+
+    #[test]
+    fn a_call_writes_one_line_at_its_end_with_what_is_known() {
+        let lines = lines(|| {
+            let mut call = start();
+            let mut request = Request { model: Some(ModelName::new("smart")), ..Request::default() };
+            request.max_tokens = Some(Tokens::new(7));
+            request.sampling.temperature = Some(0.5);
+            let _ = call.completion(&request);
+            call.finish(CallEnd::Answered);
+        });
+        let [started, ended] = lines.as_slice() else { panic!("{lines:?}") };
+        assert_eq!((&started["level"], &started["message"]), (&"DEBUG".into(), &"call started".into()));
+        assert_eq!((&ended["level"], &ended["message"]), (&"INFO".into(), &"call ended".into()));
+        assert_eq!(ended[key::ID], "00000000-0000-0000-0000-000000000000");
+        assert_eq!(ended[key::MAX_TOKENS], 7);
+        assert_eq!(ended[key::TEMPERATURE], 0.5);
+        let keys: BTreeSet<&str> = ended.as_object().unwrap().keys().map(String::as_str).collect();
+        let known = [key::ID, key::RPC, key::STATUS, key::MODEL, key::MAX_TOKENS, key::TEMPERATURE, key::DURATION_MS];
+        let known: BTreeSet<&str> =
+            known.into_iter().chain([key::ATTEMPTS, "timestamp", "level", "target", "message"]).collect();
+        assert_eq!(keys, known);
+    }
+
+    #[test]
+    fn only_faults_of_the_server_are_warnings() {
+        let cases = [
+            ("UNAVAILABLE", "WARN"),
+            ("INTERNAL", "WARN"),
+            ("DEADLINE_EXCEEDED", "WARN"),
+            ("INVALID_ARGUMENT", "INFO"),
+            ("NOT_FOUND", "INFO"),
+            ("RESOURCE_EXHAUSTED", "INFO"),
+        ];
+        for (status, level) in cases {
+            let error = Error::new(Reason::Internal, "a defect");
+            let lines = lines(|| start().finish(CallEnd::Failed { status, error: &error }));
+            assert_eq!(lines[1]["level"], level, "{status}");
+            assert_eq!((&lines[1][key::STATUS], &lines[1][key::REASON]), (&status.into(), &"INTERNAL".into()));
+        }
+    }
+
+    #[test]
+    fn a_call_whose_caller_goes_away_writes_that() {
+        let lines = lines(|| drop(start()));
+        assert_eq!(lines[1][key::STATUS], "CANCELLED");
+    }
+}

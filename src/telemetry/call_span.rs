@@ -1,0 +1,212 @@
+//! The spans of one call: the RPC as the caller sees it, and under it the completion with all its attempts.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use opentelemetry::trace::{Span as _, SpanKind, Status, TraceContextExt, Tracer as _};
+use opentelemetry::{Context, KeyValue};
+use tokio::time::Instant;
+
+use super::call_log::CallLog;
+use super::completion::{finish_reasons, request_attributes, response_attributes, usage_attributes};
+use super::{CallTrace, Tracer, propagation, semconv};
+use crate::domain::{CallId, Error, Outcome, Request};
+
+/// The methods that are traced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rpc {
+    /// `Complete`.
+    Complete,
+    /// `StreamComplete`.
+    StreamComplete,
+    /// `ListModels`.
+    ListModels,
+}
+
+impl Rpc {
+    /// The method without its service.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "Complete",
+            Self::StreamComplete => "StreamComplete",
+            Self::ListModels => "ListModels",
+        }
+    }
+
+    /// The fully qualified method.
+    pub const fn full_name(self) -> &'static str {
+        match self {
+            Self::Complete => "completiond.v1.CompletionService/Complete",
+            Self::StreamComplete => "completiond.v1.CompletionService/StreamComplete",
+            Self::ListModels => "completiond.v1.CompletionService/ListModels",
+        }
+    }
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug)]
+pub enum CallEnd<'a> {
+    /// With an answer that is no completion.
+    Answered,
+    /// With a completion.
+    Completed(&'a Outcome),
+    /// With a failure.
+    Failed {
+        /// The gRPC status by its name.
+        status: &'static str,
+        /// What failed.
+        error: &'a Error,
+    },
+}
+
+/// The spans and the log line of one call. It lives as long as the reply: dropped without [`CallSpan::finish`], it says
+/// that the caller went away.
+#[derive(Debug)]
+#[must_use = "the call's spans end and its log line is written when it is dropped"]
+pub struct CallSpan {
+    tracer: Tracer,
+    rpc: Rpc,
+    server: Context,
+    completion: Option<CallTrace>,
+    started: Instant,
+    log: CallLog,
+    /// False once its end was told.
+    open: bool,
+}
+
+impl CallSpan {
+    /// Begins the span of a call, under the caller's own where `headers` carry one.
+    pub fn start(tracer: &Tracer, headers: &HeaderMap, rpc: Rpc, id: CallId) -> Self {
+        let server = tracer.child(&propagation::extract(headers), rpc.full_name(), SpanKind::Server, || {
+            vec![
+                KeyValue::new(semconv::RPC_SYSTEM_NAME, "grpc"),
+                KeyValue::new(semconv::RPC_METHOD, rpc.full_name()),
+                KeyValue::new(semconv::CALL_ID, id.to_string()),
+            ]
+        });
+        let log = CallLog::start(id, rpc, server.span().span_context());
+        Self { tracer: tracer.clone(), rpc, server, completion: None, started: Instant::now(), log, open: true }
+    }
+
+    /// The request was understood: begins the span of the completion. What is returned makes the spans of its attempts.
+    pub fn completion(&mut self, request: &Request) -> CallTrace {
+        self.log.request(request);
+        let name = request.model.as_ref().map_or_else(|| "chat".to_owned(), |model| format!("chat {model}"));
+        let stream = self.rpc == Rpc::StreamComplete;
+        let context = self.tracer.child(&self.server, name, SpanKind::Client, || {
+            let mut attributes = request_attributes(request);
+            if stream {
+                attributes.push(KeyValue::new(semconv::GEN_AI_REQUEST_STREAM, true));
+            }
+            attributes
+        });
+        let trace = CallTrace::new(self.tracer.clone(), context, self.started);
+        self.completion = Some(trace.clone());
+        trace
+    }
+
+    /// The call is over.
+    pub fn finish(mut self, end: CallEnd<'_>) {
+        self.end(Some(end));
+    }
+
+    /// Ends the call; none: the caller went away.
+    fn end(&mut self, end: Option<CallEnd<'_>>) {
+        if !std::mem::replace(&mut self.open, false) {
+            return;
+        }
+        let duration = self.started.elapsed();
+        let (status, reason) = match end {
+            None => ("CANCELLED", Some("CANCELLED")),
+            Some(CallEnd::Failed { status, error }) => (status, Some(error.reason.as_str())),
+            Some(CallEnd::Answered | CallEnd::Completed(_)) => ("OK", None),
+        };
+        if self.tracer.is_on() {
+            self.end_completion(end, reason);
+            self.end_server(status, reason);
+        }
+        match end {
+            Some(CallEnd::Completed(outcome)) => self.log.outcome(outcome),
+            Some(CallEnd::Failed { error, .. }) => self.log.usage(error.details.usage.as_ref()),
+            Some(CallEnd::Answered) | None => {}
+        }
+        let tried = self.completion.as_ref().map(CallTrace::tried).unwrap_or_default();
+        self.log.write(&tried, status, reason, duration);
+    }
+
+    fn end_server(&self, status: &'static str, reason: Option<&'static str>) {
+        let span = self.server.span();
+        span.set_attribute(KeyValue::new(semconv::RPC_STATUS_CODE, status));
+        if let Some(reason) = reason {
+            span.set_attribute(KeyValue::new(semconv::REASON, reason));
+        }
+        if is_server_fault(status) {
+            span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, status));
+            span.set_status(Status::error(status));
+        }
+        span.end();
+    }
+
+    fn end_completion(&self, end: Option<CallEnd<'_>>, reason: Option<&'static str>) {
+        let Some(trace) = &self.completion else { return };
+        let span = trace.context().span();
+        if span.is_recording() {
+            if let (Rpc::StreamComplete, Some(first)) = (self.rpc, trace.tried().first_event) {
+                span.set_attribute(KeyValue::new(semconv::GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK, first.as_secs_f64()));
+            }
+            match end {
+                Some(CallEnd::Completed(outcome)) => span.set_attributes(response_attributes(outcome)),
+                Some(CallEnd::Failed { error, .. }) => {
+                    span.set_attributes(error.details.usage.iter().flat_map(usage_attributes));
+                }
+                Some(CallEnd::Answered) | None => {}
+            }
+            if let Some(reason) = reason {
+                span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, reason));
+                span.set_attribute(finish_reasons("error"));
+                span.set_status(Status::error(reason));
+            }
+        }
+        span.end();
+    }
+}
+
+impl Drop for CallSpan {
+    fn drop(&mut self) {
+        self.end(None);
+    }
+}
+
+impl Tracer {
+    /// Whether spans are made.
+    pub(super) const fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The context of a new span under `parent`; `parent` itself where no spans are made, so that a caller's trace goes
+    /// through. `attributes` are asked for only when the span is sampled.
+    pub(super) fn child(
+        &self,
+        parent: &Context,
+        name: impl Into<std::borrow::Cow<'static, str>>,
+        kind: SpanKind,
+        attributes: impl FnOnce() -> Vec<KeyValue>,
+    ) -> Context {
+        let Some(tracer) = &self.0 else { return parent.clone() };
+        let mut span = tracer.build_with_context(tracer.span_builder(name).with_kind(kind), parent);
+        if span.is_recording() {
+            span.set_attributes(attributes());
+        }
+        parent.with_span(span)
+    }
+}
+
+/// The statuses that are the server's fault; a refused request is an answer.
+pub(super) fn is_server_fault(status: &str) -> bool {
+    matches!(status, "UNKNOWN" | "DEADLINE_EXCEEDED" | "UNIMPLEMENTED" | "INTERNAL" | "UNAVAILABLE" | "DATA_LOSS")
+}
+
+/// Whole milliseconds, for the log.
+pub(super) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

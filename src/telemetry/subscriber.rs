@@ -1,0 +1,80 @@
+//! Where logs go and what they look like: standard error, JSON for machines, lines for people.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::{Layer, Registry, layer::SubscriberExt};
+
+use super::{Error, Settings};
+
+/// The form of the logs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// One JSON object for each event.
+    Json,
+    /// Lines for people.
+    Pretty,
+}
+
+/// Makes this process write its logs to standard error.
+pub(super) fn install(settings: &Settings) -> Result<(), Error> {
+    let directives = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|text| !text.trim().is_empty());
+    let filter = parse(directives.as_deref().unwrap_or(&settings.log_filter))?;
+    let on_terminal = std::io::stderr().is_terminal();
+    let layer = layer(settings.log_format, Surface::of(on_terminal), std::io::stderr);
+    tracing::subscriber::set_global_default(Registry::default().with(layer.with_filter(filter)))?;
+    Ok(())
+}
+
+fn parse(directives: &str) -> Result<EnvFilter, Error> {
+    EnvFilter::builder().parse(directives).map_err(|source| Error::Filter { filter: directives.to_owned(), source })
+}
+
+/// What reads the logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Surface {
+    Terminal,
+    File,
+}
+
+impl Surface {
+    fn of(is_terminal: bool) -> Self {
+        if is_terminal { Self::Terminal } else { Self::File }
+    }
+}
+
+/// What formats events in `format` and writes them to `writer`.
+pub(super) fn layer<W>(format: LogFormat, surface: Surface, writer: W) -> Box<dyn Layer<Registry> + Send + Sync>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = match format {
+        LogFormat::Json => false,
+        LogFormat::Pretty => true,
+        LogFormat::Auto => surface == Surface::Terminal,
+    };
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
+    if lines {
+        layer.with_ansi(surface == Surface::Terminal).boxed()
+    } else {
+        layer.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_cannot_be_read_is_an_error_that_quotes_it() {
+        for good in ["info", "completiond=debug,h2=off", "warn,completiond::call=info"] {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+        let error = parse("completiond=loud").unwrap_err();
+        assert!(error.to_string().contains("completiond=loud"), "{error}");
+    }
+}

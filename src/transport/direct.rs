@@ -1,0 +1,72 @@
+//! The HTTP client of the hot path: hyper's pooled client, HTTP/1.1, one set of connections per worker.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::connector::{Connector, TooSlow};
+use super::{BoxError, Outgoing, Proxied, Sending, Transport, TransportError};
+
+/// How long an unused connection is kept. Load balancers cut theirs after 50 seconds and more; a request on a
+/// connection that the peer is just closing would be lost.
+const POOL_IDLE: Duration = Duration::from_secs(30);
+
+type Pooled = Client<Connector, Full<Bytes>>;
+
+/// Sends requests straight to their upstreams, or through a proxy where one is named.
+#[derive(Debug)]
+pub struct Direct {
+    trust: Arc<rustls::ClientConfig>,
+    /// A client for each connect timeout that the configuration names: rarely more than one.
+    clients: Mutex<HashMap<Duration, Pooled>>,
+    proxied: Proxied,
+}
+
+impl Direct {
+    /// A client without connections, which trusts what `trust` says.
+    pub fn new(trust: Arc<rustls::ClientConfig>) -> Self {
+        Self { proxied: Proxied::new(Arc::clone(&trust)), trust, clients: Mutex::default() }
+    }
+
+    fn client(&self, connect_timeout: Duration) -> Pooled {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = clients.entry(connect_timeout).or_insert_with(|| {
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(POOL_IDLE)
+                .build(Connector::new(&self.trust, connect_timeout))
+        });
+        client.clone()
+    }
+}
+
+impl Transport for Direct {
+    fn send(&self, outgoing: Outgoing) -> Sending {
+        if outgoing.proxy.is_some() {
+            return self.proxied.send(outgoing);
+        }
+        let answer = self.client(outgoing.connect_timeout).request(outgoing.request.map(Full::new));
+        Box::pin(async move {
+            let response = answer.await.map_err(failure)?;
+            Ok(response.map(|body| body.map_err(|error| TransportError::Lost(error.into())).boxed_unsync()))
+        })
+    }
+}
+
+fn failure(error: hyper_util::client::legacy::Error) -> TransportError {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(cause) = source {
+        if let Some(TooSlow(timeout)) = cause.downcast_ref() {
+            return TransportError::ConnectTimeout(*timeout);
+        }
+        source = cause.source();
+    }
+    let connect = error.is_connect();
+    let error: BoxError = error.into();
+    if connect { TransportError::Connect(error) } else { TransportError::Lost(error) }
+}
