@@ -1,6 +1,7 @@
 //! Any valid request survives the way from the domain to the wire and back, where the Messages protocol can carry it.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::panic,
     reason = "a test says what it expects, and this crate is nothing but tests"
 )]

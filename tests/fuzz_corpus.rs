@@ -1,6 +1,10 @@
 //! The inputs that the fuzz targets keep, and every recorded stream as one more: what must hold for any bytes holds for
 //! these, on every run of the tests and without a fuzzer.
-#![expect(clippy::unwrap_used, reason = "a test says what it expects, and this crate is nothing but tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test says what it expects, and this crate is nothing but tests"
+)]
 
 #[path = "../fuzz/src/lib.rs"]
 #[expect(clippy::panic, reason = "a broken invariant must stop the fuzzer")]
@@ -50,10 +54,8 @@ fn the_decoder_of_the_messages_protocol_holds() {
 
 #[test]
 fn the_decoder_of_chat_completions_holds() {
-    for input in inputs("fuzz/corpus/openai_decode", "tests/transcripts") {
-        fuzz::decode("openai", &input);
-        fuzz::decode("openai-compatible", &input);
-    }
+    let inputs = inputs("fuzz/corpus/openai_decode", "tests/transcripts");
+    inputs.iter().for_each(|input| fuzz::decode("openai", input));
 }
 
 /// Damage to a stream: lines that are swapped, doubled or lost, and bytes that changed.
@@ -84,11 +86,9 @@ proptest! {
         swaps in prop::collection::vec(any::<(Index, Index)>(), 0..6),
         flips in prop::collection::vec(any::<(Index, u8)>(), 0..4),
     ) {
-        let inputs = inputs("fuzz/corpus/anthropic_decode", "tests/transcripts");
-        let input = which.get(&inputs);
-        let damaged = damage(input, &swaps, &flips);
-        fuzz::decode("anthropic", &damaged);
-        fuzz::decode("openai", &damaged);
-        fuzz::decode("openai-compatible", &damaged);
+        for protocol in ["anthropic", "openai"] {
+            let inputs = inputs(&format!("fuzz/corpus/{protocol}_decode"), &format!("tests/transcripts/{protocol}"));
+            fuzz::decode(protocol, &damage(which.get(&inputs), &swaps, &flips));
+        }
     }
 }

@@ -13,6 +13,7 @@
 //! they are a valid sequence, and what lacks its end mark is never a complete answer.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::expect_used,
     clippy::panic,
     reason = "a test says what it expects, and this crate is nothing but tests"
