@@ -56,6 +56,8 @@ fn the_decoder_of_the_messages_protocol_holds() {
 fn the_decoder_of_chat_completions_holds() {
     let inputs = inputs("fuzz/corpus/openai_decode", "tests/transcripts");
     inputs.iter().for_each(|input| fuzz::decode("openai", input));
+    // Reasoning between tags.
+    inputs.iter().for_each(|input| fuzz::decode("openai-compatible", input));
 }
 
 /// Damage to a stream: lines that are swapped, doubled or lost, and bytes that changed.
@@ -88,7 +90,7 @@ proptest! {
     ) {
         for protocol in ["anthropic", "openai"] {
             let inputs = inputs(&format!("fuzz/corpus/{protocol}_decode"), &format!("tests/transcripts/{protocol}"));
-            fuzz::decode(protocol, &damage(which.get(&inputs), &swaps, &flips));
+            fuzz::decode(protocol, &damage(which.get::<Vec<u8>>(&inputs), &swaps, &flips));
         }
     }
 }
