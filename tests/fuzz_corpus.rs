@@ -57,6 +57,8 @@ fn the_decoder_of_the_messages_protocol_holds() {
 fn the_decoder_of_chat_completions_holds() {
     let inputs = inputs("fuzz/corpus/openai_decode", "tests/transcripts");
     inputs.iter().for_each(|input| fuzz::decode("openai", input));
+    // Reasoning between tags.
+    inputs.iter().for_each(|input| fuzz::decode("openai-compatible", input));
 }
 
 /// What is recorded of each protocol.
@@ -94,8 +96,14 @@ proptest! {
         swaps in prop::collection::vec(any::<(Index, Index)>(), 0..6),
         flips in prop::collection::vec(any::<(Index, u8)>(), 0..4),
     ) {
+<<<<<<< HEAD
         for (protocol, inputs) in RECORDED.iter() {
             fuzz::decode(protocol, &damage(which.get::<Vec<u8>>(inputs), &swaps, &flips));
+=======
+        for protocol in ["anthropic", "openai"] {
+            let inputs = inputs(&format!("fuzz/corpus/{protocol}_decode"), &format!("tests/transcripts/{protocol}"));
+            fuzz::decode(protocol, &damage(which.get::<Vec<u8>>(&inputs), &swaps, &flips));
+>>>>>>> openai
         }
     }
 }
