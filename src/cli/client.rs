@@ -8,7 +8,7 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use super::settings::ConfigArgs;
-use super::{Exit, tell, tell_problems};
+use super::{Exit, tell, tell_problems, usage};
 use crate::app::{self, Running};
 use crate::proto::completion_service_client::CompletionServiceClient;
 use crate::telemetry::Guard;
@@ -70,21 +70,13 @@ impl Connection {
 
 impl ServerArgs {
     async fn connect(&self, address: &str) -> Result<Connection, Exit> {
-        let unusable = |error: &dyn std::fmt::Display| {
-            tell(format_args!("--server {address}: {error}"));
-            Exit::Unreachable
-        };
-        let endpoint = self.endpoint(address).map_err(|error| unusable(&error))?;
-        let authorization = match &self.api_key {
-            None => None,
-            Some(key) => {
-                let mut value: MetadataValue<Ascii> = format!("Bearer {}", key.trim())
-                    .parse()
-                    .map_err(|_| unusable(&"--api-key has characters that no header can carry"))?;
-                value.set_sensitive(true);
-                Some(value)
-            }
-        };
+        let endpoint = self.endpoint(address).unwrap_or_else(|error| usage(&format!("--server {address}: {error}")));
+        let authorization = self.api_key.as_ref().map(|key| {
+            let value = format!("Bearer {}", key.trim()).parse::<MetadataValue<Ascii>>();
+            let mut value = value.unwrap_or_else(|_| usage("--api-key has characters that no header can carry"));
+            value.set_sensitive(true);
+            value
+        });
         let channel = endpoint.connect().await.map_err(|error| {
             tell(format_args!("{address} is not reachable: {}", root_cause(&error)));
             tell("is the server running, and is this where it listens?");

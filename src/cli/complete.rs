@@ -14,7 +14,7 @@ use tonic::Streaming;
 use super::client::{Connection, ServerArgs};
 use super::render::{self, QUIET};
 use super::settings::ConfigArgs;
-use super::{Exit, json, print, print_json, runtime, tell};
+use super::{Exit, json, print, print_json, runtime, tell, usage};
 use crate::proto::stream_complete_response::{Event, block_delta::Delta};
 use crate::proto::{
     CompleteRequest, CompletionOutcome, ContentBlock, Image, Media, Message, Role, StreamCompleteResponse, Text,
@@ -286,12 +286,6 @@ fn mime_type(data: &[u8]) -> Option<&'static str> {
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
         _ => None,
     }
-}
-
-/// Ends the command as any wrong use of it does.
-fn usage(what: &str) -> ! {
-    let mut command = <super::Arguments as clap::CommandFactory>::command();
-    command.error(clap::error::ErrorKind::ValueValidation, what).exit()
 }
 
 #[cfg(test)]

@@ -129,3 +129,9 @@ fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
         Exit::Failed
     })
 }
+
+/// Ends the command as any wrong use of it does.
+fn usage(what: &str) -> ! {
+    let mut command = <Arguments as clap::CommandFactory>::command();
+    command.error(clap::error::ErrorKind::ValueValidation, what).exit()
+}
