@@ -13,6 +13,7 @@
 //! they are a valid sequence, and what lacks its end mark is never a complete answer.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::expect_used,
     clippy::panic,
     reason = "a test says what it expects, and this crate is nothing but tests"
@@ -38,9 +39,8 @@ fn every_protocol_shows_what_it_must() {
 #[test]
 fn cases_are_what_they_claim_to_be() {
     for case in cases() {
-        for kind in &case.kinds {
-            assert!(kinds::is_shown(kind, &case), "{case}: does not show {kind:?}, or there is no such kind");
-        }
+        let false_claims: Vec<_> = case.kinds.iter().filter(|kind| !kinds::is_shown(kind, &case)).collect();
+        assert!(false_claims.is_empty(), "{case}: does not show {false_claims:?}, or there are no such kinds");
     }
 }
 

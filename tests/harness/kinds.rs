@@ -64,11 +64,8 @@ const SOMEWHERE: &[(&str, &[Kind])] = &[
             ("pause", |shown| shown.finish("Pause")),
             ("keep_alive", |shown| shown.stream_has("event: ping")),
             ("redacted", |shown| shown.any_block(|block| block["redacted"] == true)),
-            ("signature", |shown| shown.any_block(|block| block["state"]["payload"]["signature"].is_string())),
-            ("unsigned", |shown| {
-                shown
-                    .any_block(|block| block["kind"] == "reasoning" && block["state"]["payload"]["signature"].is_null())
-            }),
+            ("signature", |shown| shown.any_block(is_signed)),
+            ("unsigned", |shown| shown.any_block(|block| block["kind"] == "reasoning" && !is_signed(block))),
             ("provider_block", |shown| shown.streams() && shown.blocks("provider") >= 1),
             ("server_tool_calls", |shown| shown.usage_item("ServerToolCall")),
             ("cache_written", |shown| shown.usage_item("CacheWrite")),
@@ -159,4 +156,9 @@ impl Shown<'_> {
         let lines: Vec<_> = self.stream.split(|byte| *byte == b'\n').map(|line| line.starts_with(b"data:")).collect();
         lines.windows(2).any(|pair| pair == [true, true])
     }
+}
+
+fn is_signed(block: &Value) -> bool {
+    let payload = &block["state"]["payload"];
+    ["signature", "data"].iter().any(|field| payload[field].as_str().is_some_and(|signature| !signature.is_empty()))
 }

@@ -94,7 +94,10 @@ fn pieces<'a>(bytes: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
 fn is_end_mark(protocol: &str, event: &str, data: &[u8]) -> bool {
     let json: serde_json::Value = serde_json::from_slice(data).unwrap_or_default();
     match protocol {
-        "anthropic" => event == "message_stop" || json["type"] == "message_stop",
+        "anthropic" => {
+            let says = json["error"]["message"].as_str().unwrap_or_default();
+            event == "message_stop" || json["type"] == "message_stop" || says.contains("content filtering policy")
+        }
         // A filter's verdict in the form of an error is the end of an answer, too.
         "openai" if json["error"]["code"] == "content_filter" => true,
         "openai" => json["choices"].as_array().is_some_and(|choices| {

@@ -108,7 +108,7 @@ impl Decoder for Reader {
             }
             "error" => {
                 let filtered = refuse::inside(&self.identity, frame.data)?;
-                self.filter(filtered, events)?;
+                self.filter(&filtered, events)?;
                 return Ok(Signal::End);
             }
             _ => {}
@@ -120,7 +120,7 @@ impl Decoder for Reader {
         let whole: Whole<'_> = serde_json::from_slice(body).map_err(|error| unreadable("the answer", &error))?;
         if whole.error.is_some() {
             let filtered = refuse::inside(&self.identity, body)?;
-            return self.filter(filtered, events);
+            return self.filter(&filtered, events);
         }
         let Some(blocks) = whole.content.filter(|_| matches!(whole.kind.as_deref(), None | Some("message"))) else {
             return Err(Error::protocol("the answer is no message"));
@@ -238,13 +238,14 @@ impl Reader {
     }
 
     /// The provider's filter ended the answer, or took the place of one.
-    fn filter(&mut self, mut finish: Box<Finish>, events: &mut Vec<Decoded>) -> Result<(), Error> {
+    fn filter(&mut self, filtered: &Finish, events: &mut Vec<Decoded>) -> Result<(), Error> {
         if matches!(self.stage, Stage::Waiting) {
             self.begin("{}", events)?;
         }
         self.close(events)?;
-        finish.usage = self.usage();
-        self.finish(finish, events);
+        let mut finish = self.answering()?.envelope.finish(filtered.reason, &filtered.raw_reason);
+        finish.usage = finish.usage.cut_short();
+        self.finish(Box::new(finish), events);
         Ok(())
     }
 

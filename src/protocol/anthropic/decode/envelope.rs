@@ -115,13 +115,22 @@ impl Envelope {
             let error = Error::new(Reason::ProviderUnavailable, "the provider ended its answer with a failure");
             return Ending::Failure(Box::new(error));
         };
-        let mut finish = Finish::new(reason, raw);
-        finish.stop_sequence = self.stop.stop_sequence.clone().unwrap_or_default();
+        let mut finish = self.finish(reason, raw);
         finish.refusal =
             self.stop.stop_details.as_ref().filter(|_| reason == FinishReason::Refusal).map(|details| RefusalDetail {
                 category: details.category.clone().unwrap_or_default(),
                 explanation: details.explanation.clone().unwrap_or_default(),
             });
+        if reason == FinishReason::Pause {
+            finish.message_state = self.pause(identity);
+        }
+        Ending::Finish(Box::new(finish))
+    }
+
+    /// An end for this reason, with all that is reported whatever the reason.
+    pub(super) fn finish(&self, reason: FinishReason, raw: &str) -> Finish {
+        let mut finish = Finish::new(reason, raw);
+        finish.stop_sequence = self.stop.stop_sequence.clone().unwrap_or_default();
         finish.usage = self.usage();
         finish.model = self.model.as_deref().map(ModelId::new);
         finish.service_tier = self.tally.service_tier.clone().unwrap_or_default();
@@ -131,10 +140,7 @@ impl Envelope {
                 finish.metadata.insert(name.to_owned(), value.clone());
             }
         }
-        if reason == FinishReason::Pause {
-            finish.message_state = self.pause(identity);
-        }
-        Ending::Finish(Box::new(finish))
+        finish
     }
 
     /// What a paused turn needs to go on: that it was paused, and where its tools ran.

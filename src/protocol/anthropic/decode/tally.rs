@@ -128,7 +128,7 @@ impl Counts {
         let count = |count: Option<i64>| Tokens::saturating(count.unwrap_or(0));
         let parts = self.cache_creation.clone().unwrap_or_default();
         let (short, long) = (count(parts.ephemeral_5m_input_tokens), count(parts.ephemeral_1h_input_tokens));
-        let total = self.cache_creation_input_tokens.map_or(short + long, |total| Tokens::saturating(total));
+        let total = self.cache_creation_input_tokens.map_or(short + long, Tokens::saturating);
         if short + long > total {
             return (Tokens::ZERO, Tokens::ZERO, total);
         }

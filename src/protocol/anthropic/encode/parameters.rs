@@ -118,7 +118,7 @@ impl<'a> Encoding<'a> {
         let takes = self.order.facts.and_then(|facts| facts.constraints.sampling) != Some(false);
         let takes = takes && self.version == Version::V2023;
         // With a number of tokens to reason with, only what does not narrow the choice is taken.
-        let free = !thinking.is_some_and(|thinking| thinking.mode == "enabled");
+        let free = thinking.is_none_or(|thinking| thinking.mode != "enabled");
         let temperature = |value: f64| takes && value <= 1.0 && (free || (value - 1.0).abs() < f64::EPSILON);
         let sampling = Sampling {
             temperature: asked.temperature.filter(|value| temperature(*value)),

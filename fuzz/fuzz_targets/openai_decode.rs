@@ -1,0 +1,4 @@
+//! Any bytes through the framer and the decoder of chat completions.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| completiond_fuzz::decode("openai", input));
