@@ -18,7 +18,7 @@ const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
 
 /// The flags of a server elsewhere.
 #[derive(Debug, Clone, Default, Args)]
-pub struct ServerArgs {
+pub(super) struct ServerArgs {
     /// The server: `host:port`, `https://host:port` or `unix:/path`; without it, one inside this process is asked
     #[arg(long, value_name = "ADDR", env = "COMPLETIOND_SERVER")]
     server: Option<String>,
@@ -41,8 +41,6 @@ pub struct ServerArgs {
 pub(super) struct Connection {
     pub(super) client: CompletionServiceClient<Channel>,
     authorization: Option<MetadataValue<Ascii>>,
-    /// Who is asked, for messages.
-    pub(super) address: String,
     _inside: Option<(Running, Guard)>,
 }
 
@@ -82,7 +80,7 @@ impl ServerArgs {
             tell("is the server running, and is this where it listens?");
             Exit::Unreachable
         })?;
-        Ok(Connection { client: client(channel), authorization, address: address.to_owned(), _inside: None })
+        Ok(Connection { client: client(channel), authorization, _inside: None })
     }
 
     fn endpoint(&self, address: &str) -> Result<Endpoint, String> {
@@ -128,7 +126,7 @@ async fn inside(config: &ConfigArgs) -> Result<Connection, Exit> {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| failed(&error))?;
     let channel = endpoint.connect().await.map_err(|error| failed(&error))?;
     let client = client(channel);
-    Ok(Connection { client, authorization: None, address, _inside: Some((running, guard)) })
+    Ok(Connection { client, authorization: None, _inside: Some((running, guard)) })
 }
 
 fn client(channel: Channel) -> CompletionServiceClient<Channel> {

@@ -80,7 +80,7 @@ pub fn run() -> ExitCode {
     let Arguments { config, command } = Arguments::parse();
     let done = match command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(&config),
-        Command::Complete(args) => complete::run(&config, args),
+        Command::Complete(args) => complete::run(&config, &args),
         Command::Models(args) => models::run(&config, &args),
         Command::Check { json } => run_check(&config, json),
     };
