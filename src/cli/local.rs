@@ -2,18 +2,16 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Uri;
-use http_body_util::{BodyExt as _, Limited};
 use serde::Deserialize;
 
 use crate::config::{Bare, Config};
 use crate::domain::ModelId;
 use crate::protocol::vendor::{PRESETS, Preset};
-use crate::transport::{Direct, Outgoing, Transport as _, system_trust};
+use crate::transport::{Direct, fetch, system_trust};
 
-/// The largest list of models that is read, in bytes.
-const MAX_LIST_BYTES: usize = 1024 * 1024;
+/// How long each of them may take to answer.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The list of models, as all of these vendors give it.
 #[derive(Deserialize)]
@@ -47,13 +45,7 @@ fn address_here(preset: &Preset) -> Option<Uri> {
 
 async fn models(network: &Direct, base_url: &Uri) -> Option<Vec<ModelId>> {
     let address = format!("{}/models", base_url.to_string().trim_end_matches('/'));
-    let request = http::Request::get(address).body(Bytes::new()).ok()?;
-    let answer =
-        network.send(Outgoing { request, connect_timeout: Duration::from_millis(200), proxy: None }).await.ok()?;
-    if !answer.status().is_success() {
-        return None;
-    }
-    let body = Limited::new(answer.into_body(), MAX_LIST_BYTES).collect().await.ok()?.to_bytes();
+    let body = fetch(network, address.parse().ok()?, PATIENCE).await?;
     let list: List = serde_json::from_slice(&body).ok()?;
     Some(list.data.iter().map(|entry| ModelId::new(&entry.id)).collect())
 }
