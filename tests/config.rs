@@ -413,6 +413,10 @@ fn a_key_in_the_open_is_warned_of() {
         warnings("http://api.example"),
         ["providers[0].base_url: the key is sent over plain http to a host that is not private; write `https`"]
     );
+    assert_eq!(
+        parse("providers: [{ id: a, preset: simulator }]").unwrap().warnings[0].to_string(),
+        "providers[0]: is the built-in simulator: its answers are made up"
+    );
     assert!(warnings("http://10.0.0.1").is_empty());
     assert!(warnings("https://api.example").is_empty());
 }
