@@ -1,6 +1,7 @@
 //! The command as a person or a script sees it: output, errors, exit codes. Each case runs the program itself, without
 //! the environment of whoever runs the tests, so that the simulator answers.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test says what it expects")]
 #![expect(clippy::panic, reason = "a case that should not be reached fails")]
 
 use std::io::{BufRead as _, BufReader, Write as _};

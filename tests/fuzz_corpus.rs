@@ -96,14 +96,8 @@ proptest! {
         swaps in prop::collection::vec(any::<(Index, Index)>(), 0..6),
         flips in prop::collection::vec(any::<(Index, u8)>(), 0..4),
     ) {
-<<<<<<< HEAD
         for (protocol, inputs) in RECORDED.iter() {
             fuzz::decode(protocol, &damage(which.get::<Vec<u8>>(inputs), &swaps, &flips));
-=======
-        for protocol in ["anthropic", "openai"] {
-            let inputs = inputs(&format!("fuzz/corpus/{protocol}_decode"), &format!("tests/transcripts/{protocol}"));
-            fuzz::decode(protocol, &damage(which.get::<Vec<u8>>(&inputs), &swaps, &flips));
->>>>>>> openai
         }
     }
 }
