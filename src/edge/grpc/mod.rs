@@ -9,6 +9,7 @@ mod rich_status;
 mod service;
 mod status;
 mod timeout;
+mod told;
 mod watched;
 
 pub use admission::{Admission, Limits};
