@@ -26,7 +26,7 @@ pub use problem::{Mark, Problem, Problems};
 pub use provider::Provider;
 pub use quantity::{show_duration, show_size};
 pub use secrets::{Origin, Secret};
-pub use settings::{Limits, Log, LogFormat, Stream};
+pub use settings::{Limits, Log, Stream};
 pub use sources::{Sources, process_variable};
 
 use std::collections::BTreeSet;

@@ -144,6 +144,9 @@ fn read_provider(fields: &mut Fields<'_>, id: Option<String>, bounds: &Bounds) -
     if let Some(value) = given_url.filter(|_| key.is_some() && is_open(&base_url)) {
         value.doubtful("the key is sent over plain http to a host that is not private", "write `https`");
     }
+    if base_url.scheme_str() == Some("simulator") {
+        fields.section().doubtful("is the built-in simulator: its answers are made up", "");
+    }
     let (api_key, key_origin) = key.map_or((None, None), |key| (Some(key.value), Some(key.origin)));
     let (id, vendor) = (ProviderId::new(id?), Vendor::new(preset.name));
     Some(Provider { id, vendor, preset, base_url, api_key, key_origin, headers, timeouts, proxy })

@@ -76,7 +76,7 @@ pub(super) fn text(value: &Value<'_>) -> Option<SecretString> {
     if written.starts_with("file:") {
         return value.keep(read_file(Path::new(text.trim_start_matches("file:"))));
     }
-    Some(SecretString::from(text))
+    Some(SecretString::from(text.trim()))
 }
 
 fn read_file(path: &Path) -> Result<SecretString, Wrong> {

@@ -10,6 +10,7 @@ use super::provider::header_name;
 use super::quantity::{self, show_duration, show_size};
 use super::reader::{Fields, Value, Wrong};
 use crate::pool::Timeouts;
+use crate::telemetry::LogFormat;
 
 /// What bounds a call and each request made for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,21 +182,10 @@ impl Stream {
 /// What is logged, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
-    /// In which form.
+    /// In which form. Default: lines on a terminal, JSON elsewhere.
     pub format: LogFormat,
     /// The least severe level, or directives as `info,completiond::pool=debug`. Default: `info`.
     pub level: String,
-}
-
-/// The form of the logs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Pretty on a terminal, JSON elsewhere. The default.
-    Auto,
-    /// One JSON object per line.
-    Json,
-    /// For people.
-    Pretty,
 }
 
 impl Default for Log {

@@ -19,9 +19,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("catalog", &["domain"]),
     ("telemetry", &["domain"]),
     ("protocol", &["domain"]),
-    ("credentials", &["domain", "protocol"]),
-    ("simulator", &["domain", "transport"]),
-    ("pool", &["domain", "protocol", "credentials", "transport", "telemetry"]),
+    ("credentials", &["protocol"]),
+    ("simulator", &["transport"]),
+    ("pool", &["domain", "protocol", "catalog", "credentials", "transport", "telemetry"]),
     ("route", &["domain", "protocol", "catalog", "pool", "transport", "telemetry"]),
     ("pipeline", &["domain", "protocol", "pool", "route", "telemetry"]),
     // The generated code is built with the edge's own codec; nothing else of it is known there.
