@@ -118,14 +118,11 @@ impl Running {
         tokio::time::sleep(self.drain_delay).await;
         self.drain.refuse();
         while self.accepting.join_next().await.is_some() {}
-        let mut joined = tokio::task::spawn_blocking(move || {
-            if let Some(workers) = Arc::into_inner(self.workers) {
-                workers.join();
-            }
-        });
-        if tokio::time::timeout(self.shutdown_grace, &mut joined).await.is_err() {
+        let Some(workers) = Arc::into_inner(self.workers) else { return };
+        let mut ended = std::pin::pin!(workers.ended());
+        if tokio::time::timeout(self.shutdown_grace, &mut ended).await.is_err() {
             self.drain.end();
-            let _ = tokio::time::timeout(LAST_WORDS, joined).await;
+            let _ = tokio::time::timeout(LAST_WORDS, ended).await;
         }
     }
 }
@@ -182,6 +179,7 @@ fn faces(
     let limits = Limits {
         max_request_bytes: usize::try_from(config.limits.max_request_bytes).unwrap_or(usize::MAX),
         max_bytes_in_flight: config.limits.max_bytes_in_flight,
+        arrival: config.total,
     };
     Faces {
         tables,

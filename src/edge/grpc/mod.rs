@@ -9,6 +9,7 @@ mod rich_status;
 mod service;
 mod status;
 mod timeout;
+mod until_drain;
 mod watched;
 
 pub use admission::{Admission, Limits};

@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 use tower::ServiceExt;
 use uuid::Uuid;
 
+use super::admission::{Arrived, Charge};
 use super::convert::{self, LedgerView, RequestRules};
 use super::status;
 use super::timeout::grpc_timeout;
@@ -49,6 +50,8 @@ pub(crate) struct Told {
     ledger: Ledger,
     /// Its span and its log line; none once they were written.
     span: Option<CallSpan>,
+    /// What the admission has taken for it.
+    charge: Option<Arc<Charge>>,
 }
 
 impl Told {
@@ -63,6 +66,13 @@ impl Told {
     fn answered(&mut self) {
         if let Some(span) = self.span.take() {
             span.finish(CallEnd::Answered);
+        }
+    }
+
+    /// The call is over, though its client does not take the rest: what was taken for it is free for others.
+    pub(super) fn give_back(&self) {
+        if let Some(charge) = &self.charge {
+            charge.give_back();
         }
     }
 
@@ -91,7 +101,13 @@ impl Completions {
     fn begin<M>(&self, request: &Request<M>, rpc: Rpc) -> Told {
         let id = request.extensions().get().copied().unwrap_or_else(|| CallId::new(Uuid::now_v7()));
         let span = CallSpan::start(&self.tracer, request.metadata().as_ref(), rpc, id);
-        Told { id, view: self.view, ledger: Ledger::default(), span: Some(span) }
+        Told {
+            id,
+            view: self.view,
+            ledger: Ledger::default(),
+            span: Some(span),
+            charge: request.extensions().get().cloned(),
+        }
     }
 
     /// Takes a message in.
@@ -101,12 +117,15 @@ impl Completions {
         delivery: Delivery,
         told: &mut Told,
     ) -> Result<Call, Error> {
-        let received = Instant::now();
+        let received = request.extensions().get().map_or_else(Instant::now, |Arrived(at)| *at);
         if self.drain.is_refusing() {
             return Err(Error::new(Reason::ShuttingDown, "the server stops and takes no new calls"));
         }
         let (metadata, _, message) = request.into_parts();
         let patience = grpc_timeout(metadata.as_ref())?;
+        if let Some(charge) = &told.charge {
+            charge.raise_to(message.encoded_len())?;
+        }
         let request = convert::request(message, &self.rules)?;
         let trace = told.span.as_mut().map_or_else(CallTrace::off, |span| span.completion(&request));
         Ok(Call { id: told.id, request, delivery, received, patience, ledger: told.ledger.clone(), trace })
@@ -158,13 +177,14 @@ impl CompletionService for Completions {
 
     async fn stream_complete(&self, request: Request<proto::CompleteRequest>) -> Result<Response<Watched>, Status> {
         let mut told = self.begin(&request, Rpc::StreamComplete);
-        let reply = match self.call(request, Delivery::Stream, &mut told) {
-            Ok(call) => self.unless_ended(self.reply(call)).await,
-            Err(error) => Err(error),
+        let call = match self.call(request, Delivery::Stream, &mut told) {
+            Ok(call) => call,
+            Err(error) => return Err(told.status(error)),
         };
-        match reply {
+        let until = call.patience.and_then(|patience| call.received.checked_add(patience));
+        match self.unless_ended(self.reply(call)).await {
             Ok(reply) => {
-                let mut response = Response::new(self.watch.send(reply, told));
+                let mut response = Response::new(self.watch.send(reply, told, until));
                 // Events are smaller than what compressing each of them adds.
                 response.disable_compression();
                 Ok(response)
