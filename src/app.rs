@@ -64,6 +64,8 @@ pub struct Running {
     pub ops: Bound,
     /// The names that callers may ask for.
     pub tables: Tables,
+    /// What callers have in flight.
+    pub admission: Admission,
     drain: Drain,
     drain_delay: Duration,
     shutdown_grace: Duration,
@@ -86,6 +88,7 @@ pub async fn start(config: &Config, tracer: Tracer) -> Result<Running, StartErro
     let drain = Drain::default();
     let health = HealthReporter::new();
     let faces = faces(config, tables.clone(), &public, tracer, drain.clone(), health.clone());
+    let admission = faces.admission.clone();
     let shared = Shared::new(config, faces)?;
     let workers = Workers::start(config.workers.get(), &drain, move |load| shared.services(load)).map_err(system)?;
     let workers = Arc::new(workers);
@@ -100,6 +103,7 @@ pub async fn start(config: &Config, tracer: Tracer) -> Result<Running, StartErro
         admin,
         ops,
         tables,
+        admission,
         drain,
         drain_delay: config.drain_delay,
         shutdown_grace: config.shutdown_grace,
