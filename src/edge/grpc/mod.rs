@@ -10,6 +10,7 @@ mod service;
 mod status;
 mod timeout;
 mod told;
+mod until_drain;
 mod watched;
 
 pub use admission::{Admission, Limits};

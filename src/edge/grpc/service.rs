@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 use tower::ServiceExt;
 use uuid::Uuid;
 
+use super::admission::Arrived;
 use super::convert::{self, LedgerView, RequestRules};
 use super::timeout::grpc_timeout;
 use super::told::Told;
@@ -41,7 +42,8 @@ impl Completions {
     /// What will be told about a call that begins; the admission has given it its id.
     fn begin<M>(&self, request: &Request<M>, rpc: Rpc) -> Told {
         let id = request.extensions().get().copied().unwrap_or_else(|| CallId::new(Uuid::now_v7()));
-        Told::new(id, self.view, CallSpan::start(&self.tracer, request.metadata().as_ref(), rpc, id))
+        let span = CallSpan::start(&self.tracer, request.metadata().as_ref(), rpc, id);
+        Told::new(id, self.view, span, request.extensions().get().cloned())
     }
 
     /// Takes a message in.
@@ -51,12 +53,13 @@ impl Completions {
         delivery: Delivery,
         told: &mut Told,
     ) -> Result<Call, Error> {
-        let received = Instant::now();
+        let received = request.extensions().get().map_or_else(Instant::now, |Arrived(at)| *at);
         if self.drain.is_refusing() {
             return Err(Error::new(Reason::ShuttingDown, "the server stops and takes no new calls"));
         }
         let (metadata, _, message) = request.into_parts();
         let patience = grpc_timeout(metadata.as_ref())?;
+        told.charge_for(message.encoded_len())?;
         let request = convert::request(message, &self.rules)?;
         let trace = told.understood(&request);
         Ok(Call { id: told.id, request, delivery, received, patience, ledger: told.ledger.clone(), trace })
@@ -108,13 +111,14 @@ impl CompletionService for Completions {
 
     async fn stream_complete(&self, request: Request<proto::CompleteRequest>) -> Result<Response<Watched>, Status> {
         let mut told = self.begin(&request, Rpc::StreamComplete);
-        let reply = match self.call(request, Delivery::Stream, &mut told) {
-            Ok(call) => self.unless_ended(self.reply(call)).await,
-            Err(error) => Err(error),
+        let call = match self.call(request, Delivery::Stream, &mut told) {
+            Ok(call) => call,
+            Err(error) => return Err(told.status(error)),
         };
-        match reply {
+        let until = call.patience.and_then(|patience| call.received.checked_add(patience));
+        match self.unless_ended(self.reply(call)).await {
             Ok(reply) => {
-                let mut response = Response::new(self.watch.send(reply, told));
+                let mut response = Response::new(self.watch.send(reply, told, until));
                 // Events are smaller than what compressing each of them adds.
                 response.disable_compression();
                 Ok(response)

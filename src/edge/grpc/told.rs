@@ -1,7 +1,10 @@
 //! What is told about a call at its end: to its caller a status with the ledger, to the operator a span and a log line.
 
+use std::sync::Arc;
+
 use tonic::Status;
 
+use super::admission::Charge;
 use super::convert::LedgerView;
 use super::status;
 use crate::domain::{CallId, Error, Outcome, Request};
@@ -20,11 +23,28 @@ pub(super) struct Told {
     pub(super) ledger: Ledger,
     /// Its span and its log line; none once they were written.
     span: Option<CallSpan>,
+    /// What the admission has taken for it.
+    charge: Option<Arc<Charge>>,
 }
 
 impl Told {
-    pub(super) fn new(id: CallId, view: LedgerView, span: CallSpan) -> Self {
-        Self { id, view, ledger: Ledger::default(), span: Some(span) }
+    pub(super) fn new(id: CallId, view: LedgerView, span: CallSpan, charge: Option<Arc<Charge>>) -> Self {
+        Self { id, view, ledger: Ledger::default(), span: Some(span), charge }
+    }
+
+    /// The message takes this many bytes; compressed it came as fewer.
+    ///
+    /// # Errors
+    /// `OVERLOADED` when that is too many with all others.
+    pub(super) fn charge_for(&self, bytes: usize) -> Result<(), Error> {
+        self.charge.as_ref().map_or(Ok(()), |charge| charge.raise_to(bytes))
+    }
+
+    /// The call is over, though its client does not take the rest: what was taken for it is free for others.
+    pub(super) fn give_back(&self) {
+        if let Some(charge) = &self.charge {
+            charge.give_back();
+        }
     }
 
     /// The request was understood; what is returned makes the spans of its attempts.
