@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 pub(crate) mod fold;
+pub(crate) mod raw;
 pub(crate) mod seen;
 
 use std::net::SocketAddr;
