@@ -1,5 +1,7 @@
 //! The table of models: whole, unambiguous, and right where it was checked by hand.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
+
 use std::collections::BTreeSet;
 
 use completiond::catalog::{self, Lifecycle};

@@ -1,6 +1,8 @@
 //! The configuration as a whole: each rule broken once, with the message; what is read when nothing is broken; and what
 //! the environment alone leads to. The vendors here are made up, so that a new row of the real table breaks nothing.
 
+#![expect(clippy::panic, clippy::too_many_lines, reason = "a case that should not be reached fails; tables are long")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,7 +99,7 @@ fn each_rule_of_the_server_broken_once() {
             "listen: 127.0.0.1:50053",
             "c.yaml:1:1: `listen` and `ops_listen` are both 127.0.0.1:50053; give each listener an address of its own",
         ),
-        ("listen:", "c.yaml:2:8: listen: has no value"),
+        ("listen:", "c.yaml:2:7: listen: has no value"),
         ("listen: ''", "c.yaml:2:9: listen: is empty"),
         ("listen: [a]", "c.yaml:2:9: listen: is a list, and must be one value"),
         ("listen: { a: b }", "c.yaml:2:9: listen: is a map, and must be one value"),
@@ -205,16 +207,16 @@ fn each_rule_of_a_provider_broken_once() {
         ("id: A, preset: home", "c.yaml:2:9: providers[0].id: `A` is no name; a name has lower-case letters, digits, `.`, `_` and `-`, and begins with a letter or a digit".to_owned()),
         ("id: a/b, preset: home", "c.yaml:2:9: providers[0].id: `a/b` is no name; a name has lower-case letters, digits, `.`, `_` and `-`, and begins with a letter or a digit".to_owned()),
         ("id: a", "c.yaml:2:3: providers[0]: lacks `protocol` or `preset`; write `protocol` (`talk` or `letters`) or the `preset` of a known vendor".to_owned()),
-        ("id: a, protocol: talk, preset: acme", "c.yaml:2:34: providers[0].preset: does not stand beside `protocol`; write one of them: a preset has its protocol".to_owned()),
-        ("id: a, protocol: takl", "c.yaml:2:20: providers[0].protocol: `takl` is no protocol that is known here; did you mean `talk`?".to_owned()),
-        ("id: a, protocol: acme", "c.yaml:2:20: providers[0].protocol: `acme` is no protocol that is known here; it is a vendor: write `preset: acme`".to_owned()),
-        ("id: a, preset: acmee", "c.yaml:2:18: providers[0].preset: `acmee` is no preset that is known here; did you mean `acme`?".to_owned()),
-        ("id: a, preset: tenant", "c.yaml:2:3: providers[0]: lacks `base_url`: each account of `tenant` has its own; write the address as the vendor's own SDK takes it".to_owned()),
+        ("id: a, protocol: talk, preset: acme", "c.yaml:2:36: providers[0].preset: does not stand beside `protocol`; write one of them: a preset has its protocol".to_owned()),
+        ("id: a, protocol: takl", "c.yaml:2:22: providers[0].protocol: `takl` is no protocol that is known here; did you mean `talk`?".to_owned()),
+        ("id: a, protocol: acme", "c.yaml:2:22: providers[0].protocol: `acme` is no protocol that is known here; it is a vendor: write `preset: acme`".to_owned()),
+        ("id: a, preset: acmee", "c.yaml:2:20: providers[0].preset: `acmee` is no preset that is known here; did you mean `acme`?".to_owned()),
+        ("id: a, preset: tenant, api_key: '${KEY}'", "c.yaml:2:3: providers[0]: lacks `base_url`: each account of `tenant` has its own; write the address as the vendor's own SDK takes it".to_owned()),
         ("id: a, preset: acme", "c.yaml:2:3: providers[0]: lacks a key: `api_key` is left out and the environment variable ACME_API_KEY is not set; set ACME_API_KEY, or write `api_key: ${NAME}` or `api_key: file:/path`".to_owned()),
-        ("id: a, preset: home, base_url: home.example", "c.yaml:2:34: providers[0].base_url: is no address; write it with its scheme, as in `https://host/path`".to_owned()),
-        ("id: a, preset: home, key: '${KEY}'", "c.yaml:2:24: providers[0].key: is no key that is known here; did you mean `api_key`?".to_owned()),
-        ("id: a, preset: home, models: []", "c.yaml:2:32: providers[0].models: does not stand here; write the top-level `models`, or ask for `provider/model`".to_owned()),
-        ("preset: home, id: a, weight: 1", "c.yaml:2:24: providers[0].weight: is no key that is known here; known: `id`, `protocol`, `preset`, `base_url`, `api_key`, `headers`, `timeouts` or `proxy`".to_owned()),
+        ("id: a, preset: home, base_url: home.example", "c.yaml:2:36: providers[0].base_url: is no absolute address; write it with its scheme, as in `https://host/path`".to_owned()),
+        ("id: a, preset: home, key: '${KEY}'", "c.yaml:2:26: providers[0].key: is no key that is known here; did you mean `api_key`?".to_owned()),
+        ("id: a, preset: home, models: []", "c.yaml:2:34: providers[0].models: does not stand here; write the top-level `models`, or ask for `provider/model`".to_owned()),
+        ("preset: home, id: a, weight: 1", "c.yaml:2:26: providers[0].weight: is no key that is known here; known: `id`, `protocol`, `preset`, `base_url`, `api_key`, `headers`, `timeouts` or `proxy`".to_owned()),
         ("{preset: home, api_key: sk-hidden, id: a", key(&format!("a key does not belong into the configuration's text; {KEY}"))),
         ("{preset: home, api_key: '${NADA}', id: a", key("the environment variable NADA is not set; set NADA")),
         ("{preset: home, api_key: '${EMPTY}', id: a", key("the key in EMPTY is empty")),
@@ -224,19 +226,18 @@ fn each_rule_of_a_provider_broken_once() {
         ("{preset: home, base_url: ftp://h, id: a", url("has the unknown scheme `ftp`; write `https` or `http`")),
         ("{preset: home, base_url: 'https://me:sk-hidden@h', id: a", url("must not hold a user or a password; write them as `api_key` or in `headers`")),
         ("{preset: home, base_url: 'https://h/?k=sk-hidden', id: a", url("must not have a query or a fragment; leave out what follows the path")),
-        ("id: a, preset: home, proxy: 'socks5://p:1'", "c.yaml:2:31: providers[0].proxy: has the unknown scheme `socks5`; write `https` or `http`".to_owned()),
-        ("id: a, preset: home, headers: [x]", "c.yaml:2:33: providers[0].headers: must be a map; write `key: value` lines".to_owned()),
-        ("id: a, preset: home, headers: { Host: x }", "c.yaml:2:41: providers[0].headers.Host: the server sets `host` itself; leave it out".to_owned()),
-        ("id: a, preset: home, headers: { x y: x }", "c.yaml:2:40: providers[0].headers.x y: `x y` is no name of a header".to_owned()),
-        ("id: a, preset: home, headers: { x: '${SPLIT}' }", "c.yaml:2:38: providers[0].headers.x: has line breaks or characters that no header can carry".to_owned()),
+        ("id: a, preset: home, proxy: 'socks5://p:1'", "c.yaml:2:33: providers[0].proxy: has the unknown scheme `socks5`; write `https` or `http`".to_owned()),
+        ("id: a, preset: home, headers: [x]", "c.yaml:2:35: providers[0].headers: must be a map; write `key: value` lines".to_owned()),
+        ("id: a, preset: home, headers: { Host: x }", "c.yaml:2:43: providers[0].headers.Host: the server sets `host` itself; leave it out".to_owned()),
+        ("id: a, preset: home, headers: { x y: x }", "c.yaml:2:42: providers[0].headers.x y: `x y` is no name of a header".to_owned()),
+        ("id: a, preset: home, headers: { x: '${SPLIT}' }", "c.yaml:2:40: providers[0].headers.x: has line breaks or characters that no header can carry".to_owned()),
         ("id: a, preset: talk, headers: { authorization: x }", "c.yaml:2:3: providers[0]: has the header `authorization` and a key that goes into the same header; leave one of them out".to_owned()),
-        ("id: a, preset: home, timeouts: { total: 1m }", "c.yaml:2:43: providers[0].timeouts.total: bounds the whole call, over all targets; write it in the top-level `timeouts`".to_owned()),
-        ("id: a, preset: home, timeouts: { idle: 1h }", "c.yaml:2:34: providers[0].timeouts: `idle` (1h) is longer than `total` (10m); raise `total` or lower `idle`".to_owned()),
+        ("id: a, preset: home, timeouts: { total: 1m }", "c.yaml:2:45: providers[0].timeouts.total: bounds the whole call, over all targets; write it in the top-level `timeouts`".to_owned()),
+        ("id: a, preset: home, timeouts: { idle: 1h }", "c.yaml:2:36: providers[0].timeouts: `idle` (1h) is longer than `total` (10m); raise `total` or lower `idle`".to_owned()),
     ];
     for (entry, expected) in cases {
         let file = format!("providers:\n- {}{entry} }}", if entry.starts_with('{') { "" } else { "{ " });
         let told = told(&file);
-        // A flow map begins one column later where it has a space.
         assert_eq!(told, expected, "{file}");
         assert!(!told.contains("sk-hid"), "{told}");
     }
@@ -314,7 +315,7 @@ fn a_file_without_a_provider_is_an_error() {
     for (text, place, rule) in [
         ("", "c.yaml:1:1", "lacks `providers`"),
         ("workers: 1", "c.yaml:1:1", "lacks `providers`"),
-        ("providers:", "c.yaml:1:11", "providers: is empty: there is no provider to ask"),
+        ("providers:", "c.yaml:1:10", "providers: is empty: there is no provider to ask"),
         ("providers: []", "c.yaml:1:12", "providers: is empty: there is no provider to ask"),
     ] {
         assert_eq!(told(text), format!("{place}: {rule}; {RIGHT}"), "{text}");
@@ -412,6 +413,10 @@ fn a_key_in_the_open_is_warned_of() {
         warnings("http://api.example"),
         ["providers[0].base_url: the key is sent over plain http to a host that is not private; write `https`"]
     );
+    assert_eq!(
+        parse("providers: [{ id: a, preset: simulator }]").unwrap().warnings[0].to_string(),
+        "providers[0]: is the built-in simulator: its answers are made up"
+    );
     assert!(warnings("http://10.0.0.1").is_empty());
     assert!(warnings("https://api.example").is_empty());
 }
@@ -497,7 +502,7 @@ fn without_a_key_the_simulator_answers_on_this_machine_only() {
         let config = bare(listen).with_simulator().unwrap();
         assert_eq!(config.source, Source::Simulator);
         assert_eq!(config.providers[0].base_url.scheme_str(), Some("simulator"));
-        assert_eq!(config.default_model.unwrap().as_str(), "simulator/simulator");
+        assert_eq!(config.default_model.unwrap().as_str(), "simulator");
     }
     assert_eq!(
         bare("0.0.0.0:50051").with_simulator().unwrap_err().to_string(),
@@ -515,6 +520,52 @@ fn what_runs_on_this_machine_is_taken_with_its_models() {
     let models = [ModelId::new("tiny"), ModelId::new("large:8b")];
     let config = bare.with_local(&PRESETS[4], "http://127.0.0.1:11434/v1".parse().unwrap(), &models);
     assert_eq!(config.source, Source::Local(config.providers[0].id.clone()));
-    assert_eq!(config.default_model.unwrap().as_str(), "home/tiny");
+    assert_eq!(config.default_model.unwrap().as_str(), "tiny");
     assert_eq!(config.models[1].targets[0].model.as_str(), "large:8b");
+}
+
+#[test]
+fn the_documented_file_is_right_and_has_every_documented_key() {
+    let text = include_str!("../docs/configuration.md");
+    let file = text.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let variable = |name: &str| (name == "ANTHROPIC_API_KEY").then(|| "sk-1".to_owned());
+    let sources = Sources::new(&variable);
+    let config = Config::parse(file, Path::new("c.yaml"), &Overrides::default(), &sources);
+    assert!(config.is_ok(), "{}", config.unwrap_err());
+
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    for key in rows.filter(|key| !key.starts_with("--")) {
+        let word = key.rsplit('.').next().unwrap().trim_end_matches("[]");
+        assert!(file.contains(&format!("{word}:")), "{key} is not in the file");
+    }
+}
+
+#[test]
+fn every_known_key_is_documented() {
+    let text = include_str!("../docs/configuration.md");
+    // An unknown key that is near to nothing is told all keys that are known in its place.
+    let known = |file: &str| {
+        let told = told(file);
+        let list = told.lines().find_map(|line| line.split("known: ").nth(1)).unwrap_or_else(|| panic!("{told}"));
+        list.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let places = [
+        ("", with_provider("zzzz: 1")),
+        ("providers[].", "providers: [{ id: a, preset: home, zzzz: 1 }]".to_owned()),
+        ("models[].", with_provider("models: [{ id: x, targets: [{ provider: a, model: m }], zzzz: 1 }]")),
+        ("models[].targets[].", with_provider("models: [{ id: x, targets: [{ provider: a, model: m, zzzz: 1 }] }]")),
+        ("timeouts.", with_provider("timeouts: { zzzz: 1 }")),
+        ("limits.", with_provider("limits: { zzzz: 1 }")),
+        ("stream.", with_provider("stream: { zzzz: 1 }")),
+        ("log.", with_provider("log: { zzzz: 1 }")),
+        ("simulator.", with_provider("simulator: { zzzz: 1 }")),
+    ];
+    for (prefix, file) in places {
+        let keys = known(&file);
+        assert!(!keys.is_empty());
+        for key in keys.iter().map(|key| format!("{prefix}{key}")) {
+            let is_map = ["timeouts", "limits", "stream", "log", "simulator"].contains(&key.as_str());
+            assert!(is_map || text.contains(&format!("| `{key}` |")), "{key} has no line in docs/configuration.md");
+        }
+    }
 }

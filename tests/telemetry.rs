@@ -5,17 +5,21 @@
 use std::net::SocketAddr;
 use std::sync::mpsc;
 
+use completiond::config::{Config, Discovered, Overrides, Sources};
 use completiond::domain::{
     AttemptOutcome, Block, CallId, Error, Finish, FinishReason, Identity, Message, ModelId, ModelName, Outcome,
     ProviderId, Reason, Request, Role, Tokens, Usage, UsageItem, UsageKind, Vendor,
 };
+use completiond::edge::Bound;
+use completiond::proto::CompleteRequest;
+use completiond::proto::completion_service_client::CompletionServiceClient;
 use completiond::telemetry::{CallEnd, CallSpan, Guard, Rpc, Target, Tracer, semconv};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use opentelemetry::Value;
 use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
-use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value};
+use opentelemetry_proto::tonic::common::v1::{self as wire, any_value};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracerProvider, SpanData};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -236,6 +240,14 @@ fn a_callers_trace_reaches_the_provider_whether_or_not_spans_are_made() {
     assert!(header.starts_with(&format!("00-{TRACE}-")) && header.ends_with("-00"), "{header}");
 }
 
+fn said(attributes: &[wire::KeyValue], name: &str) -> Option<any_value::Value> {
+    attributes.iter().find(|attribute| attribute.key == name)?.value.clone()?.value
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A collector that hands over what it gets.
 struct Collector(mpsc::Sender<ExportTraceServiceRequest>);
 
@@ -290,23 +302,15 @@ fn spans_of_a_worker_arrive_at_a_collector() {
     drop(guard);
 
     let resources: Vec<_> = received.try_iter().flat_map(|request| request.resource_spans).collect();
-    let named = |attributes: &[opentelemetry_proto::tonic::common::v1::KeyValue], name: &str| {
-        let value: Option<AnyValue> = attributes.iter().find(|a| a.key == name)?.value.clone();
-        match value?.value? {
-            any_value::Value::StringValue(text) => Some(text),
-            other => panic!("{other:?}"),
-        }
-    };
     let resource = resources[0].resource.clone().unwrap();
-    assert_eq!(named(&resource.attributes, "service.name").as_deref(), Some("under-test"));
-    assert_eq!(named(&resource.attributes, "service.version").as_deref(), Some(env!("CARGO_PKG_VERSION")));
+    let text = |text: &str| Some(any_value::Value::StringValue(text.to_owned()));
+    assert_eq!(said(&resource.attributes, "service.name"), text("under-test"));
+    assert_eq!(said(&resource.attributes, "service.version"), text(env!("CARGO_PKG_VERSION")));
     let spans: Vec<_> =
         resources.iter().flat_map(|resource| &resource.scope_spans).flat_map(|scope| &scope.spans).collect();
     let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
     assert_eq!(names, ["POST", "POST", "chat smart", "completiond.v1.CompletionService/StreamComplete"]);
-    let trace: Vec<u8> =
-        (0..TRACE.len()).step_by(2).map(|i| u8::from_str_radix(&TRACE[i..i + 2], 16).unwrap()).collect();
-    assert!(spans.iter().all(|span| span.trace_id == trace));
+    assert!(spans.iter().all(|span| hex(&span.trace_id) == TRACE));
 }
 
 #[test]
@@ -323,4 +327,60 @@ fn a_collector_that_is_down_or_silent_stops_neither_calls_nor_the_end() {
         }
         drop(guard);
     }
+}
+
+#[test]
+fn a_call_to_the_server_is_one_trace_from_its_caller_to_the_provider() {
+    let (address, received) = collector();
+    let guard = exporting_to(address);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let id = runtime.block_on(complete_by_the_simulator(guard.tracer()));
+    drop(guard);
+
+    let spans: Vec<_> = received
+        .try_iter()
+        .flat_map(|request| request.resource_spans)
+        .flat_map(|resource| resource.scope_spans)
+        .flat_map(|scope| scope.spans)
+        .collect();
+    let span =
+        |name: &str| spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no {name}: {spans:?}"));
+    let (server, attempt) = (span("completiond.v1.CompletionService/Complete"), span("POST"));
+    let completion = spans.iter().find(|span| span.name.starts_with("chat")).unwrap();
+    assert_eq!(hex(&server.trace_id), TRACE);
+    assert_eq!(hex(&server.parent_span_id), PARENT);
+    assert_eq!(completion.parent_span_id, server.span_id);
+    assert_eq!(attempt.parent_span_id, completion.span_id);
+    assert_eq!(said(&server.attributes, semconv::CALL_ID), Some(any_value::Value::StringValue(id)));
+    assert_eq!(said(&server.attributes, semconv::RPC_STATUS_CODE), Some(any_value::Value::StringValue("OK".into())));
+    assert_eq!(said(&attempt.attributes, semconv::HTTP_RESPONSE_STATUS_CODE), Some(any_value::Value::IntValue(200)));
+    assert!(matches!(
+        said(&completion.attributes, semconv::GEN_AI_USAGE_OUTPUT_TOKENS),
+        Some(any_value::Value::IntValue(1..))
+    ));
+    assert!(!format!("{spans:?}").contains(SECRET));
+}
+
+/// Starts a server on free ports, asks it once under the caller's trace, and stops it; returns the call's id.
+async fn complete_by_the_simulator(tracer: Tracer) -> String {
+    let any = || Some("127.0.0.1:0".parse().unwrap());
+    let overrides = Overrides {
+        listen: any(),
+        admin_listen: any(),
+        ops_listen: any(),
+        default_drain_delay: Some(std::time::Duration::ZERO),
+    };
+    let Discovered::Nothing(bare) = Config::discover(&overrides, &Sources::new(&|_| None)).unwrap() else {
+        panic!("there is no key in this environment")
+    };
+    let running = completiond::app::start(&bare.with_simulator().unwrap(), tracer).await.unwrap();
+    let Bound::Tcp(address) = running.public.clone() else { panic!("a port was asked for") };
+    let channel = tonic::transport::Endpoint::try_from(format!("http://{address}")).unwrap().connect().await.unwrap();
+    let mut client = CompletionServiceClient::new(channel);
+    let mut request = tonic::Request::new(CompleteRequest { prompt: SECRET.to_owned(), ..Default::default() });
+    request.metadata_mut().insert("traceparent", format!("00-{TRACE}-{PARENT}-01").parse().unwrap());
+    let answer = client.complete(request).await.unwrap().into_inner();
+    drop(client);
+    running.stop().await;
+    answer.outcome.unwrap().id
 }

@@ -1,3 +1,137 @@
-//! What a person types.
+//! What a person types: one file for each subcommand.
+//!
+//! Output goes to standard output, everything else to standard error; colours only where a terminal reads it.
 
-pub mod serve;
+mod check;
+mod client;
+mod complete;
+mod json;
+mod local;
+mod models;
+mod render;
+mod serve;
+mod settings;
+
+pub use check::Report;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Problems;
+use settings::ConfigArgs;
+
+/// What a command ends with, beside success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    /// The call, or the server, failed.
+    Failed = 1,
+    /// The configuration is wrong.
+    Configuration = 3,
+    /// The server is not reachable.
+    Unreachable = 4,
+    /// Interrupted.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Failed => 1,
+            Exit::Configuration => 3,
+            Exit::Unreachable => 4,
+            Exit::Interrupted => 130,
+        })
+    }
+}
+
+/// Language model completions as a gRPC service.
+///
+/// Without a command it serves. Exit codes: 0 ok, 1 the call failed, 2 usage, 3 configuration, 4 not reachable,
+/// 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "completiond", version, max_term_width = 100)]
+struct Arguments {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until told to stop (the default)
+    Serve,
+    /// Ask for a completion and stream the answer to the terminal
+    Complete(complete::CompleteArgs),
+    /// List the models that can be asked for
+    Models(models::ModelsArgs),
+    /// Say what a configuration would do, or what is wrong with it
+    Check {
+        /// Print the report as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs what the process's arguments say.
+pub fn run() -> ExitCode {
+    let Arguments { config, command } = Arguments::parse();
+    let done = match command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(&config),
+        Command::Complete(args) => complete::run(&config, &args),
+        Command::Models(args) => models::run(&config, &args),
+        Command::Check { json } => run_check(&config, json),
+    };
+    done.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
+}
+
+fn run_check(config: &ConfigArgs, json: bool) -> Result<(), Exit> {
+    let report = Report::of(&config.load().map(|loaded| loaded.config));
+    if json {
+        print_json(&report)?;
+    } else {
+        print(&report.text());
+    }
+    if report.is_ok() { Ok(()) } else { Err(Exit::Configuration) }
+}
+
+/// Prints to standard output. Whoever closed the pipe has read enough.
+fn print(text: &str) {
+    let mut out = anstream::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<(), Exit> {
+    let mut text = serde_json::to_string_pretty(value).map_err(|_| Exit::Failed)?;
+    text.push('\n');
+    print(&text);
+    Ok(())
+}
+
+/// Tells on standard error.
+fn tell(text: impl std::fmt::Display) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// Tells what is wrong with a configuration.
+fn tell_problems(problems: Problems) -> Exit {
+    let report = Report::of(&Err(problems)).text();
+    tell(report.trim_end());
+    Exit::Configuration
+}
+
+/// A runtime on this thread: the server's workers have their own.
+fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        tell(format_args!("no runtime: {error}"));
+        Exit::Failed
+    })
+}
+
+/// Ends the command as any wrong use of it does.
+fn usage(what: &str) -> ! {
+    let mut command = <Arguments as clap::CommandFactory>::command();
+    command.error(clap::error::ErrorKind::ValueValidation, what).exit()
+}

@@ -1,21 +1,19 @@
 //! `completiond serve`: says what it found and where it listens, and serves until it is told to stop.
 
 use std::io::{self, IsTerminal, Write};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::client::root_cause;
+use super::settings::{ConfigArgs, Loaded};
+use super::{Exit, local, runtime, tell, tell_problems};
 use crate::app::{self, Running, StartError};
-use crate::config::{Bare, Config, Discovered, Problems, Source};
-use crate::domain::ModelId;
-use crate::protocol::vendor::{self, Preset};
-use crate::telemetry::Tracer;
+use crate::config::{Bare, Config, Source};
+use crate::telemetry::{self, Tracer};
 
-/// The preset that is asked whether it runs on this machine.
-const LOCAL: &str = "ollama";
-/// How long it may take to answer.
+/// How long a model server on this machine may take to say that it is there.
 const LOCAL_TIMEOUT: Duration = Duration::from_millis(500);
 
 const STRONG: Style = Style::new().bold();
@@ -24,10 +22,18 @@ const GOOD: Style = AnsiColor::Green.on_default().bold();
 const CAREFUL: Style = AnsiColor::Yellow.on_default();
 
 /// Serves until SIGTERM or SIGINT, and then until running calls have ended; a second signal ends at once.
-///
-/// # Errors
-/// [`StartError`] before anything was served.
-pub async fn serve(config: Config, bare: Option<Bare>, tracer: Tracer) -> Result<ExitCode, StartError> {
+pub(super) fn run(args: &ConfigArgs) -> Result<(), Exit> {
+    let Loaded { config, bare } = args.load().map_err(tell_problems)?;
+    let log = &config.log;
+    let settings = telemetry::Settings { log_filter: log.level.clone(), log_format: log.format };
+    let guard = telemetry::init(&settings).map_err(|error| failed(&error))?;
+    match runtime()?.block_on(serve(config, bare, guard.tracer())) {
+        Ok(done) => done,
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+async fn serve(config: Config, bare: Option<Bare>, tracer: Tracer) -> Result<Result<(), Exit>, StartError> {
     let mut stop = Signals::new().map_err(|error| StartError::System(error.into()))?;
     let running = app::start(&config, tracer).await?;
     let config = match bare {
@@ -39,8 +45,8 @@ pub async fn serve(config: Config, bare: Option<Bare>, tracer: Tracer) -> Result
     stop.next().await;
     tracing::info!("stopping: calls are served for {:?} more, then running ones may finish", config.drain_delay);
     tokio::select! {
-        () = running.stop() => Ok(ExitCode::SUCCESS),
-        () = stop.next() => Ok(ExitCode::from(130)),
+        () = running.stop() => Ok(Ok(())),
+        () = stop.next() => Ok(Err(Exit::Interrupted)),
     }
 }
 
@@ -65,33 +71,15 @@ impl Signals {
 
 /// A provider that runs on this machine, in the simulator's place. The port is open already: nobody waits for this.
 async fn instead(config: Config, bare: Bare, running: &Running) -> Result<Config, StartError> {
-    let Some(preset) = vendor::preset(LOCAL) else { return Ok(config) };
-    let Some((url, models)) = local_models(preset).await else { return Ok(config) };
-    let config = bare.with_local(preset, url, &models);
+    let Ok(Some(config)) = tokio::time::timeout(LOCAL_TIMEOUT, local::find(bare)).await else { return Ok(config) };
     running.tables.replace(app::table(&config)?);
     Ok(config)
 }
 
-/// What a local server says that it has; none when nobody answers, or has nothing.
-async fn local_models(preset: &Preset) -> Option<(http::Uri, Vec<ModelId>)> {
-    let base: http::Uri = preset.base_url?.parse().ok()?;
-    let client = reqwest::Client::builder().timeout(LOCAL_TIMEOUT).no_proxy().build().ok()?;
-    let body = client.get(format!("{base}/models")).send().await.ok()?.error_for_status().ok()?.bytes().await.ok()?;
-    let list: serde_json::Value = serde_json::from_slice(&body).ok()?;
-    let ids = list.get("data")?.as_array()?.iter().filter_map(|model| model.get("id")?.as_str());
-    let models: Vec<ModelId> = ids.map(ModelId::new).collect();
-    (!models.is_empty()).then_some((base, models))
-}
-
-/// What the environment and the file lead to, and what may still be found on this machine.
-///
-/// # Errors
-/// All that is wrong.
-pub fn discover(found: Discovered) -> Result<(Config, Option<Bare>), Problems> {
-    match found {
-        Discovered::Providers(config) => Ok((config, None)),
-        Discovered::Nothing(bare) => bare.clone().with_simulator().map(|config| (config, Some(bare))),
-    }
+fn failed(error: &dyn std::error::Error) -> Exit {
+    let (text, cause) = (error.to_string(), root_cause(error));
+    tell(if text.contains(&cause) { text } else { format!("{text}: {cause}") });
+    Exit::Failed
 }
 
 /// Says on standard output what was found, where it listens, and what to type.
@@ -115,7 +103,7 @@ fn announce(config: &Config, running: &Running) -> io::Result<()> {
     for (name, text) in rows {
         writeln!(out, "  {FAINT}{name:<10}{FAINT:#} {text}")?;
     }
-    writeln!(out, "\ntry it:\n  {}\n", grpcurl(running))?;
+    writeln!(out, "\ntry it:\n  {}\n", grpcurl(config, running))?;
     out.flush()
 }
 
@@ -130,12 +118,13 @@ fn origin(source: &Source) -> String {
     }
 }
 
-fn grpcurl(running: &Running) -> String {
+fn grpcurl(config: &Config, running: &Running) -> String {
     let address = match &running.public {
         crate::edge::Bound::Tcp(address) => address.to_string(),
         crate::edge::Bound::Unix(path) => format!("-unix {}", path.display()),
     };
+    let model = if config.default_model.is_some() { "" } else { r#""model": "MODEL", "# };
     format!(
-        r#"grpcurl -plaintext -d '{{"prompt": "Why is the sky blue?"}}' {address} completiond.v1.CompletionService/Complete"#
+        r#"grpcurl -plaintext -d '{{{model}"prompt": "Why is the sky blue?"}}' {address} completiond.v1.CompletionService/Complete"#
     )
 }

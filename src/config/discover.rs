@@ -52,7 +52,7 @@ impl Config {
                 config.warnings.push(without_address(preset, variable));
                 continue;
             };
-            let outside = |wrong: super::reader::Wrong| Problems::outside(variable, wrong.rule, wrong.right);
+            let outside = |wrong: super::problem::Wrong| Problems::outside(variable, wrong.rule, wrong.right);
             let key = Secret::from_variable(variable, &content).map_err(outside)?;
             let url = address::base_url(url).map_err(outside)?;
             config.providers.push(Provider::of(preset, url, Some(key), config.timeouts));
@@ -85,8 +85,8 @@ impl Bare {
         let mut config = self.config;
         let provider = Provider::of(preset, base_url, None, config.timeouts);
         let id = provider.id.clone();
-        config.default_model = models.first().map(|model| ModelName::new(format!("{id}/{model}")));
         config.models = models.iter().map(|model| alias(model, &id, &config)).collect();
+        config.default_model = config.models.first().map(|model| model.id.clone());
         config.providers = vec![provider];
         config.source = Source::Local(id);
         config
@@ -111,7 +111,9 @@ impl Bare {
         let preset = self.simulator.ok_or_else(missing)?;
         let url = preset.base_url.and_then(|url| address::base_url(url).ok()).ok_or_else(missing)?;
         let provider = Provider::of(preset, url, None, config.timeouts);
-        config.default_model = first_model(&provider);
+        let model = preset.first_model.map(|model| alias(&ModelId::new(model), &provider.id, &config));
+        config.default_model = model.as_ref().map(|model| model.id.clone());
+        config.models = model.into_iter().collect();
         config.providers = vec![provider];
         config.source = Source::Simulator;
         Ok(config)

@@ -21,8 +21,8 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<
 
 /// How alike two names are, 0 to 1.
 fn likeness(a: &str, b: &str) -> f64 {
-    // A name that was cut short or grew a suffix is near whatever its length says.
-    if a.len().min(b.len()) >= 3 && (a.starts_with(b) || b.starts_with(a)) {
+    // A name that lacks a word or has one too many is near whatever its length says.
+    if a.len().min(b.len()) >= 3 && (a.contains(b) || b.contains(a)) {
         return 0.9;
     }
     strsim::normalized_damerau_levenshtein(a, b).max(strsim::jaro_winkler(a, b) - 0.15)

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 
 use super::expand;
-use super::reader::{Value, Wrong};
+use super::problem::Wrong;
+use super::reader::Value;
 
 /// The largest file that is read as a key.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
@@ -76,7 +77,7 @@ pub(super) fn text(value: &Value<'_>) -> Option<SecretString> {
     if written.starts_with("file:") {
         return value.keep(read_file(Path::new(text.trim_start_matches("file:"))));
     }
-    Some(SecretString::from(text))
+    Some(SecretString::from(text.trim()))
 }
 
 fn read_file(path: &Path) -> Result<SecretString, Wrong> {

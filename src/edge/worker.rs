@@ -5,9 +5,9 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use super::{Connection, Drain, Listener, Served};
@@ -56,8 +56,17 @@ pub struct Workers {
 #[derive(Debug)]
 struct Worker {
     load: Load,
-    connections: UnboundedSender<(Connection, Face)>,
-    thread: JoinHandle<()>,
+    connections: UnboundedSender<Arriving>,
+    /// Told when its thread ends.
+    ended: oneshot::Receiver<()>,
+}
+
+/// A connection on its way to a worker; it counts from the moment that it was handed out.
+#[derive(Debug)]
+struct Arriving {
+    connection: Connection,
+    face: Face,
+    held: Held,
 }
 
 /// Which of a worker's services a connection is for.
@@ -97,17 +106,22 @@ impl Workers {
     }
 
     fn hand_out(&self, connection: Connection, face: Face) {
-        if let Some(worker) = self.workers.iter().min_by_key(|worker| worker.load.rank()) {
-            // A worker that is gone has panicked; its connections are closed.
-            let _ = worker.connections.send((connection, face));
+        // A worker that is gone has panicked.
+        let workers = self.workers.iter().filter(|worker| !worker.connections.is_closed());
+        if let Some(worker) = workers.min_by_key(|worker| worker.load.rank()) {
+            let held = Held::of(&worker.load.connections);
+            let _ = worker.connections.send(Arriving { connection, face, held });
         }
     }
 
-    /// Waits until every connection is closed. Blocks the thread.
-    pub fn join(self) {
-        for Worker { connections, thread, .. } in self.workers {
-            drop(connections);
-            if thread.join().is_err() {
+    /// Takes no more connections and waits until every one is closed. Dropping the future of this leaves the threads to
+    /// themselves: they end with the process.
+    pub async fn ended(self) {
+        let (senders, ends): (Vec<_>, Vec<_>) =
+            self.workers.into_iter().map(|worker| (worker.connections, worker.ended)).unzip();
+        drop(senders);
+        for end in ends {
+            if end.await.is_err() {
                 tracing::error!("a worker has panicked");
             }
         }
@@ -122,21 +136,23 @@ where
     let (sender, receiver) = unbounded_channel();
     let load = Load::default();
     let of_thread = load.clone();
-    let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+    let (end, ended) = oneshot::channel();
+    std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         runtime.block_on(async move {
             let served = services(&of_thread);
-            run(receiver, &served, &of_thread, &drain).await;
+            run(receiver, &served, &drain).await;
         });
+        // Nobody waits for it any more where the grace is over.
+        let _ = end.send(());
     })?;
-    Ok(Worker { load, connections: sender, thread })
+    Ok(Worker { load, connections: sender, ended })
 }
 
-async fn run(mut arriving: UnboundedReceiver<(Connection, Face)>, services: &[Served], load: &Load, drain: &Drain) {
+async fn run(mut arriving: UnboundedReceiver<Arriving>, services: &[Served], drain: &Drain) {
     let tracker = TaskTracker::new();
-    while let Some((connection, face)) = arriving.recv().await {
+    while let Some(Arriving { connection, face, held }) = arriving.recv().await {
         let Some(service) = services.get(face) else { continue };
         let (service, drain) = (service.clone(), drain.clone());
-        let held = Held::of(&load.connections);
         tracker.spawn(async move {
             connection.serve(service, drain).await;
             drop(held);

@@ -9,7 +9,7 @@ use super::ask::{Ask, Format, Mode, Reasoning, Tool, ToolInput};
 use super::directive::{Directives, Filter, MAX_TOKENS, directive_line};
 use super::failure::Failure;
 use super::schema;
-use super::text::{Text, count};
+use super::text::Text;
 
 /// The name of the model that answers.
 pub(super) const MODEL: &str = "simulator";
@@ -105,7 +105,7 @@ impl Answer {
         };
         let think = shape.think.or((ask.reasoning != Reasoning::Off).then_some(REASONING_TOKENS));
         if let Some(tokens) = think.filter(|tokens| *tokens > 0 && shape.filter != Some(Filter::Prompt)) {
-            let text = Text::long("This reasoning is simulated.", tokens, seed(&id));
+            let text = Text::long("This reasoning is simulated.", tokens, seed(ask));
             parts.insert(0, Part { kind: PartKind::Reasoning, text });
         }
         let mut answer = Self {
@@ -186,14 +186,14 @@ fn content(ask: &Ask, directives: &Directives, id: &str) -> Result<(Vec<Part>, F
             Text::given(value.to_string())
         }
         Format::Object => Text::given(json!({ "simulated": true, "answer": LABEL }).to_string()),
-        Format::Text => plain(ask, directives, id),
+        Format::Text => plain(ask, directives),
     };
     let finish = if directives.shape.filter.is_some() { Finish::Filter } else { Finish::Stop };
     Ok((vec![Part { kind: PartKind::Text, text }], finish))
 }
 
 /// A text that says what it is, and what was seen of the request.
-fn plain(ask: &Ask, directives: &Directives, id: &str) -> Text {
+fn plain(ask: &Ask, directives: &Directives) -> Text {
     let shape = &directives.shape;
     let words: Vec<&str> = ask.user_text.lines().filter(|line| directive_line(line).is_none()).collect();
     if shape.echo {
@@ -218,7 +218,7 @@ fn plain(ask: &Ask, directives: &Directives, id: &str) -> Text {
         text.push_str(&format!(" You wrote: \"{shown}\""));
     }
     match shape.tokens {
-        Some(tokens) => Text::long(text, tokens, seed(id)),
+        Some(tokens) => Text::long(text, tokens, seed(ask)),
         None => Text::given(text),
     }
 }
@@ -273,7 +273,7 @@ fn call(tool: &Tool, arguments: Option<&Value>, id: &str, place: usize) -> Part 
     Part::new(kind, input)
 }
 
-/// A number for made-up words.
-fn seed(id: &str) -> u64 {
-    u64::from(count(id)) + id.bytes().map(u64::from).sum::<u64>()
+/// A number for made-up words: a streamed answer and a whole one say the same.
+fn seed(ask: &Ask) -> u64 {
+    ask.user_text.bytes().map(u64::from).sum()
 }

@@ -11,9 +11,9 @@ use serde_json::{Map, Number, Value, json};
 /// How deep values and references may nest.
 const MAX_DEPTH: u32 = 48;
 /// How many values are tried for one schema.
-const MAX_STEPS: u32 = 20_000;
+const MAX_STEPS: u32 = 5_000;
 /// The most elements or characters that a bound may ask for.
-const MAX_LENGTH: u64 = 10_000;
+const MAX_LENGTH: u64 = 1_000;
 /// Keywords that only a search could satisfy.
 const UNKNOWN: [&str; 9] = [
     "pattern",

@@ -135,16 +135,6 @@ impl Text {
     }
 }
 
-/// How many tokens a text has.
-pub(super) fn count(text: &str) -> u32 {
-    let (mut rest, mut tokens) = (text, 0_u32);
-    while !rest.is_empty() {
-        rest = rest.get(first_token(rest).len()..).unwrap_or_default();
-        tokens = tokens.saturating_add(1);
-    }
-    tokens
-}
-
 /// White space and what follows it, up to [`TOKEN_CHARS`] characters or the next white space.
 fn first_token(text: &str) -> &str {
     let mut in_word = false;

@@ -4,11 +4,13 @@
 
 mod connector;
 mod direct;
+mod fetch;
 mod proxied;
 mod schemes;
 mod sse;
 
 pub use direct::Direct;
+pub use fetch::fetch;
 pub use proxied::Proxied;
 pub use schemes::Schemes;
 pub use sse::{Framed, Framer, FramingError, MAX_FRAME_BYTES};

@@ -40,7 +40,8 @@ fn invariants(text: &str) -> Vec<(String, Vec<String>)> {
         .split("\n- ")
         .skip(1)
         .map(|item| {
-            let (rule, held) = item.split_once("Held by").unwrap_or((item, ""));
+            let item = item.split_whitespace().collect::<Vec<_>>().join(" ");
+            let (rule, held) = item.split_once("Held by").unwrap_or((item.as_str(), ""));
             let names = held.split('`').skip(1).step_by(2).map(str::to_owned).collect();
             (rule.trim().to_owned(), names)
         })
@@ -71,7 +72,7 @@ fn every_invariant_names_tests_that_exist_is_a_rule_that_can_fail() {
     let tests = tests_of("#[test]\nfn one() {}\n#[tokio::test(start_paused = true)]\nasync fn two() {}\nfn three() {}");
     assert_eq!(tests, ["one", "two"]);
     let tests = tests.into_iter().collect();
-    let text = "# A\n\n## Invariants\n\n- First. Held by `one` and\n  `two`.\n- Second.\n- Third. Held by `three`.\n\n## B\n\n- x\n";
+    let text = "# A\n\n## Invariants\n\n- First. Held\n  by `one` and\n  `two`.\n- Second.\n- Third. Held by `three`.\n\n## B\n\n- x\n";
     assert_eq!(unheld(text, &tests), ["nothing holds: Second.", "no test three"]);
 }
 

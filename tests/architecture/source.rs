@@ -6,20 +6,20 @@ use syn::buffer::{Cursor, TokenBuffer};
 use syn::visit::Visit;
 
 /// One file of `src/`.
-pub struct Source {
+pub(crate) struct Source {
     /// Its path below `src/`, with slashes.
-    pub path: String,
-    pub text: String,
+    pub(crate) path: String,
+    pub(crate) text: String,
     /// Absolute paths that it uses: `crate::domain::Error`, `tokio::time::Instant`.
-    pub uses: Vec<String>,
-    /// Identifiers and string literals, comments aside.
-    pub words: Vec<String>,
+    pub(crate) uses: Vec<String>,
+    /// Identifiers, and literals in quotation marks; comments aside.
+    pub(crate) words: Vec<String>,
     /// Public functions with a boolean parameter.
-    pub flags: Vec<String>,
+    pub(crate) flags: Vec<String>,
 }
 
 /// Every file below `root` that ends in `extension`, sorted.
-pub fn files(root: &Path, extension: &str) -> Vec<PathBuf> {
+pub(crate) fn files(root: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_path_buf()];
     while let Some(folder) = folders.pop() {
@@ -37,7 +37,7 @@ pub fn files(root: &Path, extension: &str) -> Vec<PathBuf> {
 }
 
 /// Every file of `src/` but those that are tests.
-pub fn sources() -> Vec<Source> {
+pub(crate) fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let sources: Vec<Source> = files(&root, "rs")
         .into_iter()
@@ -52,7 +52,7 @@ pub fn sources() -> Vec<Source> {
 }
 
 impl Source {
-    pub fn read(path: impl Into<String>, text: impl Into<String>) -> Self {
+    pub(crate) fn read(path: impl Into<String>, text: impl Into<String>) -> Self {
         let (path, text) = (path.into(), text.into());
         let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
         let mut reader = Reader { module: module(&path), uses: Vec::new(), words: Vec::new(), flags: Vec::new() };
@@ -62,17 +62,17 @@ impl Source {
     }
 
     /// The top-level module that the file belongs to: `domain`, `main`.
-    pub fn top(&self) -> &str {
+    pub(crate) fn top(&self) -> &str {
         self.path.split(['/', '.']).next().unwrap_or_default()
     }
 
     /// The text without its tests module.
-    pub fn without_tests(&self) -> &str {
+    pub(crate) fn without_tests(&self) -> &str {
         self.text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default()
     }
 
     /// Functions with their lines, found by the indentation that rustfmt gives them.
-    pub fn functions(&self) -> Vec<(String, usize)> {
+    pub(crate) fn functions(&self) -> Vec<(String, usize)> {
         let lines: Vec<&str> = self.without_tests().lines().collect();
         let mut functions = Vec::new();
         for (at, line) in lines.iter().enumerate() {
@@ -242,7 +242,7 @@ impl<'ast> Visit<'ast> for Reader {
     }
 
     fn visit_lit_str(&mut self, literal: &'ast syn::LitStr) {
-        self.words.push(literal.value());
+        self.words.push(format!("\"{}\"", literal.value()));
     }
 
     fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {

@@ -129,15 +129,15 @@ impl ChatDecoder {
         let chunk: Chunk<'_> =
             serde_json::from_slice(data).map_err(|_| Error::protocol("it is not a chat completion in JSON"))?;
         // What was used before a failure is known even then.
-        let groq: BTreeMap<&str, &RawValue> = object(chunk.x_groq).unwrap_or_default();
-        let reported = usage::reported(chunk.usage).or_else(|| usage::reported(groq.get("usage").copied()));
+        let own: BTreeMap<&str, &RawValue> = object(chunk.x_groq).unwrap_or_default();
+        let reported = usage::reported(chunk.usage).or_else(|| usage::reported(own.get("usage").copied()));
         let is_new = reported.is_some() && reported != self.reported;
         self.reported = reported.or_else(|| self.reported.take());
-        if is_failure(&chunk) || groq.get("error").is_some_and(|error| is_something(error)) {
+        if is_failure(&chunk) || own.get("error").is_some_and(|error| is_something(error)) {
             return self.failed(data, events);
         }
         self.note_all(&chunk);
-        if let Some(id) = groq.get("id") {
+        if let Some(id) = own.get("id") {
             self.note("x_groq_id", Some(id));
         }
         self.start(&chunk, events);

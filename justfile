@@ -1,0 +1,50 @@
+# What a developer types. Everything that CI checks is a section of `.ci/run`, so that both run the same commands.
+
+# What there is.
+default:
+    @just --list
+
+# Everything that must hold before a change is merged.
+ci *sections:
+    .ci/run {{ sections }}
+
+# Serves with what the environment has: keys, a local model server, else the simulator.
+run *arguments:
+    cargo run --locked --release -- {{ arguments }}
+
+# Formats the code and the contract.
+fmt:
+    cargo fmt
+    buf format --write
+
+# The lints, as CI has them.
+lint:
+    .ci/run format clippy
+
+# The tests that need nothing but Rust.
+test *filter:
+    cargo test --locked {{ filter }}
+
+# The rules of ARCHITECTURE.md alone.
+architecture:
+    cargo test --locked --test architecture
+
+# The contract: style, and compatibility with the committed baseline.
+proto:
+    .ci/run schema
+
+# Real clients against a real server: grpcurl, buf curl, Python, Go.
+clients:
+    .ci/run clients
+
+# Every command block of the README.
+readme:
+    .ci/run readme
+
+# Licences, banned crates and sources of the dependencies; needs cargo-deny.
+deny:
+    cargo deny --locked check licenses bans sources
+
+# The documentation of the code; broken links fail.
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items

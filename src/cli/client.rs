@@ -1,0 +1,145 @@
+//! The server that a command talks to: one that runs elsewhere, or one inside this process. Both by gRPC.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use tonic::metadata::Ascii;
+use tonic::metadata::MetadataValue;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+
+use super::settings::ConfigArgs;
+use super::{Exit, tell, tell_problems, usage};
+use crate::app::{self, Running};
+use crate::proto::completion_service_client::CompletionServiceClient;
+use crate::telemetry::Guard;
+
+/// The largest answer that is taken, in bytes.
+const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
+
+/// The flags of a server elsewhere.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct ServerArgs {
+    /// The server: `host:port`, `https://host:port` or `unix:/path`; without it, one inside this process is asked
+    #[arg(long, value_name = "ADDR", env = "COMPLETIOND_SERVER")]
+    server: Option<String>,
+    /// The key to show to the server
+    #[arg(long, value_name = "KEY", env = "COMPLETIOND_API_KEY", hide_env_values = true, requires = "server")]
+    api_key: Option<String>,
+    /// A PEM file with the authorities to trust, in place of the system's; implies TLS
+    #[arg(long, value_name = "FILE", requires = "server")]
+    ca: Option<PathBuf>,
+    /// A PEM file with this client's certificate; implies TLS
+    #[arg(long, value_name = "FILE", requires_all = ["server", "key"])]
+    cert: Option<PathBuf>,
+    /// A PEM file with the certificate's private key
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+}
+
+/// A connection, and what keeps its other end alive.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) client: CompletionServiceClient<Channel>,
+    authorization: Option<MetadataValue<Ascii>>,
+    _inside: Option<(Running, Guard)>,
+}
+
+impl Connection {
+    /// Connects.
+    ///
+    /// # Errors
+    /// The server is not reachable, or the configuration of one inside this process is wrong; it was told.
+    pub(super) async fn open(server: &ServerArgs, config: &ConfigArgs) -> Result<Self, Exit> {
+        match &server.server {
+            Some(address) => server.connect(address).await,
+            None => inside(config).await,
+        }
+    }
+
+    /// `message` as a request with the caller's key.
+    pub(super) fn request<M>(&self, message: M) -> tonic::Request<M> {
+        let mut request = tonic::Request::new(message);
+        if let Some(authorization) = &self.authorization {
+            request.metadata_mut().insert("authorization", authorization.clone());
+        }
+        request
+    }
+}
+
+impl ServerArgs {
+    async fn connect(&self, address: &str) -> Result<Connection, Exit> {
+        let endpoint = self.endpoint(address).unwrap_or_else(|error| usage(&format!("--server {address}: {error}")));
+        let authorization = self.api_key.as_ref().map(|key| {
+            let value = format!("Bearer {}", key.trim()).parse::<MetadataValue<Ascii>>();
+            let mut value = value.unwrap_or_else(|_| usage("--api-key has characters that no header can carry"));
+            value.set_sensitive(true);
+            value
+        });
+        let channel = endpoint.connect().await.map_err(|error| {
+            tell(format_args!("{address} is not reachable: {}", root_cause(&error)));
+            tell("is the server running, and is this where it listens?");
+            Exit::Unreachable
+        })?;
+        Ok(Connection { client: client(channel), authorization, _inside: None })
+    }
+
+    fn endpoint(&self, address: &str) -> Result<Endpoint, String> {
+        let wants_tls = self.ca.is_some() || self.cert.is_some() || address.starts_with("https://");
+        let has_scheme = address.contains("://") || address.starts_with("unix:");
+        let uri = match (has_scheme, wants_tls) {
+            (true, _) => address.to_owned(),
+            (false, true) => format!("https://{address}"),
+            (false, false) => format!("http://{address}"),
+        };
+        let endpoint = Endpoint::from_shared(uri).map_err(|_| "is no address; write `host:port`".to_owned())?;
+        let endpoint = endpoint.connect_timeout(std::time::Duration::from_secs(5));
+        if !wants_tls {
+            return Ok(endpoint);
+        }
+        let mut tls = ClientTlsConfig::new();
+        tls = match &self.ca {
+            Some(path) => tls.ca_certificate(Certificate::from_pem(read(path)?)),
+            None => tls.with_native_roots(),
+        };
+        if let (Some(cert), Some(key)) = (&self.cert, &self.key) {
+            tls = tls.identity(Identity::from_pem(read(cert)?, read(key)?));
+        }
+        endpoint.tls_config(tls).map_err(|error| root_cause(&error))
+    }
+}
+
+fn read(path: &PathBuf) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// A server inside this process, on a port that nobody else knows, so that a command and a client take the same way.
+async fn inside(config: &ConfigArgs) -> Result<Connection, Exit> {
+    let failed = |error: &dyn std::error::Error| {
+        tell(root_cause(error));
+        Exit::Failed
+    };
+    let mut config = config.load_private().map_err(tell_problems)?.config;
+    config.workers = std::num::NonZeroUsize::MIN;
+    let guard = Guard::start(crate::config::process_variable).map_err(|error| failed(&error))?;
+    let running = app::start(&config, guard.tracer()).await.map_err(|error| failed(&error))?;
+    let address = running.public.to_string();
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| failed(&error))?;
+    let channel = endpoint.connect().await.map_err(|error| failed(&error))?;
+    let client = client(channel);
+    Ok(Connection { client, authorization: None, _inside: Some((running, guard)) })
+}
+
+fn client(channel: Channel) -> CompletionServiceClient<Channel> {
+    CompletionServiceClient::new(channel)
+        .max_decoding_message_size(MAX_ANSWER_BYTES)
+        .accept_compressed(tonic::codec::CompressionEncoding::Gzip)
+}
+
+/// The innermost of an error's causes, which is the one that says something.
+pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}

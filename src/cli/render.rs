@@ -1,0 +1,124 @@
+//! Failures and outcomes in words.
+
+use anstyle::{AnsiColor, Style};
+use prost::Message as _;
+use std::fmt::Write as _;
+use std::time::Duration;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use super::Exit;
+use crate::config::show_duration;
+use crate::proto::{CompletionOutcome, FailureDetail, FinishReason};
+
+/// What matters less.
+pub(super) const QUIET: Style = Style::new().dimmed();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// A failed call in words: what happened, what the provider says about it, and what to do.
+pub(super) fn failure(status: &Status) -> String {
+    let mut text = format!("{BAD}{}{BAD:#}", status.message());
+    let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
+    let code = code_name(status.code());
+    let shown = if reason.is_empty() { code.to_owned() } else { format!("{reason}, {code}") };
+    let _ = write!(text, " {QUIET}({shown}){QUIET:#}");
+    let detail = failure_detail(status);
+    if let Some(words) = detail.as_ref().and_then(|detail| detail.provider_error.as_ref()) {
+        let _ = write!(text, "\nthe provider says: {}", words.message);
+    }
+    let nearest = status.get_details_error_info().and_then(|info| info.metadata.get("nearest").cloned());
+    if let Some(nearest) = nearest.filter(|nearest| !nearest.is_empty()) {
+        let _ = write!(text, "\nnear to it: {nearest}");
+    }
+    let wait = status.get_details_retry_info().and_then(|retry| retry.retry_delay);
+    let advice = advice(&reason, wait);
+    if !advice.is_empty() {
+        let _ = write!(text, "\n{advice}");
+    }
+    if let Some(detail) = detail.filter(|detail| !detail.id.is_empty()) {
+        let _ = write!(text, "\n{QUIET}call {}{QUIET:#}", detail.id);
+    }
+    text
+}
+
+/// What a failed call ends the command with. Only a server that was never reached has no reason of its own.
+pub(super) fn exit(status: &Status) -> Exit {
+    let unreached = status.code() == Code::Unavailable && status.get_details_error_info().is_none();
+    if unreached { Exit::Unreachable } else { Exit::Failed }
+}
+
+/// The line behind an answer: tokens, time, who answered, and how it ended where that is not as usual.
+pub(super) fn summary(outcome: &CompletionOutcome, took: Duration) -> String {
+    let mut parts = Vec::new();
+    if let Some(usage) = &outcome.usage {
+        parts.push(format!("{} + {} tokens", usage.input_tokens, usage.output_tokens));
+    }
+    parts.push(format!("{:.1} s", took.as_secs_f64()));
+    parts.push(format!("{}/{}", outcome.provider, outcome.model));
+    if let Some(cost) = outcome.cost.as_ref().filter(|cost| !cost.usd.is_empty()) {
+        parts.push(format!("{} USD", cost.usd));
+    }
+    if !matches!(outcome.finish_reason(), FinishReason::Stop | FinishReason::StopSequence) {
+        let name = outcome.finish_reason().as_str_name();
+        parts.push(format!("ended by {}", name.trim_start_matches("FINISH_REASON_")));
+    }
+    if outcome.simulated && outcome.provider != "simulator" {
+        parts.push("simulated".to_owned());
+    }
+    format!("{QUIET}{}{QUIET:#}", parts.join(" · "))
+}
+
+fn failure_detail(status: &Status) -> Option<FailureDetail> {
+    let details = tonic_types::pb::Status::decode(status.details()).ok()?.details;
+    let detail = details.iter().find(|detail| detail.type_url.ends_with("/completiond.v1.FailureDetail"))?;
+    FailureDetail::decode(detail.value.as_slice()).ok()
+}
+
+fn advice(reason: &str, wait: Option<Duration>) -> String {
+    if let Some(wait) = wait {
+        return format!(
+            "try again in {}",
+            show_duration(Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
+        );
+    }
+    match reason {
+        "INVALID_REQUEST" | "PROVIDER_REJECTED" | "REQUEST_TOO_LARGE" => "change the request",
+        "CONTEXT_LENGTH_EXCEEDED" => "shorten the prompt, or take a model with a longer context",
+        "MODEL_NOT_FOUND" => "`completiond models` lists the names that can be asked for",
+        "CAPABILITY_NOT_SUPPORTED" => "take a model that can do it: `completiond models --json` says what each can do",
+        "PROVIDER_MODEL_NOT_FOUND" => "correct the model's name in the configuration",
+        "PROVIDER_CREDENTIALS_REFUSED" => "correct the provider's key: `completiond check` says where it comes from",
+        "PROVIDER_QUOTA_EXHAUSTED" => "the provider's account needs credit; waiting does not help",
+        "PROVIDER_RATE_LIMITED" | "PROVIDER_UNAVAILABLE" | "STREAM_INTERRUPTED" | "OVERLOADED" | "SHUTTING_DOWN" => {
+            "try again"
+        }
+        "PROVIDER_TIMEOUT" | "DEADLINE_EXCEEDED" => {
+            "give it more time (`timeouts` in the configuration), or take a faster model"
+        }
+        _ => "",
+    }
+    .to_owned()
+}
+
+/// The code's name in the gRPC specification.
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
