@@ -38,7 +38,7 @@ const MODES: [Mode; 3] = [Mode::Folded, Mode::Whole, Mode::Stream];
 
 /// A server with one provider for each protocol, both at the same upstream.
 struct Scene {
-    _upstream: Upstream,
+    upstream: Upstream,
     server: Server,
 }
 
@@ -46,7 +46,7 @@ impl Scene {
     async fn new(settings: &str) -> Self {
         let upstream = Upstream::start(Simulator::default()).await.unwrap();
         let server = at(&upstream.url(), settings).await;
-        Self { _upstream: upstream, server }
+        Self { upstream, server }
     }
 
     async fn play(&self, protocol: &str, directives: &str, mode: Mode) -> Result<Streamed, Seen> {
@@ -278,7 +278,7 @@ const BROKEN: &[(&str, &str, &[Mode])] = &[
     ("reset_after=3", "PROVIDER_UNAVAILABLE", &[Mode::Folded, Mode::Whole]),
     ("endless_after=0", "PROVIDER_PROTOCOL_ERROR", &[Mode::Folded, Mode::Stream]),
     ("endless_after=3", "PROVIDER_PROTOCOL_ERROR", &[Mode::Folded]),
-    ("finish=error", "PROVIDER_UNAVAILABLE", &[]),
+    ("finish=error", "PROVIDER_UNAVAILABLE", &[Mode::Folded, Mode::Whole]),
 ];
 
 #[tokio::test]
@@ -351,6 +351,7 @@ async fn after_the_first_message_a_named_error_keeps_its_row_and_silence_is_an_i
     let scene = &Scene::new("timeouts: { idle: 1s }").await;
     let cases = [
         ("error_after=3", "PROVIDER_UNAVAILABLE"),
+        ("finish=error", "PROVIDER_UNAVAILABLE"),
         ("error_after=3&type=rate_limit", "PROVIDER_RATE_LIMITED"),
         ("error_after=3&type=quota", "PROVIDER_QUOTA_EXHAUSTED"),
         ("error_after=3&type=unavailable", "PROVIDER_UNAVAILABLE"),
@@ -369,4 +370,156 @@ async fn after_the_first_message_a_named_error_keeps_its_row_and_silence_is_an_i
         }
     };
     join_all(cases.map(each)).await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_too_slow_before_anything_left_is_a_timeout() {
+    let scene = &Scene::new("timeouts: { connect: 500ms, first_event: 1s, idle: 1s, attempt: 1s }").await;
+    let cases: [(&str, &[Mode]); 7] = [
+        ("silence", &MODES),
+        ("head=1m", &MODES),
+        ("first_event=1m", &MODES),
+        ("first_event=1m&ping=50ms", &[Mode::Folded, Mode::Stream]),
+        ("stall_after=0", &MODES),
+        ("stall_after=1", &[Mode::Folded, Mode::Stream]),
+        ("stall_after=3", &[Mode::Folded, Mode::Whole]),
+    ];
+    let each = |(directives, modes): (&'static str, &'static [Mode])| async move {
+        for protocol in PROTOCOLS {
+            let all = modes.iter().map(|mode| scene.refusal(protocol, directives, *mode));
+            for (seen, mode) in join_all(all).await.iter().zip(modes) {
+                check(seen, protocol, "PROVIDER_TIMEOUT", None, &format!("{protocol} {directives} {mode:?}"));
+            }
+        }
+    };
+    join_all(cases.map(each)).await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_given_up_is_told_so() {
+    let scene = Scene::new("timeouts: { connect: 500ms, first_event: 1s, idle: 1s }").await;
+    let mut counts = scene.upstream.simulator().counts();
+    for (dropped, protocol) in (1..).zip(PROTOCOLS) {
+        scene.refusal(protocol, "first_event=1m&ping=50ms", Mode::Stream).await;
+        counts.wait_for(|counts| counts.dropped == dropped && counts.open == 0).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_nobody_serves_is_unavailable() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = at(&format!("http://{port}"), "").await;
+    for (protocol, mode) in PROTOCOLS.into_iter().flat_map(|protocol| MODES.map(|mode| (protocol, mode))) {
+        let seen = play(&server, protocol, "", mode).await.unwrap_err();
+        check(&seen, protocol, "PROVIDER_UNAVAILABLE", None, &format!("{protocol} {mode:?}"));
+        assert!(!seen.metadata.contains_key("upstreamStatus"), "{seen:#?}");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_takes_no_connection_is_a_timeout() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    // Nobody accepts: once the queue is full, the system answers no more connections.
+    let mut waiting = Vec::new();
+    while let Ok(stream) = tokio::time::timeout(SECOND, tokio::net::TcpStream::connect(address)).await {
+        waiting.push(stream.unwrap());
+        assert!(waiting.len() < 64, "the queue does not fill");
+    }
+    let server = at(&format!("http://{address}"), "timeouts: { connect: 300ms }").await;
+    for (protocol, mode) in PROTOCOLS.into_iter().flat_map(|protocol| MODES.map(|mode| (protocol, mode))) {
+        let seen = play(&server, protocol, "", mode).await.unwrap_err();
+        check(&seen, protocol, "PROVIDER_TIMEOUT", None, &format!("{protocol} {mode:?}"));
+        assert!(seen.message.contains("300ms"), "{}", seen.message);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_cut_at_the_limit() {
+    let scene = Scene::new("limits: { max_answer_bytes: 64KiB }").await;
+    for protocol in PROTOCOLS {
+        let seen = scene.refusal(protocol, "think=5000", Mode::Folded).await;
+        check(&seen, protocol, "PROVIDER_PROTOCOL_ERROR", None, protocol);
+        let (events, seen) = scene.interruption(protocol, "think=5000").await;
+        check(&seen, protocol, "PROVIDER_PROTOCOL_ERROR", None, protocol);
+        assert!(events.len() > 10, "{protocol}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_used_until_the_failure_is_told_as_partial() {
+    let scene = Scene::new("").await;
+    // Only this protocol reports usage before its end.
+    let (_, interrupted) = scene.interruption("anthropic", "cut_after=4").await;
+    for seen in [interrupted, scene.refusal("anthropic", "cut_after=4", Mode::Folded).await] {
+        let failure = seen.failure();
+        for usage in [failure.usage.as_ref(), failure.attempts[0].usage.as_ref()] {
+            let usage = usage.unwrap_or_else(|| panic!("{seen:#?}"));
+            assert!(usage.input_tokens > 0 && usage.source() == UsageSource::Partial, "{usage:?}");
+        }
+    }
+    let (_, interrupted) = scene.interruption("openai", "cut_after=3").await;
+    assert_eq!(interrupted.failure().usage, None);
+}
+
+#[tokio::test]
+async fn before_the_first_message_a_failure_is_a_response_without_messages() {
+    let scene = Scene::new("").await;
+    for path in [raw::COMPLETE, raw::STREAM_COMPLETE] {
+        for (protocol, directives) in PROTOCOLS.into_iter().flat_map(|p| [(p, "error=503"), (p, "cut_after=1")]) {
+            let body = raw::encoded(&asked(protocol, directives, Mode::Stream));
+            let seen = raw::call(scene.server.address(), path, &[], body).await.refused();
+            check(&seen, protocol, "PROVIDER_UNAVAILABLE", None, &format!("{path} {protocol} {directives}"));
+        }
+    }
+    let body = raw::encoded(&asked("openai", "cut_after=3", Mode::Stream));
+    let begun = raw::call(scene.server.address(), raw::STREAM_COMPLETE, &[], body).await;
+    assert!(!begun.headers.contains_key("grpc-status") && !begun.body.is_empty(), "{begun:?}");
+    assert_eq!(begun.trailers.unwrap()["grpc-status"], "14");
+}
+
+/// Where the log of this process goes.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_log_line_has_a_word_of_a_prompt_an_answer_or_a_key() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    // Workers are threads of their own.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let scene = Scene::new("timeouts: { idle: 1s }").await;
+    for protocol in PROTOCOLS {
+        for mode in MODES {
+            for directives in ["", "error=400", "error=401", "error_body_200&type=rejected", "cut_after=4", "tool=x"] {
+                let _ = scene.play(protocol, directives, mode).await;
+            }
+        }
+        for directives in ["error_after=3&type=rejected", "malformed_after=3", "stall_after=3"] {
+            let _ = scene.play(protocol, directives, Mode::Stream).await;
+        }
+    }
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(log.matches("call ended").count() >= 42, "the log was not written:\n{log}");
+    for secret in [SECRET, KEY, TEXT, "the request is malformed"] {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "the log tells {secret}");
+    }
 }
