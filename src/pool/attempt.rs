@@ -103,7 +103,8 @@ pub async fn attempt(
     let mut upstream = Upstream::new(head.into_body(), framing, decoder, patience, attempt.max_answer_bytes, entry);
     let seen =
         |error: Error| blame(endpoint, error).with(|details| details.upstream_request_id.clone_from(&request_id));
-    commit(&mut upstream, attempt.commitment).await.map_err(|error| seen(error.before_commit()))?;
+    let committed_to = commit(&mut upstream, attempt.commitment).await;
+    committed_to.map_err(|error| seen(quotable(error.before_commit(), request)))?;
     Ok(committed(upstream, Arc::clone(endpoint), request_id))
 }
 
@@ -135,7 +136,11 @@ fn committed(upstream: Upstream, endpoint: Arc<Endpoint>, request_id: Option<Str
             Ok(Some(event)) => Ok(Some((identified(event, &request_id), (upstream, endpoint, request_id)))),
             Ok(None) => Ok(None),
             Err(error) => {
-                Err(blame(&endpoint, error.after_commit()).with(|details| details.upstream_request_id = request_id))
+                Err(blame(&endpoint, error.after_commit()).with(|details| {
+                    details.upstream_request_id = request_id;
+                    // The request is gone, so nothing tells what these words quote of it.
+                    details.provider_error = None;
+                }))
             }
         }
     }))
