@@ -144,7 +144,8 @@ async fn a_slow_caller_slows_the_upstream_and_gets_everything() {
     let Some(Event::Completed(outcome)) = told.last() else { panic!("{:?}", told.last()) };
     assert_eq!(outcome.usage.as_ref().unwrap().output_tokens, 60_000);
     // The same answer, taken as fast as it comes.
-    let mut again = stage.wire().await.stream(&prompt(ENOUGH), &[]).await;
+    let fast = stage.wire().await;
+    let mut again = fast.stream(&prompt(ENOUGH), &[]).await;
     let fast: String = again.all(0).await.iter().map(words).collect();
     assert!(text == fast, "{} and {} bytes", text.len(), fast.len());
     stage.is_quiet().await;
