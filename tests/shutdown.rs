@@ -204,12 +204,11 @@ async fn two_hundred_streams_end_complete_or_not_ok() {
     for number in 0..200 {
         // From answers that are nearly over to some that outlive the grace.
         let asked = prompt(&format!("sim: tokens={} pace=10ms", 20 + number));
-        streams.push(wire.stream(&asked, &[]).await);
+        streams.push(tokio::spawn(outcome(wire.stream(&asked, &[]).await)));
     }
     server.signal("TERM");
     let (mut whole, mut cut) = (0, 0);
-    let ends = streams.into_iter().map(|events| tokio::spawn(outcome(events)));
-    for end in ends.collect::<Vec<_>>() {
+    for end in streams {
         match within("every stream ends", end).await.unwrap() {
             Ok((end, last)) if end.code == Fine => {
                 assert!(matches!(last, Some(Event::Completed(_))), "{last:?}");
