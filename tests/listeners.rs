@@ -36,7 +36,7 @@ async fn channel(bound: &Bound) -> Channel {
 
 /// A server that calls come to at `listen`.
 async fn listening(upstream: &Upstream, listen: &str) -> Result<Running, StartError> {
-    let text = configuration(&upstream.url(), "openai", "").replacen("127.0.0.1:0", listen, 1);
+    let text = configuration(&upstream.url(), "openai", "drain_delay: 0").replacen("127.0.0.1:0", listen, 1);
     app::start(&parsed(&text), Guard::start(|_| None).unwrap().tracer()).await
 }
 
@@ -130,15 +130,8 @@ async fn a_socket_in_the_file_system_is_served_and_goes_with_the_server() {
     assert!(matches!(second, StartError::Listen { .. }), "{second}");
     client.complete(prompt("hello")).await.unwrap();
     drop(client);
-    within("the server stops", stop_now(running)).await;
+    within("the server stops", running.stop()).await;
     assert!(!path.exists());
-}
-
-async fn stop_now(running: Running) {
-    // The delay is for load balancers; there is none here.
-    tokio::time::pause();
-    running.stop().await;
-    tokio::time::resume();
 }
 
 #[tokio::test]
