@@ -152,7 +152,7 @@ impl Shared {
             },
             settings: pipeline::Settings { total: config.total, heartbeat: config.stream.heartbeat },
             trust: system_trust()?,
-            simulator: Arc::new(Simulator::default()),
+            simulator: Arc::new(Simulator::new(config.pace)),
         })
     }
 

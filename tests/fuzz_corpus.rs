@@ -12,6 +12,7 @@
 mod fuzz;
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -56,7 +57,16 @@ fn the_decoder_of_the_messages_protocol_holds() {
 fn the_decoder_of_chat_completions_holds() {
     let inputs = inputs("fuzz/corpus/openai_decode", "tests/transcripts");
     inputs.iter().for_each(|input| fuzz::decode("openai", input));
+    // Reasoning between tags.
+    inputs.iter().for_each(|input| fuzz::decode("openai-compatible", input));
 }
+
+/// What is recorded of each protocol.
+static RECORDED: LazyLock<[(&str, Vec<Vec<u8>>); 2]> = LazyLock::new(|| {
+    ["anthropic", "openai"].map(|protocol| {
+        (protocol, inputs(&format!("fuzz/corpus/{protocol}_decode"), &format!("tests/transcripts/{protocol}")))
+    })
+});
 
 /// Damage to a stream: lines that are swapped, doubled or lost, and bytes that changed.
 fn damage(stream: &[u8], swaps: &[(Index, Index)], flips: &[(Index, u8)]) -> Vec<u8> {
@@ -86,9 +96,8 @@ proptest! {
         swaps in prop::collection::vec(any::<(Index, Index)>(), 0..6),
         flips in prop::collection::vec(any::<(Index, u8)>(), 0..4),
     ) {
-        for protocol in ["anthropic", "openai"] {
-            let inputs = inputs(&format!("fuzz/corpus/{protocol}_decode"), &format!("tests/transcripts/{protocol}"));
-            fuzz::decode(protocol, &damage(which.get(&inputs), &swaps, &flips));
+        for (protocol, inputs) in RECORDED.iter() {
+            fuzz::decode(protocol, &damage(which.get::<Vec<u8>>(inputs), &swaps, &flips));
         }
     }
 }

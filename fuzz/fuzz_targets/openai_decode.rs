@@ -1,4 +1,7 @@
-//! Any bytes through the framer and the decoder of chat completions.
+//! Any bytes through the framer and the decoder of chat completions, with reasoning between tags and without.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| completiond_fuzz::decode("openai", input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    completiond_fuzz::decode("openai", input);
+    completiond_fuzz::decode("openai-compatible", input);
+});

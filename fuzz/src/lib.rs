@@ -64,7 +64,7 @@ fn streamed(vendor: &str, bytes: &[u8], sizes: &[u8]) -> Played {
     for (event, data) in frames(bytes, sizes).into_iter().flatten() {
         match decoder.frame(Frame { event: &event, data: &data }, &mut events) {
             Ok(Signal::End) => return (events, Ok(())),
-            Ok(Signal::Progress | Signal::KeepAlive) => {}
+            Ok(Signal::Progress | Signal::Begun | Signal::KeepAlive) => {}
             Err(error) => return (events, Err(error)),
         }
     }

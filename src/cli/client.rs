@@ -8,7 +8,7 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use super::settings::ConfigArgs;
-use super::{Exit, tell, tell_problems};
+use super::{Exit, tell, tell_problems, usage};
 use crate::app::{self, Running};
 use crate::proto::completion_service_client::CompletionServiceClient;
 use crate::telemetry::Guard;
@@ -18,7 +18,7 @@ const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
 
 /// The flags of a server elsewhere.
 #[derive(Debug, Clone, Default, Args)]
-pub struct ServerArgs {
+pub(super) struct ServerArgs {
     /// The server: `host:port`, `https://host:port` or `unix:/path`; without it, one inside this process is asked
     #[arg(long, value_name = "ADDR", env = "COMPLETIOND_SERVER")]
     server: Option<String>,
@@ -41,8 +41,6 @@ pub struct ServerArgs {
 pub(super) struct Connection {
     pub(super) client: CompletionServiceClient<Channel>,
     authorization: Option<MetadataValue<Ascii>>,
-    /// Who is asked, for messages.
-    pub(super) address: String,
     _inside: Option<(Running, Guard)>,
 }
 
@@ -70,27 +68,19 @@ impl Connection {
 
 impl ServerArgs {
     async fn connect(&self, address: &str) -> Result<Connection, Exit> {
-        let unusable = |error: &dyn std::fmt::Display| {
-            tell(format_args!("--server {address}: {error}"));
-            Exit::Unreachable
-        };
-        let endpoint = self.endpoint(address).map_err(|error| unusable(&error))?;
-        let authorization = match &self.api_key {
-            None => None,
-            Some(key) => {
-                let mut value: MetadataValue<Ascii> = format!("Bearer {}", key.trim())
-                    .parse()
-                    .map_err(|_| unusable(&"--api-key has characters that no header can carry"))?;
-                value.set_sensitive(true);
-                Some(value)
-            }
-        };
+        let endpoint = self.endpoint(address).unwrap_or_else(|error| usage(&format!("--server {address}: {error}")));
+        let authorization = self.api_key.as_ref().map(|key| {
+            let value = format!("Bearer {}", key.trim()).parse::<MetadataValue<Ascii>>();
+            let mut value = value.unwrap_or_else(|_| usage("--api-key has characters that no header can carry"));
+            value.set_sensitive(true);
+            value
+        });
         let channel = endpoint.connect().await.map_err(|error| {
             tell(format_args!("{address} is not reachable: {}", root_cause(&error)));
             tell("is the server running, and is this where it listens?");
             Exit::Unreachable
         })?;
-        Ok(Connection { client: client(channel), authorization, address: address.to_owned(), _inside: None })
+        Ok(Connection { client: client(channel), authorization, _inside: None })
     }
 
     fn endpoint(&self, address: &str) -> Result<Endpoint, String> {
@@ -136,7 +126,7 @@ async fn inside(config: &ConfigArgs) -> Result<Connection, Exit> {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| failed(&error))?;
     let channel = endpoint.connect().await.map_err(|error| failed(&error))?;
     let client = client(channel);
-    Ok(Connection { client, authorization: None, address, _inside: Some((running, guard)) })
+    Ok(Connection { client, authorization: None, _inside: Some((running, guard)) })
 }
 
 fn client(channel: Channel) -> CompletionServiceClient<Channel> {

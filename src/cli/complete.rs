@@ -14,7 +14,7 @@ use tonic::Streaming;
 use super::client::{Connection, ServerArgs};
 use super::render::{self, QUIET};
 use super::settings::ConfigArgs;
-use super::{Exit, json, print, print_json, runtime, tell};
+use super::{Exit, json, print, print_json, runtime, tell, usage};
 use crate::proto::stream_complete_response::{Event, block_delta::Delta};
 use crate::proto::{
     CompleteRequest, CompletionOutcome, ContentBlock, Image, Media, Message, Role, StreamCompleteResponse, Text,
@@ -23,7 +23,7 @@ use crate::proto::{
 
 /// The flags of `completiond complete`.
 #[derive(Debug, Args)]
-pub struct CompleteArgs {
+pub(super) struct CompleteArgs {
     #[command(flatten)]
     server: ServerArgs,
     /// The prompt; without it, or as `-`, it is read from standard input
@@ -49,11 +49,11 @@ pub struct CompleteArgs {
 }
 
 /// Asks for a completion.
-pub(super) fn run(config: &ConfigArgs, args: CompleteArgs) -> Result<(), Exit> {
-    let request = request(&args)?;
+pub(super) fn run(config: &ConfigArgs, args: &CompleteArgs) -> Result<(), Exit> {
+    let request = request(args)?;
     runtime()?.block_on(async {
         tokio::select! {
-            done = complete(config, &args, request) => done,
+            done = complete(config, args, request) => done,
             // What the call holds is dropped here, and the upstream with it.
             _ = tokio::signal::ctrl_c() => Err(Exit::Interrupted),
         }
@@ -65,18 +65,18 @@ async fn complete(config: &ConfigArgs, args: &CompleteArgs, request: CompleteReq
     let began = Instant::now();
     let request = connection.request(request);
     if args.json && !args.stream {
-        let response = connection.client.complete(request).await.map_err(failed)?.into_inner();
+        let response = connection.client.complete(request).await.map_err(|status| failed(&status))?.into_inner();
         return print_json(&json::of("CompleteResponse", &response));
     }
     let spinner = Spinner::start();
     let events = connection.client.stream_complete(request).await;
-    let events = events.inspect_err(|_| spinner.stop()).map_err(failed)?.into_inner();
+    let events = events.inspect_err(|_| spinner.stop()).map_err(|status| failed(&status))?.into_inner();
     if args.stream { print_events(events, &spinner).await } else { print_answer(events, &spinner, began).await }
 }
 
-fn failed(status: tonic::Status) -> Exit {
-    let exit = render::exit(&status);
-    tell(render::failure(&status));
+fn failed(status: &tonic::Status) -> Exit {
+    let exit = render::exit(status);
+    tell(render::failure(status));
     exit
 }
 
@@ -84,7 +84,7 @@ async fn print_events(mut events: Streaming<StreamCompleteResponse>, spinner: &S
     loop {
         let event = events.message().await;
         spinner.stop();
-        let Some(event) = event.map_err(failed)? else { return Ok(()) };
+        let Some(event) = event.map_err(|status| failed(&status))? else { return Ok(()) };
         if let Some(value) = json::of("StreamCompleteResponse", &event) {
             print(&format!("{value}\n"));
         }
@@ -103,7 +103,7 @@ async fn print_answer(
             Err(status) => {
                 spinner.stop();
                 page.end_line();
-                return Err(failed(status));
+                return Err(failed(&status));
             }
         };
         match event.map(|event| event.event) {
@@ -286,12 +286,6 @@ fn mime_type(data: &[u8]) -> Option<&'static str> {
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
         _ => None,
     }
-}
-
-/// Ends the command as any wrong use of it does.
-fn usage(what: &str) -> ! {
-    let mut command = <super::Arguments as clap::CommandFactory>::command();
-    command.error(clap::error::ErrorKind::ValueValidation, what).exit()
 }
 
 #[cfg(test)]

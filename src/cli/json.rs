@@ -33,7 +33,7 @@ mod tests {
             outcome: Some(proto::CompletionOutcome {
                 finish_reason: proto::FinishReason::MaxTokens.into(),
                 max_tokens: 8192,
-                message_state: vec![1, 2].into(),
+                message_state: vec![1, 2],
                 cost: Some(proto::Cost { pico_usd: 1 << 60, ..proto::Cost::default() }),
                 ..proto::CompletionOutcome::default()
             }),

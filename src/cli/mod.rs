@@ -80,7 +80,7 @@ pub fn run() -> ExitCode {
     let Arguments { config, command } = Arguments::parse();
     let done = match command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(&config),
-        Command::Complete(args) => complete::run(&config, args),
+        Command::Complete(args) => complete::run(&config, &args),
         Command::Models(args) => models::run(&config, &args),
         Command::Check { json } => run_check(&config, json),
     };
@@ -128,4 +128,10 @@ fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
         tell(format_args!("no runtime: {error}"));
         Exit::Failed
     })
+}
+
+/// Ends the command as any wrong use of it does.
+fn usage(what: &str) -> ! {
+    let mut command = <Arguments as clap::CommandFactory>::command();
+    command.error(clap::error::ErrorKind::ValueValidation, what).exit()
 }

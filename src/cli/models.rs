@@ -14,7 +14,7 @@ const PAGE: i32 = 1000;
 
 /// The flags of `completiond models`.
 #[derive(Debug, Args)]
-pub struct ModelsArgs {
+pub(super) struct ModelsArgs {
     #[command(flatten)]
     server: ServerArgs,
     /// Print the models as JSON, with the field names of the contract

@@ -10,19 +10,19 @@ use crate::config::{Bare, Config, Discovered, ListenAddress, Overrides, Problems
 
 /// The flags of a configuration. A flag beats its environment variable, which beats the file.
 #[derive(Debug, Clone, Default, Args)]
-pub struct ConfigArgs {
+pub(super) struct ConfigArgs {
     /// The configuration file; without one, the keys in the environment decide
     #[arg(long, value_name = "FILE", env = "COMPLETIOND_CONFIG", global = true)]
-    pub config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Where callers come in: `host:port` or `unix:/path` [default: 127.0.0.1:50051]
     #[arg(long, value_name = "ADDR", env = "COMPLETIOND_LISTEN", global = true)]
-    pub listen: Option<ListenAddress>,
+    pub(super) listen: Option<ListenAddress>,
     /// Where operators come in [default: 127.0.0.1:50052]
     #[arg(long, value_name = "ADDR", env = "COMPLETIOND_ADMIN_LISTEN", global = true)]
-    pub admin_listen: Option<ListenAddress>,
+    pub(super) admin_listen: Option<ListenAddress>,
     /// Where probes come in [default: 127.0.0.1:50053]
     #[arg(long, value_name = "ADDR", env = "COMPLETIOND_OPS_LISTEN", global = true)]
-    pub ops_listen: Option<ListenAddress>,
+    pub(super) ops_listen: Option<ListenAddress>,
 }
 
 /// A configuration, and what it was before the simulator was put in.

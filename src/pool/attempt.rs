@@ -132,12 +132,21 @@ async fn commit(upstream: &mut Upstream, commitment: Commitment) -> Result<(), E
 fn committed(upstream: Upstream, endpoint: Arc<Endpoint>, request_id: Option<String>) -> Committed {
     Box::pin(stream::try_unfold((upstream, endpoint, request_id), |(mut upstream, endpoint, request_id)| async move {
         match upstream.next().await {
-            Ok(event) => Ok(event.map(|event| (event, (upstream, endpoint, request_id)))),
+            Ok(Some(event)) => Ok(Some((identified(event, &request_id), (upstream, endpoint, request_id)))),
+            Ok(None) => Ok(None),
             Err(error) => {
                 Err(blame(&endpoint, error.after_commit()).with(|details| details.upstream_request_id = request_id))
             }
         }
     }))
+}
+
+/// Tells at the end of the answer what the provider calls the request.
+fn identified(mut event: Decoded, request_id: &Option<String>) -> Decoded {
+    if let (Event::Completed(finish), Some(id)) = (&mut event, request_id) {
+        finish.metadata.entry("upstream_request_id".into()).or_insert_with(|| id.clone());
+    }
+    event
 }
 
 /// The answer to a prompt that the provider's filter stopped.

@@ -163,7 +163,8 @@ impl Upstream {
             self.patience.keep_alive();
             return false;
         }
-        if self.fresh.iter().any(|event| matches!(event, Event::BlockStarted { .. })) {
+        let begun = || self.fresh.iter().any(|event| matches!(event, Event::BlockStarted { .. }));
+        if signal == Signal::Begun || begun() {
             self.answering = Answering::Yes;
         }
         self.patience.progress(self.answering);

@@ -40,7 +40,8 @@ mod tests {
     #[test]
     fn waits_in_all_their_forms() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-        let cases: &[(&[(&'static str, &str)], Option<Duration>)] = &[
+        type Case<'a> = (&'a [(&'static str, &'a str)], Option<Duration>);
+        let cases: &[Case<'_>] = &[
             (&[("retry-after", "17")], Some(Duration::from_secs(17))),
             (&[("retry-after", "0.25")], Some(Duration::from_millis(250))),
             (&[("retry-after-ms", "120"), ("retry-after", "1")], Some(Duration::from_millis(120))),

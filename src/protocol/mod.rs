@@ -121,6 +121,8 @@ pub trait Decoder: Send + std::fmt::Debug {
 pub enum Signal {
     /// The model is at work, whether or not the frame led to an event.
     Progress,
+    /// A block has begun that is held back until it is whole: who waits for the answer to begin need not wait longer.
+    Begun,
     /// The connection is alive, and nothing else.
     KeepAlive,
     /// The answer is over; what follows is not read.

@@ -13,7 +13,7 @@ from servers import ROOT, equal, holds
 
 sys.path.insert(0, str(ROOT / "examples/python/gen"))
 
-from completiond.v1 import completion_pb2, completion_service_pb2_grpc, error_pb2, message_pb2, model_pb2, tool_pb2  # noqa: E402
+from completiond.v1 import completion_pb2, completion_service_pb2_grpc, error_pb2, message_pb2, model_pb2, tool_pb2, usage_pb2  # noqa: E402
 
 TEXT = "The sky is blue because air scatters short waves more than long ones."
 WEATHER = tool_pb2.Tool(
@@ -122,8 +122,9 @@ def answers(checks, stub):
         equal(kinds[-1], "completed", "the last event")
         holds("block_delta" in kinds and "block_finished" in kinds, f"kinds: {kinds}")
     with checks.case("python: gzip in both directions"):
-        call = stub.Complete.with_call(ask(prompt="blue " * 2000), timeout=20, compression=grpc.Compression.Gzip)
-        text_is_complete(call[0])
+        request = ask("real/long", "blue " * 2000)
+        response = stub.Complete(request, timeout=20, compression=grpc.Compression.Gzip)
+        equal(response.text, TEXT * 40, "text")
     with checks.case("python: the models"):
         models = stub.ListModels(model_pb2.ListModelsRequest(), timeout=20).models
         found = {model.id: model for model in models}
@@ -189,6 +190,10 @@ def failures(checks, stub):
         equal(details["ErrorInfo"].reason, "PROVIDER_REJECTED", "reason")
         words = details["FailureDetail"].provider_error
         equal((words.http_status, words.message), (400, "the shape of this is wrong"), "provider error")
+    with checks.case("python: a key that the provider refuses is the server's fault, not the caller's"):
+        error, details = failure(lambda: stub.Complete(ask("real/locked"), timeout=20))
+        equal(error.code(), grpc.StatusCode.FAILED_PRECONDITION, "code")
+        equal(details["ErrorInfo"].reason, "PROVIDER_CREDENTIALS_REFUSED", "reason")
     with checks.case("python: an unknown model, with the nearest name"):
         error, details = failure(lambda: stub.Complete(ask("txet"), timeout=20))
         equal(error.code(), grpc.StatusCode.NOT_FOUND, "code")

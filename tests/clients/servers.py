@@ -1,5 +1,6 @@
 """Starts and stops the processes that the checks talk to, and counts what the checks find."""
 
+import atexit
 import contextlib
 import json
 import os
@@ -76,6 +77,8 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
+        # Also where what comes before the block fails.
+        atexit.register(self.child.kill)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):

@@ -10,10 +10,10 @@ from servers import ROOT, equal
 
 def run(checks, server):
     config = (ROOT / "examples/service-config.json").read_text()
-    with checks.case("service config: is JSON with a retry policy for both rpcs"):
+    with checks.case("service config: is JSON with a retry policy for every rpc"):
         methods = json.loads(config)["methodConfig"]
         named = {name["method"] for method in methods if "retryPolicy" in method for name in method["name"]}
-        equal(named, {"Complete", "StreamComplete"}, "rpcs with a retry policy")
+        equal(named, {"Complete", "StreamComplete", "ListModels"}, "rpcs with a retry policy")
     with grpc.insecure_channel(server.address, options=[("grpc.service_config", config)]) as channel:
         stub = completion_service_pb2_grpc.CompletionServiceStub(channel)
         for rpc in ("Complete", "StreamComplete"):

@@ -1,5 +1,6 @@
 """Checks with what people have in a shell: grpcurl, buf curl, and curl for what only raw headers show."""
 
+import base64
 import gzip
 import json
 import os
@@ -12,6 +13,7 @@ from servers import ROOT, TOOLS, equal, holds
 
 GRPCURL = os.environ.get("GRPCURL", TOOLS / "bin/grpcurl")
 BUF = os.environ.get("BUF", TOOLS / "npm/node_modules/.bin/buf")
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 SERVICE = "completiond.v1.CompletionService"
 TEXT = "The sky is blue because air scatters short waves more than long ones."
 ASK = {"model": "text", "prompt": "Why is the sky blue?"}
@@ -66,10 +68,6 @@ def run(checks, server, upstream):
             answer = json.loads(call(server, f"{SERVICE}/Complete", {**ASK, "tools": [weather]}))
             equal(answer["outcome"]["finishReason"], "FINISH_REASON_TOOL_CALLS", "finish reason")
             equal(answer["message"]["content"][0]["toolCall"]["argumentsJson"], '{"city": "Bern"}', "arguments")
-        with checks.case(f"{name}: an error with its details decoded"):
-            said = call(server, f"{SERVICE}/Complete", {**ASK, "model": "limited"}, code=1)
-            for word in ("PROVIDER_RATE_LIMITED", "google.rpc.RetryInfo", "completiond.v1.FailureDetail"):
-                holds(word in said, f"{word} is not in\n{said}")
     only_grpcurl(checks, server)
     only_buf(checks, server)
     raw(checks, server, upstream)
@@ -85,6 +83,10 @@ def only_grpcurl(checks, server):
     with checks.case("grpcurl: health"):
         found = json.loads(grpcurl(server, "grpc.health.v1.Health/Check", {"service": SERVICE}))
         equal(found["status"], "SERVING", "health")
+    with checks.case("grpcurl: an error with its details decoded"):
+        said = grpcurl(server, f"{SERVICE}/Complete", {**ASK, "model": "limited"}, code=1)
+        for words in ('"reason": "PROVIDER_RATE_LIMITED"', '"retryDelay": "7s"', "ATTEMPT_OUTCOME_FAILED"):
+            holds(words in said, f"{words} is not in\n{said}")
     with checks.case("grpcurl: a deadline"):
         said = grpcurl(server, f"{SERVICE}/Complete", {**ASK, "model": "silent"}, "-max-time", "1", code=1)
         holds("DeadlineExceeded" in said, said)
@@ -94,6 +96,12 @@ def only_grpcurl(checks, server):
 
 
 def only_buf(checks, server):
+    with checks.case("buf curl: an error with its details"):
+        said = json.loads(buf_curl(server, f"{SERVICE}/Complete", {**ASK, "model": "limited"}, code=1))
+        equal(said["code"], "resource_exhausted", "code")
+        details = {each["type"]: base64.b64decode(each["value"] + "==") for each in said["details"]}
+        holds(b"PROVIDER_RATE_LIMITED" in details["google.rpc.ErrorInfo"], f"{details}")
+        holds(b"real/limited" in details["completiond.v1.FailureDetail"], f"{details}")
     for protocol in ("grpc-v1", "grpc-v1alpha"):
         with checks.case(f"buf curl: reflection {protocol}"):
             said = buf_curl(server, f"{SERVICE}/Complete", ASK, "--reflect-protocol", protocol)
@@ -141,11 +149,13 @@ def raw(checks, server, upstream):
             gone = upstream.event("gone", "silent")
             holds(0.6 <= gone["at"] - begun <= 0.7 + GONE_WITHIN, f"seen after {gone['at'] - begun:.3f} s")
     hello = text_field(1, "text") + text_field(3, "Hello")
-    for encoding in ("gzip", "zstd"):
+    long = text_field(1, "real/long") + text_field(3, "Hello")
+    for encoding, begins in (("gzip", b"\x1f\x8b"), ("zstd", ZSTD_MAGIC)):
         with checks.case(f"curl: an answer in {encoding} for who accepts it"):
-            heads, body = post(server, "Complete", frame(hello), f"grpc-accept-encoding: {encoding}")
+            heads, body = post(server, "Complete", frame(long), f"grpc-accept-encoding: {encoding}")
             equal(heads["grpc-status"], "0", "grpc-status")
             equal((heads.get("grpc-encoding"), body[0]), (encoding, 1), "encoding and flag")
+            holds(body[5:].startswith(begins) and len(body) < 40 * len(TEXT) // 2, f"{len(body)} bytes, {body[:9]}")
     with checks.case("curl: a gzip frame is read"):
         heads, body = post(server, "Complete", frame(hello, "gzip"), "grpc-encoding: gzip")
         equal(heads["grpc-status"], "0", "grpc-status")

@@ -61,7 +61,7 @@ def run(checks, upstream, config, environment):
     with Completiond(config, {**environment, **exporter}) as server, grpc.insecure_channel(server.address) as channel:
         stub = completion_service_pb2_grpc.CompletionServiceStub(channel)
         for rpc in ("Complete", "StreamComplete"):
-            with checks.case(f"traces: {rpc} arrives as a parent and an attempt under the caller's span"):
+            with checks.case(f"traces: {rpc} arrives as a call, an inference and an attempt under the caller's span"):
                 one_call(stub, rpc, sink, upstream)
         with checks.case("traces: neither prompt nor answer is in the log"):
             said = "".join(server.lines)
@@ -76,16 +76,17 @@ def one_call(stub, rpc, sink, upstream):
     if rpc == "StreamComplete":
         holds(list(call), "no events")
     sent = upstream.event("request", "text")["traceparent"]
-    spans = sink.of_trace(TRACE, 2)
-    servers = [span for span in spans if span.kind == SERVER_KIND]
-    attempts = [span for span in spans if span.kind == CLIENT_KIND]
-    equal((len(servers), len(attempts)), (1, 1), f"spans of the server and of the attempt in {[s.name for s in spans]}")
-    equal(servers[0].name, f"completiond.v1.CompletionService/{rpc}", "name")
-    equal(servers[0].parent_span_id.hex(), CALLER, "the call's parent")
-    equal(attempts[0].parent_span_id.hex(), servers[0].span_id.hex(), "the attempt's parent")
-    equal(sent.split("-")[1:3], [TRACE, attempts[0].span_id.hex()], "traceparent as the upstream saw it")
-    equal(attributes(servers[0])["rpc.system.name"].string_value, "grpc", "rpc.system.name")
-    holds(any(key.startswith("gen_ai.") for key in attributes(attempts[0])), f"{attributes(attempts[0])}")
-    for span in spans:
+    spans = {span.name: span for span in sink.of_trace(TRACE, 3)}
+    call, inference, attempt = (spans.get(n) for n in (f"completiond.v1.CompletionService/{rpc}", "chat text", "POST"))
+    holds(call and inference and attempt, f"spans: {sorted(spans)}")
+    equal([span.kind for span in (call, inference, attempt)], [SERVER_KIND, CLIENT_KIND, CLIENT_KIND], "kinds")
+    equal(call.parent_span_id.hex(), CALLER, "the call's parent")
+    equal(inference.parent_span_id, call.span_id, "the inference's parent")
+    equal(attempt.parent_span_id, inference.span_id, "the attempt's parent")
+    equal(sent.split("-")[1:3], [TRACE, attempt.span_id.hex()], "traceparent as the upstream saw it")
+    equal(attributes(call)["rpc.system.name"].string_value, "grpc", "rpc.system.name")
+    equal(attributes(inference)["gen_ai.request.model"].string_value, "text", "gen_ai.request.model")
+    equal(attributes(inference)["gen_ai.usage.output_tokens"].int_value, 9, "gen_ai.usage.output_tokens")
+    for span in spans.values():
         written = str(span)
         holds(PROMPT not in written and "scatters" not in written, written)

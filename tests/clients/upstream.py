@@ -37,7 +37,7 @@ def message_of(request):
         function = {"name": request["tools"][0]["function"]["name"], "arguments": '{"city": "Bern"}'}
         call = {"id": "call_1", "type": "function", "function": function}
         return {"role": "assistant", "content": None, "tool_calls": [call]}, "tool_calls"
-    return {"role": "assistant", "content": TEXT}, "stop"
+    return {"role": "assistant", "content": TEXT * (40 if request["model"] == "long" else 1)}, "stop"
 
 
 def pieces(message):
@@ -91,6 +91,8 @@ class Call:
             await self.fail(429, "Too Many Requests", "rate_limit_error", "slow down", "Retry-After: 7\r\n")
         elif model == "rejected":
             await self.fail(400, "Bad Request", "invalid_request_error", "the shape of this is wrong", "")
+        elif model == "locked":
+            await self.fail(401, "Unauthorized", "authentication_error", "this key is not known", "")
         elif model.startswith("flaky") and model not in SEEN:
             SEEN.add(model)
             await self.fail(503, "Service Unavailable", "server_error", "not now", "")

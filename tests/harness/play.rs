@@ -46,7 +46,7 @@ pub(crate) fn play(case: &Case, stream: &[u8], sizes: &[usize]) -> Played {
             end_mark |= is_end_mark(&case.protocol, event, data);
             match decoder.frame(Frame { event, data }, &mut events) {
                 Ok(Signal::End) => over = Some(Ok(())),
-                Ok(Signal::Progress | Signal::KeepAlive) => {}
+                Ok(Signal::Progress | Signal::Begun | Signal::KeepAlive) => {}
                 Err(error) => over = Some(Err(error)),
             }
         }

@@ -69,9 +69,9 @@ def main():
                 "OTEL_BSP_SCHEDULE_DELAY": "100",
             }
             with Completiond(ROOT / "tests/clients/config.yaml", environment) as server:
-                with checks.case("collector: a call and its attempt arrive under the caller's span"):
+                with checks.case("collector: a call, its inference and its attempt arrive under the caller's span"):
                     call(server)
-                    parent_and_attempt(arrived(file, 2))
+                    parent_and_attempt(arrived(file, 3))
     checks.close()
 
 
@@ -84,10 +84,13 @@ def call(server):
 
 def parent_and_attempt(found):
     print(json.dumps(found, indent=1))
-    of_kind = {span["kind"]: span for span in found}
-    equal(sorted(of_kind), [SERVER_KIND, CLIENT_KIND], "kinds")
-    equal(of_kind[SERVER_KIND]["parentSpanId"], CALLER, "the call's parent")
-    equal(of_kind[CLIENT_KIND]["parentSpanId"], of_kind[SERVER_KIND]["spanId"], "the attempt's parent")
+    spans = {span["name"]: span for span in found}
+    call, inference, attempt = (spans.get(n) for n in ("completiond.v1.CompletionService/Complete", "chat text", "POST"))
+    holds(call and inference and attempt, f"spans: {sorted(spans)}")
+    equal([span["kind"] for span in (call, inference, attempt)], [SERVER_KIND, CLIENT_KIND, CLIENT_KIND], "kinds")
+    equal(call["parentSpanId"], CALLER, "the call's parent")
+    equal(inference["parentSpanId"], call["spanId"], "the inference's parent")
+    equal(attempt["parentSpanId"], inference["spanId"], "the attempt's parent")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from python_client import (  # noqa: E402
     failure,
     fold,
     message_pb2,
+    usage_pb2,
 )
 from servers import ROOT, TOOLS, Checks, Completiond, Process, Upstream, equal, free_port, holds  # noqa: E402
 
@@ -46,14 +47,14 @@ class LiteLLM(Process):
             "PYTHONUNBUFFERED": "1",
         }
         super().__init__("litellm", command, environment)
-        self.line(lambda line: True if "Application startup complete" in line else None, timeout=240.0)
+        self.line(lambda line: True if "Uvicorn running on" in line else None, timeout=240.0)
         urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health/liveliness", timeout=60).close()
 
 
 def main():
     checks = Checks()
     with Upstream() as upstream, LiteLLM(upstream) as proxy:
-        environment = {"LITELLM": f"http://127.0.0.1:{proxy.port}", "LITELLM_KEY": KEY, "LITELLM_WRONG_KEY": "sk-wrong"}
+        environment = {"LITELLM": f"http://127.0.0.1:{proxy.port}", "LITELLM_KEY": KEY}
         config = ROOT / "tests/upstreams/litellm_completiond.yaml"
         with Completiond(config, environment) as server, grpc.insecure_channel(server.address) as channel:
             stub = completion_service_pb2_grpc.CompletionServiceStub(channel)
@@ -86,7 +87,7 @@ def answered(message, outcome, protocol, expected):
     equal(outcome.provider, f"litellm-{protocol}", "provider")
     usage = outcome.usage
     holds(usage.input_tokens > 0 and usage.output_tokens > 0, f"usage: {usage}")
-    equal(usage.source, completion_pb2.usage__pb2.USAGE_SOURCE_PROVIDER, "where the usage comes from")
+    equal(usage.source, usage_pb2.USAGE_SOURCE_PROVIDER, "where the usage comes from")
 
 
 def tools(checks, stub, protocol):
@@ -131,10 +132,6 @@ def failures(checks, stub, protocol):
                 error, details = failure(lambda: call(request, timeout=60) if rpc == "Complete" else list(call(request)))
                 equal((error.code(), details["ErrorInfo"].reason), (code, reason), "failure")
                 equal(details["ErrorInfo"].metadata["upstreamStatus"], status, "upstreamStatus")
-    with checks.case(f"litellm: a wrong key over {protocol} is the server's fault, not the caller's"):
-        error, details = failure(lambda: stub.Complete(ask(f"wrong-key-{protocol}/mock"), timeout=60))
-        equal(error.code(), grpc.StatusCode.FAILED_PRECONDITION, "code")
-        equal(details["ErrorInfo"].reason, "PROVIDER_CREDENTIALS_REFUSED", "reason")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Writes a model of random weights for llama.cpp: `python tiny_model.py OUT.gguf`.
 
-It is shaped like a llama of two layers, knows every byte and a few words, and talks nonsense; what matters is that a
-real inference server loads it in a moment and puts real answers on the wire. Needs the packages gguf and numpy.
+It is shaped like a llama of two layers, knows every byte and a few words, and talks nonsense in ASCII without ever
+ending by itself; what matters is that a real inference server loads it in a moment and puts real answers on the wire.
+Needs the packages gguf and numpy.
 """
 
 import sys
@@ -9,8 +10,10 @@ import sys
 import gguf
 import numpy
 
-WIDTH, HIDDEN, LAYERS, HEADS, CONTEXT = 64, 128, 2, 4, 32768
+WIDTH, HIDDEN, LAYERS, HEADS, CONTEXT = 64, 128, 2, 4, 4096
 SPREAD = 0.05
+# The first number of every embedding, so that it is large in every state, and its weight for what is not to be said.
+CONSTANT, NEVER = 0.2, -5.0
 SPECIAL = ["<unk>", "<s>", "</s>"]
 WORDS = "a and as at be by for from had have he his in is it not of on one or she that the they this to was with you"
 TEMPLATE = "{% for turn in messages %}{{ turn.role }}: {{ turn.content }}\n{% endfor %}assistant:"
@@ -52,16 +55,28 @@ def describe(writer, tokens):
     writer.add_chat_template(TEMPLATE)
 
 
+def unspoken(place):
+    """Special tokens, and bytes that are not printable ASCII: half a character would hold up all that follow."""
+    byte = place - len(SPECIAL)
+    return byte < 0x20 or 0x7F <= byte < 256
+
+
 def fill(writer, words):
     source = numpy.random.default_rng(20)
 
+    def random(*shape):
+        return (source.standard_normal(shape) * SPREAD).astype(numpy.float32)
+
     def weights(name, *shape):
-        writer.add_tensor(f"{name}.weight", (source.standard_normal(shape) * SPREAD).astype(numpy.float32))
+        writer.add_tensor(f"{name}.weight", random(*shape))
 
     def norm(name):
         writer.add_tensor(f"{name}.weight", numpy.ones(WIDTH, dtype=numpy.float32))
 
-    weights("token_embd", words, WIDTH)
+    embedding, output = random(words, WIDTH), random(words, WIDTH)
+    embedding[:, 0] = CONSTANT
+    output[[place for place in range(words) if unspoken(place)], 0] = NEVER
+    writer.add_tensor("token_embd.weight", embedding)
     for layer in (f"blk.{number}" for number in range(LAYERS)):
         norm(f"{layer}.attn_norm")
         for part in ("q", "k", "v", "output"):
@@ -71,7 +86,7 @@ def fill(writer, words):
         weights(f"{layer}.ffn_up", HIDDEN, WIDTH)
         weights(f"{layer}.ffn_down", WIDTH, HIDDEN)
     norm("output_norm")
-    weights("output", words, WIDTH)
+    writer.add_tensor("output.weight", output)
 
 
 def main():

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::convert;
-use super::service::Told;
+use super::told::Told;
 use crate::domain::{Error, Event, Reason};
 use crate::edge::Drain;
 use crate::pipeline::Reply;

@@ -93,7 +93,7 @@ impl Decoder for Reader {
             "ping" => return Ok(Signal::KeepAlive),
             "message_start" => self.begin(part(said.message, "message")?, events)?,
             "content_block_start" => {
-                self.start_block(said.index, part(said.content_block, "content_block")?, events)?
+                return self.start_block(said.index, part(said.content_block, "content_block")?, events);
             }
             "content_block_delta" => self.grow_block(said.index, part(said.delta, "delta")?, events)?,
             "content_block_stop" => self.stop_block(said.index, events)?,
@@ -178,7 +178,7 @@ impl Reader {
         }
     }
 
-    fn start_block(&mut self, there: u64, raw: &str, events: &mut Vec<Decoded>) -> Result<(), Error> {
+    fn start_block(&mut self, there: u64, raw: &str, events: &mut Vec<Decoded>) -> Result<Signal, Error> {
         self.close(events)?;
         let next = self.next;
         let answering = self.answering()?;
@@ -186,11 +186,10 @@ impl Reader {
         answering.envelope.see(&block);
         let here = beginning.is_some().then_some(next);
         answering.open = Some(OpenBlock { there, here, block });
-        if let Some(block) = beginning {
-            events.push(Event::BlockStarted { index: next, block: Box::new(block) });
-            self.next = following(next)?;
-        }
-        Ok(())
+        let Some(block) = beginning else { return Ok(Signal::Begun) };
+        events.push(Event::BlockStarted { index: next, block: Box::new(block) });
+        self.next = following(next)?;
+        Ok(Signal::Progress)
     }
 
     fn grow_block(&mut self, there: u64, raw: &str, events: &mut Vec<Decoded>) -> Result<(), Error> {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -37,9 +38,9 @@ func main() {
 	}
 	client := pb.NewCompletionServiceClient(channel)
 	checks := []check{
-		{"a text", whole()},
-		{"gzip in both directions", whole(grpc.UseCompressor(gzip.Name))},
-		{"zstd in both directions", whole(grpc.UseCompressor(zstdName))},
+		{"a text", whole("text", 1)},
+		{"gzip in both directions", whole("real/long", 40, grpc.UseCompressor(gzip.Name))},
+		{"zstd in both directions", whole("real/long", 40, grpc.UseCompressor(zstdName))},
 		{"a text as a stream", streamed},
 		{"a tool round trip", toolRoundTrip},
 		{"an error with its details decoded", limited},
@@ -68,14 +69,15 @@ func ask(model string) *pb.CompleteRequest {
 	return &pb.CompleteRequest{Model: model, Prompt: "Why is the sky blue?"}
 }
 
-func whole(options ...grpc.CallOption) func(context.Context, pb.CompletionServiceClient) error {
+// whole asks for the upstream's text, which a model may say several times.
+func whole(model string, times int, options ...grpc.CallOption) func(context.Context, pb.CompletionServiceClient) error {
 	return func(ctx context.Context, client pb.CompletionServiceClient) error {
-		response, err := client.Complete(ctx, ask("text"), options...)
+		response, err := client.Complete(ctx, ask(model), options...)
 		if err != nil {
 			return err
 		}
 		outcome := response.GetOutcome()
-		if response.GetText() != text || outcome.GetFinishReason() != pb.FinishReason_FINISH_REASON_STOP {
+		if response.GetText() != strings.Repeat(text, times) || outcome.GetFinishReason() != pb.FinishReason_FINISH_REASON_STOP {
 			return fmt.Errorf("found %v", response)
 		}
 		if outcome.GetUsage().GetTotalTokens() != 21 || outcome.GetProvider() != "real" {

@@ -37,7 +37,16 @@ enum Kind {
     /// Input goes on at once, and is held to see whether it is whole.
     Tool { fields: Fields, given: Option<Box<RawValue>>, input: String },
     /// Only this vendor knows it: held back until it is whole.
-    Held { kind: String, fields: Fields, input: String },
+    Held { kind: String, fields: Fields, grown: Grown },
+}
+
+/// What deltas add to the fields of a block that is held back.
+#[derive(Debug, Default)]
+struct Grown {
+    input: String,
+    text: String,
+    thinking: String,
+    citations: Vec<Box<RawValue>>,
 }
 
 /// What is left to say when a block is done.
@@ -98,6 +107,15 @@ impl<'a> Piece<'a> {
             _ => return Ok(None),
         }))
     }
+
+    /// How much of it may have to be held, in bytes.
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Thinking(text) | Self::Signature(text) | Self::Input(text) => text.len(),
+            Self::Citation(original) => original.get().len(),
+            Self::Compaction(fields) => fields.to_raw().map_or(0, |raw| raw.get().len()),
+        }
+    }
 }
 
 impl Open {
@@ -136,7 +154,7 @@ impl Open {
                 let given = fields.take("input").filter(|input| !matches!(input.get(), "{}" | "null"));
                 (Kind::Tool { fields, given, input: String::new() }, Some(BlockKind::ToolCall(call)))
             }
-            _ => (Kind::Held { kind, fields, input: String::new() }, None),
+            _ => (Kind::Held { kind, fields, grown: Grown::default() }, None),
         };
         Ok((Self { kind, held: raw.len() }, block.map(Block::from)))
     }
@@ -175,13 +193,9 @@ impl Open {
                 input.push_str(&more);
                 Delta::ToolInput(more.into_owned())
             }
-            (Kind::Held { input, .. }, Piece::Input(more)) => {
-                hold(&mut self.held, more.len(), MAX_HELD)?;
-                input.push_str(&more);
-                return Ok(None);
-            }
-            (Kind::Held { fields, .. }, piece) => {
-                grow_fields(fields, &mut self.held, piece)?;
+            (Kind::Held { fields, grown, .. }, piece) => {
+                hold(&mut self.held, piece.len(), MAX_HELD)?;
+                grown.take(piece, fields);
                 return Ok(None);
             }
             _ => return Err(Error::protocol("a delta does not fit its block")),
@@ -213,12 +227,8 @@ impl Open {
                 };
                 Finished { rest: rest.map(Delta::ToolInput), state: state(&fields), incomplete, ..nothing }
             }
-            Kind::Held { kind, mut fields, input } => {
-                if is_object(&input)
-                    && let Ok(input) = RawValue::from_string(input)
-                {
-                    fields.set("input", input);
-                }
+            Kind::Held { kind, mut fields, grown } => {
+                grown.settle(&mut fields);
                 let Some(json) = fields.to_raw() else { return Err(Error::protocol("a block has no end")) };
                 let json = json.get().to_owned();
                 let block = BlockKind::Provider(ProviderBlock { vendor: identity.vendor.clone(), kind, json });
@@ -228,34 +238,37 @@ impl Open {
     }
 }
 
-/// A block that is held back grows as its fields do.
-fn grow_fields(fields: &mut Fields, held: &mut usize, piece: Piece<'_>) -> Result<(), Error> {
-    let mut append = |name: &str, more: &str| {
-        hold(held, more.len(), MAX_HELD)?;
-        let text = fields.text(name).unwrap_or_default().into_owned() + more;
-        fields.set_text(name, &text);
-        Ok(())
-    };
-    match piece {
-        Piece::Text(more) | Piece::Input(more) => append("text", &more),
-        Piece::Thinking(more) => append("thinking", &more),
-        Piece::Signature(signature) => {
-            hold(held, signature.len(), MAX_HELD)?;
-            fields.set_text("signature", &signature);
-            Ok(())
+impl Grown {
+    fn take(&mut self, piece: Piece<'_>, fields: &mut Fields) {
+        match piece {
+            Piece::Input(more) => self.input.push_str(&more),
+            Piece::Text(more) => self.text.push_str(&more),
+            Piece::Thinking(more) => self.thinking.push_str(&more),
+            Piece::Citation(original) => self.citations.push(original.to_owned()),
+            Piece::Signature(signature) => fields.set_text("signature", &signature),
+            Piece::Compaction(whole) => fields.extend(whole),
         }
-        Piece::Citation(original) => {
-            hold(held, original.get().len(), MAX_HELD)?;
-            let mut citations = citation::originals(fields.get("citations"));
-            citations.push(original.to_owned());
+    }
+
+    /// Puts all that came where it belongs. Input that was cut short is left out: a block is always valid JSON.
+    fn settle(self, fields: &mut Fields) {
+        if is_object(&self.input)
+            && let Ok(input) = RawValue::from_string(self.input)
+        {
+            fields.set("input", input);
+        }
+        for (name, more) in [("text", self.text), ("thinking", self.thinking)] {
+            if !more.is_empty() {
+                let text = fields.text(name).unwrap_or_default().into_owned() + &more;
+                fields.set_text(name, &text);
+            }
+        }
+        let mut citations = citation::originals(fields.get("citations"));
+        if !self.citations.is_empty() {
+            citations.extend(self.citations);
             if let Ok(citations) = to_raw_value(&citations) {
                 fields.set("citations", citations);
             }
-            Ok(())
-        }
-        Piece::Compaction(whole) => {
-            fields.extend(whole);
-            Ok(())
         }
     }
 }
@@ -267,4 +280,43 @@ fn hold(held: &mut usize, more: usize, most: usize) -> Result<(), Error> {
 
 fn is_object(json: &str) -> bool {
     json.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(json).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a block stops taking pieces before it took a hundred megabytes.
+    fn is_bounded(beginning: &str, delta: &str) -> bool {
+        let (mut open, _) = Open::start(beginning).unwrap();
+        let delta = delta.replace("...", &"x".repeat(1 << 20));
+        (0..100).any(|_| open.grow(Piece::read(&delta).unwrap().unwrap()).is_err())
+    }
+
+    #[test]
+    fn what_is_held_of_a_block_is_bounded() {
+        let input = r#"{"type":"input_json_delta","partial_json":"..."}"#;
+        let citation = r#"{"type":"citations_delta","citation":{"type":"..."}}"#;
+        for (beginning, delta) in [
+            (r#"{"type":"tool_use","id":"a","name":"b","input":{}}"#, input),
+            (r#"{"type":"server_tool_use","input":{}}"#, input),
+            (r#"{"type":"hologram"}"#, r#"{"type":"text_delta","text":"..."}"#),
+            (r#"{"type":"compaction"}"#, r#"{"type":"compaction_delta","content":"..."}"#),
+            (r#"{"type":"hologram"}"#, citation),
+            (r#"{"type":"text","text":""}"#, citation),
+            (r#"{"type":"thinking"}"#, r#"{"type":"signature_delta","signature":"..."}"#),
+        ] {
+            assert!(is_bounded(beginning, delta), "{beginning}");
+        }
+    }
+
+    #[test]
+    fn text_that_goes_on_at_once_is_not_held() {
+        for (beginning, delta) in [
+            (r#"{"type":"text","text":""}"#, r#"{"type":"text_delta","text":"..."}"#),
+            (r#"{"type":"thinking","thinking":""}"#, r#"{"type":"thinking_delta","thinking":"..."}"#),
+        ] {
+            assert!(!is_bounded(beginning, delta), "{beginning}");
+        }
+    }
 }

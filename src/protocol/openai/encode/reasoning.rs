@@ -123,7 +123,7 @@ impl Known<'_> {
     fn for_budget(&self, tokens: Tokens) -> Option<Effort> {
         let steps = [Effort::Low, Effort::Medium, Effort::High, Effort::XHigh];
         let taken = || steps.into_iter().filter(|effort| self.takes(*effort));
-        taken().find(|effort| effort.budget() >= tokens).or_else(|| taken().last())
+        taken().find(|effort| effort.budget() >= tokens).or_else(|| taken().next_back())
     }
 }
 

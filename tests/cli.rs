@@ -1,0 +1,238 @@
+//! The command as a person or a script sees it: output, errors, exit codes. Each case runs the program itself, without
+//! the environment of whoever runs the tests, so that the simulator answers.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test says what it expects")]
+#![expect(clippy::panic, reason = "a case that should not be reached fails")]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_completiond"));
+    command.env_clear().args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// Exit code, standard output and standard error.
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    told(command(arguments).output().unwrap())
+}
+
+fn told(output: Output) -> (i32, String, String) {
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn with_input(arguments: &[&str], input: &str) -> (i32, String, String) {
+    let mut child =
+        command(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    told(child.wait_with_output().unwrap())
+}
+
+/// A server on a port that the system chose. It ends with the test.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(more: &[&str]) -> Self {
+        let any = "127.0.0.1:0";
+        let mut child = command(&["serve", "--listen", any, "--admin-listen", any, "--ops-listen", any])
+            .args(more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let address = said
+            .map(|line| line.trim().to_owned())
+            .find_map(|line| line.strip_prefix("calls").map(|address| address.trim().to_owned()))
+            .unwrap_or_else(|| panic!("the server did not say where it listens"));
+        Self { child, address }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn an_answer_goes_to_standard_output_and_nothing_else_does() {
+    let (code, out, err) = run(&["complete", "sim: echo\nthe", "words"]);
+    assert_eq!((code, out.as_str()), (0, "the words\n"), "{err}");
+    assert!(err.contains("tokens") && err.contains("simulator/simulator"), "{err}");
+    assert!(!err.contains('\u{1b}'), "colours without a terminal: {err:?}");
+}
+
+#[test]
+fn a_prompt_comes_from_standard_input_too() {
+    for arguments in [&["complete"][..], &["complete", "-"]] {
+        assert_eq!(with_input(arguments, "sim: echo\nfrom a pipe").1, "from a pipe\n");
+    }
+    let (code, _, err) = with_input(&["complete"], " \n");
+    assert_eq!(code, 2);
+    assert!(err.contains("the prompt on standard input is empty"), "{err}");
+}
+
+#[test]
+fn json_is_the_contracts_own() {
+    let (code, out, _) = run(&["complete", "--json", "--max-tokens", "50", "sim: echo\nhi"]);
+    let response: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &response["text"]), (0, &Value::from("hi")));
+    assert_eq!(response["outcome"]["finish_reason"], "FINISH_REASON_STOP");
+    assert_eq!(response["outcome"]["simulated"], true);
+    assert_eq!(response["outcome"]["max_tokens"], 50);
+
+    let (_, out, _) = run(&["complete", "--json", "--stream", "hi"]);
+    let events: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events[0].get("started").is_some());
+    assert!(events.last().unwrap().get("completed").is_some());
+}
+
+#[test]
+fn a_failed_call_is_told_in_words_with_what_to_do() {
+    let (code, out, err) = run(&["complete", "sim: error=rate_limit retry_after=3"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("PROVIDER_RATE_LIMITED, RESOURCE_EXHAUSTED"), "{err}");
+    assert!(err.contains("try again in 3s"), "{err}");
+
+    let (code, _, err) = run(&["complete", "--model", "simulater", "hi"]);
+    assert_eq!(code, 1);
+    assert!(err.contains("MODEL_NOT_FOUND, NOT_FOUND") && err.contains("near to it: simulator"), "{err}");
+}
+
+#[test]
+fn a_broken_answer_never_looks_complete() {
+    let (code, out, err) = run(&["complete", "sim: cut_after=5 tokens=50"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(err.contains("STREAM_INTERRUPTED, UNAVAILABLE"), "{err}");
+}
+
+#[test]
+fn a_server_elsewhere_answers_the_same() {
+    let server = Server::start(&[]);
+    let (code, out, err) = run(&["complete", "--server", &server.address, "sim: echo\nover there"]);
+    assert_eq!((code, out.as_str()), (0, "over there\n"), "{err}");
+    let (code, out, err) = run(&["models", "--server", &server.address]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("simulator (default)"), "{out}");
+    let (_, out, _) = run(&["models", "--json", "--server", &server.address]);
+    let models: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(models[0]["id"], "simulator");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_not_reachable() {
+    let (code, _, err) = run(&["complete", "--server", "127.0.0.1:1", "hi"]);
+    assert_eq!(code, 4);
+    assert!(err.contains("127.0.0.1:1 is not reachable: Connection refused"), "{err}");
+    assert_eq!(run(&["models", "--server", "unix:/nowhere/x.sock"]).0, 4);
+    assert_eq!(run(&["models", "--server", "not an address"]).0, 2);
+}
+
+#[test]
+fn an_interrupt_ends_a_call_and_a_server() {
+    let interrupt = |child: &mut Child, signal: &str| {
+        Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        child.wait().unwrap().code()
+    };
+    // The first event says that the call runs; nothing follows it.
+    let mut call = command(&["complete", "--json", "--stream", "sim: stall_after=2 tokens=50"]);
+    let mut call = call.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut events = BufReader::new(call.stdout.take().unwrap()).lines();
+    assert!(events.next().unwrap().unwrap().contains("started"));
+    assert_eq!(interrupt(&mut call, "-INT"), Some(130));
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("c.yaml");
+    std::fs::write(&path, "providers: [{ id: a, preset: simulator }]\ndrain_delay: 0\n").unwrap();
+    let mut server = Server::start(&["--config", path.to_str().unwrap()]);
+    assert_eq!(interrupt(&mut server.child, "-TERM"), Some(0));
+}
+
+#[test]
+fn images_are_files_or_addresses() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.png");
+    std::fs::write(&path, b"\x89PNG\r\n\x1a\n").unwrap();
+    let (code, out, err) = run(&["complete", "--image", path.to_str().unwrap(), "sim: echo\nlook"]);
+    assert_eq!((code, out.as_str()), (0, "look\n"), "{err}");
+    let (code, _, err) = run(&["complete", "--image", "/nowhere.png", "look"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("--image /nowhere.png: No such file"), "{err}");
+}
+
+#[test]
+fn check_says_what_a_file_would_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("c.yaml");
+    let file = path.to_str().unwrap();
+    std::fs::write(
+        &path,
+        "providers:\n  - id: a\n    protocol: openai\n    base_url: http://127.0.0.1:9/v1\n    api_key: ${SECRET}\n\
+         models:\n  - { id: smart, targets: [{ provider: a, model: m }] }\n",
+    )
+    .unwrap();
+    let check = |more: &[&str], secret: &str| {
+        let mut command = command(&["check", "--config", file]);
+        told(command.args(more).env("SECRET", secret).output().unwrap())
+    };
+    let (code, out, err) = check(&[], "sk-hidden");
+    assert_eq!(code, 0, "{out}{err}");
+    for part in ["ok  ", "at http://127.0.0.1:9/v1, key from environment variable SECRET", "smart\n    a/m"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    let (_, json, _) = check(&["--json"], "sk-hidden");
+    let report: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(report["plan"]["providers"][0]["key"], "environment variable SECRET");
+    assert!(!format!("{out}{err}{json}").contains("sk-hidden"));
+}
+
+#[test]
+fn check_says_what_is_wrong_with_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("c.yaml");
+    let file = path.to_str().unwrap();
+    std::fs::write(&path, "lisen: x\nproviders:\n  - id: a\n    protocol: opnai\n").unwrap();
+    let (code, out, _) = run(&["check", "--config", file]);
+    assert_eq!(code, 3);
+    let expected = format!(
+        "{file}:1:1: error: lisen: is no key that is known here\n    did you mean `listen`?\n\
+         {file}:4:15: error: providers[0].protocol: `opnai` is no protocol that is known here\n    did you mean `openai`?\n\
+         {file}: 2 errors\n"
+    );
+    assert_eq!(out, expected);
+    let (code, out, _) = run(&["check", "--json", "--config", file]);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &report["ok"], &report["errors"][1]["line"]), (3, &Value::from(false), &Value::from(4)));
+    // The server does not start with it either, and says the same.
+    let (code, _, err) = run(&["--config", file]);
+    assert_eq!((code, err), (3, expected));
+}
+
+#[test]
+fn the_simulator_is_not_served_to_other_machines() {
+    let (code, _, err) = run(&["--listen", "0.0.0.0:0"]);
+    assert_eq!(code, 3);
+    assert!(err.contains("there is no provider, and 0.0.0.0:0 can be reached from other machines"), "{err}");
+}
+
+#[test]
+fn wrong_usage_is_told_apart() {
+    for arguments in [
+        &["complete", "--max-tokens", "0", "x"][..],
+        &["--listen", "50051"],
+        &["nothing"],
+        &["complete", "--stream", "x"],
+    ] {
+        assert_eq!(run(arguments).0, 2, "{arguments:?}");
+    }
+    assert!(run(&["--version"]).1.starts_with("completiond "));
+}
