@@ -161,3 +161,54 @@ async fn run(mut arriving: UnboundedReceiver<Arriving>, services: &[Served], dra
     tracker.close();
     tracker.wait().await;
 }
+
+#[cfg(test)]
+mod tests {
+    use tower::util::BoxCloneSyncService;
+
+    use super::*;
+
+    fn workers(count: usize) -> Workers {
+        let silent = |_: &Load| vec![BoxCloneSyncService::new(tower::service_fn(|_| std::future::pending()))];
+        Workers::start(count, &Drain::default(), silent).unwrap()
+    }
+
+    fn connection() -> (Connection, std::os::unix::net::UnixStream) {
+        let (here, there) = std::os::unix::net::UnixStream::pair().unwrap();
+        here.set_nonblocking(true).unwrap();
+        (Connection::Unix(here), there)
+    }
+
+    fn ranks(workers: &Workers) -> Vec<(usize, usize)> {
+        workers.workers.iter().map(|worker| worker.load.rank()).collect()
+    }
+
+    #[test]
+    fn a_burst_of_connections_is_spread_before_any_is_served() {
+        let workers = workers(3);
+        let (connections, _clients): (Vec<_>, Vec<_>) = (0..9).map(|_| connection()).unzip();
+        connections.into_iter().for_each(|connection| workers.hand_out(connection, 0));
+        assert_eq!(ranks(&workers), [(0, 3), (0, 3), (0, 3)]);
+    }
+
+    #[test]
+    fn streams_count_more_than_connections() {
+        let workers = workers(2);
+        let busy = workers.workers.first().unwrap().load.stream();
+        let (connections, _clients): (Vec<_>, Vec<_>) = (0..3).map(|_| connection()).unzip();
+        connections.into_iter().for_each(|connection| workers.hand_out(connection, 0));
+        assert_eq!(ranks(&workers), [(1, 0), (0, 3)]);
+        drop(busy);
+        assert_eq!(ranks(&workers), [(0, 0), (0, 3)]);
+    }
+
+    #[tokio::test]
+    async fn workers_end_when_their_last_connection_is_closed() {
+        let workers = workers(2);
+        let (connection, client) = connection();
+        workers.hand_out(connection, 0);
+        let ended = tokio::spawn(workers.ended());
+        drop(client);
+        ended.await.unwrap();
+    }
+}

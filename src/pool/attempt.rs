@@ -119,8 +119,10 @@ async fn commit(upstream: &mut Upstream, commitment: Commitment) -> Result<(), E
         Commitment::FirstBlock { commit_after } => {
             while !upstream.has_begun() {
                 upstream.advance().await?;
-                // Only an event commits, never silence.
-                if upstream.accepted().is_some_and(|accepted| accepted.elapsed() > commit_after) {
+                // Only an event commits, never silence, and only one that the client will see.
+                if upstream.has_events()
+                    && upstream.accepted().is_some_and(|accepted| accepted.elapsed() > commit_after)
+                {
                     break;
                 }
             }

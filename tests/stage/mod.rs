@@ -217,6 +217,16 @@ impl Wire {
         (rest, self.send_body(&format!("{SERVICE}/StreamComplete"), body, headers))
     }
 
+    /// Begins a call to `path` whose client says nothing, as long as the first of what this returns is held.
+    pub fn begin_raw(
+        &self,
+        path: &str,
+    ) -> (Rest, impl Future<Output = hyper::Result<Response<Incoming>>> + Send + use<>) {
+        let (rest, pieces) = mpsc::channel(4);
+        let body = StreamBody::new(tokio_stream::wrappers::ReceiverStream::new(pieces)).boxed_unsync();
+        (rest, self.send_body(path, body, &[]))
+    }
+
     fn send_body(
         &self,
         path: &str,
@@ -277,12 +287,17 @@ impl Events {
 
     /// The bytes of the next message; none at the end.
     pub async fn next_bytes(&mut self) -> Option<Bytes> {
+        self.try_next_bytes().await.unwrap()
+    }
+
+    /// The same, where the connection may break.
+    pub async fn try_next_bytes(&mut self) -> Result<Option<Bytes>, String> {
         loop {
             if let Some(message) = self.cut() {
-                return Some(message);
+                return Ok(Some(message));
             }
-            let frame = within("a frame comes", self.body.frame()).await?.unwrap();
-            match frame.into_data() {
+            let Some(frame) = within("a frame comes", self.body.frame()).await else { return Ok(None) };
+            match frame.map_err(|error| error.to_string())?.into_data() {
                 Ok(data) => self.buffer.extend_from_slice(&data),
                 Err(frame) => self.trailers = frame.into_trailers().ok(),
             }

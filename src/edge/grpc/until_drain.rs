@@ -55,14 +55,20 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let id = request.extensions().get().copied();
-        let end = self.drain.clone().refused();
+        // Reflection reads on in a task of its own, which ends only with what its client sends.
+        let request = request.map(|body| ending(body, self.drain.clone(), id));
+        let drain = self.drain.clone();
         let answer = self.inner.call(request);
-        Box::pin(async move { Ok(answer.await?.map(|body| Body::new(Ending { body, end, id, over: false }))) })
+        Box::pin(async move { Ok(answer.await?.map(|body| ending(body, drain, id))) })
     }
 }
 
+fn ending(body: Body, drain: Drain, id: Option<CallId>) -> Body {
+    Body::new(Ending { body, end: drain.refused(), id, over: false })
+}
+
 pin_project! {
-    /// A response that ends with the drain.
+    /// A body that ends with the drain.
     struct Ending {
         #[pin]
         body: Body,
