@@ -64,6 +64,8 @@ pub struct Running {
     pub ops: Bound,
     /// The names that callers may ask for.
     pub tables: Tables,
+    /// What callers have in flight.
+    pub admission: Admission,
     drain: Drain,
     drain_delay: Duration,
     shutdown_grace: Duration,
@@ -86,6 +88,7 @@ pub async fn start(config: &Config, tracer: Tracer) -> Result<Running, StartErro
     let drain = Drain::default();
     let health = HealthReporter::new();
     let faces = faces(config, tables.clone(), &public, tracer, drain.clone(), health.clone());
+    let admission = faces.admission.clone();
     let shared = Shared::new(config, faces)?;
     let workers = Workers::start(config.workers.get(), &drain, move |load| shared.services(load)).map_err(system)?;
     let workers = Arc::new(workers);
@@ -100,6 +103,7 @@ pub async fn start(config: &Config, tracer: Tracer) -> Result<Running, StartErro
         admin,
         ops,
         tables,
+        admission,
         drain,
         drain_delay: config.drain_delay,
         shutdown_grace: config.shutdown_grace,
@@ -118,14 +122,11 @@ impl Running {
         tokio::time::sleep(self.drain_delay).await;
         self.drain.refuse();
         while self.accepting.join_next().await.is_some() {}
-        let mut joined = tokio::task::spawn_blocking(move || {
-            if let Some(workers) = Arc::into_inner(self.workers) {
-                workers.join();
-            }
-        });
-        if tokio::time::timeout(self.shutdown_grace, &mut joined).await.is_err() {
+        let Some(workers) = Arc::into_inner(self.workers) else { return };
+        let mut ended = std::pin::pin!(workers.ended());
+        if tokio::time::timeout(self.shutdown_grace, &mut ended).await.is_err() {
             self.drain.end();
-            let _ = tokio::time::timeout(LAST_WORDS, joined).await;
+            let _ = tokio::time::timeout(LAST_WORDS, ended).await;
         }
     }
 }
@@ -151,7 +152,7 @@ impl Shared {
             },
             settings: pipeline::Settings { total: config.total, heartbeat: config.stream.heartbeat },
             trust: system_trust()?,
-            simulator: Arc::new(Simulator::default()),
+            simulator: Arc::new(Simulator::new(config.pace)),
         })
     }
 
@@ -182,6 +183,7 @@ fn faces(
     let limits = Limits {
         max_request_bytes: usize::try_from(config.limits.max_request_bytes).unwrap_or(usize::MAX),
         max_bytes_in_flight: config.limits.max_bytes_in_flight,
+        arrival: config.total,
     };
     Faces {
         tables,

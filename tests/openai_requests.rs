@@ -290,6 +290,7 @@ fn a_model_that_cannot_is_not_asked() {
         check("openai", &format!("unable/{name}"), &request, Some(&none), Delivery::Stream);
     }
     check("deepseek", "unable/schema_deepseek", &cases_schema(), None, Delivery::Stream);
+    check("llamacpp", "able/schema_llamacpp", &cases_schema(), None, Delivery::Stream);
 }
 
 fn cases_schema() -> Request {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use http::Uri;
 
-use super::reader::Wrong;
+use super::problem::Wrong;
 
 /// Where a listener is bound.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -52,7 +52,7 @@ impl Config {
                 config.warnings.push(without_address(preset, variable));
                 continue;
             };
-            let outside = |wrong: super::reader::Wrong| Problems::outside(variable, wrong.rule, wrong.right);
+            let outside = |wrong: super::problem::Wrong| Problems::outside(variable, wrong.rule, wrong.right);
             let key = Secret::from_variable(variable, &content).map_err(outside)?;
             let url = address::base_url(url).map_err(outside)?;
             config.providers.push(Provider::of(preset, url, Some(key), config.timeouts));

@@ -1,6 +1,6 @@
 //! `${NAME}` in the values of a file: the environment, put in once.
 
-use super::reader::Wrong;
+use super::problem::Wrong;
 
 /// What a value refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -38,9 +38,10 @@ use std::time::Duration;
 
 use crate::domain::{ModelName, ProviderId, Tokens};
 use crate::pool::Timeouts;
-use problem::Findings;
+use crate::simulator::Pace;
+use problem::{Findings, Wrong};
 use provider::Pool;
-use reader::{Context, Fields, Value, Wrong};
+use reader::{Context, Fields, Value};
 use settings::Bounds;
 
 /// The largest file that is read as a configuration.
@@ -84,6 +85,8 @@ pub struct Config {
     pub workers: NonZeroUsize,
     /// What is logged.
     pub log: Log,
+    /// How fast the simulator answers. Default: 200 ms to the first event, then 20 ms for each token.
+    pub pace: Pace,
     /// Where all this comes from.
     pub source: Source,
     /// What is doubtful, though it works.
@@ -185,6 +188,7 @@ impl Config {
             provider_option_headers: BTreeSet::new(),
             workers: settings::cores(),
             log: Log::default(),
+            pace: Pace::LIVELY,
             source: Source::Simulator,
             warnings: Vec::new(),
         }
@@ -244,6 +248,7 @@ fn read_config(mut file: Fields<'_>, overrides: &Overrides) -> Config {
     config.provider_option_headers = settings::option_headers(&mut file);
     config.workers = settings::workers(&mut file);
     config.log = Log::read(&mut file);
+    config.pace = settings::pace(&mut file);
     if let Some((rule, right)) = config.collision() {
         file.section().wrong(Wrong::new(rule, right));
     }

@@ -1,8 +1,9 @@
 //! `models`: the names that callers use, and where they lead.
 
 use super::nearest::suggestion;
+use super::problem::Wrong;
 use super::provider::{Pool, unique_id};
-use super::reader::{Value, Wrong, count};
+use super::reader::{Value, count};
 use super::settings::{Bounds, TimeoutsSection};
 use crate::domain::{ModelId, ModelName, ProviderId};
 use crate::pool::Timeouts;

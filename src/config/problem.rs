@@ -15,6 +15,19 @@ pub struct Mark {
     pub column: u64,
 }
 
+/// What is wrong with a value: the rule, and what would be right.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    pub(super) rule: String,
+    pub(super) right: String,
+}
+
+impl Wrong {
+    pub(super) fn new(rule: impl Into<String>, right: impl Into<String>) -> Self {
+        Self { rule: rule.into(), right: right.into() }
+    }
+}
+
 /// One thing that is wrong or doubtful.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {

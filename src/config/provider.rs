@@ -2,15 +2,15 @@
 
 use std::fmt;
 
-use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Uri};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::address;
 use super::nearest::{either, suggestion};
-use super::reader::{Fields, Value, Wrong};
+use super::problem::Wrong;
+use super::reader::{Fields, Value};
 use super::secrets::{self, Origin, Secret};
-use super::settings::{Bounds, TimeoutsSection};
+use super::settings::{Bounds, TimeoutsSection, header_name};
 use crate::domain::{ProviderId, Vendor};
 use crate::pool::Timeouts;
 use crate::protocol::vendor::Preset;
@@ -246,26 +246,4 @@ fn headers(value: &Value<'_>) -> HeaderMap {
         }
     }
     headers
-}
-
-/// Reads the name of a header that is not the server's own.
-///
-/// # Errors
-/// It is no name, or the server sets this header itself.
-pub(super) fn header_name(text: &str) -> Result<HeaderName, Wrong> {
-    const OWN: [HeaderName; 8] = [
-        header::HOST,
-        header::CONTENT_LENGTH,
-        header::CONTENT_TYPE,
-        header::CONTENT_ENCODING,
-        header::ACCEPT_ENCODING,
-        header::TRANSFER_ENCODING,
-        header::CONNECTION,
-        header::TE,
-    ];
-    let name = HeaderName::try_from(text).map_err(|_| Wrong::new(format!("`{text}` is no name of a header"), ""))?;
-    match OWN.contains(&name) {
-        true => Err(Wrong::new(format!("the server sets `{name}` itself"), "leave it out")),
-        false => Ok(name),
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::reader::Wrong;
+use super::problem::Wrong;
 
 /// The longest duration: 365 days. Longer ones are slips, and the arithmetic of timers stays far from its limits.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);

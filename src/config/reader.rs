@@ -8,21 +8,8 @@ use std::fmt::Display;
 use super::expand;
 use super::nearest::suggestion;
 use super::node::{Kind, Node};
-use super::problem::{Findings, Problem};
+use super::problem::{Findings, Problem, Wrong};
 use super::sources::Sources;
-
-/// What is wrong with a value: the rule, and what would be right.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
-    pub(super) rule: String,
-    pub(super) right: String,
-}
-
-impl Wrong {
-    pub(super) fn new(rule: impl Into<String>, right: impl Into<String>) -> Self {
-        Self { rule: rule.into(), right: right.into() }
-    }
-}
 
 /// What every section needs to be read.
 #[derive(Debug)]

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 
 use super::expand;
-use super::reader::{Value, Wrong};
+use super::problem::Wrong;
+use super::reader::Value;
 
 /// The largest file that is read as a key.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;

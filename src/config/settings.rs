@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use http::header::{self, HeaderName};
 
-use super::provider::header_name;
+use super::problem::Wrong;
 use super::quantity::{self, show_duration, show_size};
-use super::reader::{Fields, Value, Wrong};
+use super::reader::{Fields, Value};
 use crate::pool::Timeouts;
+use crate::simulator::Pace;
 use crate::telemetry::LogFormat;
 
 /// What bounds a call and each request made for it.
@@ -179,6 +180,20 @@ impl Stream {
     }
 }
 
+/// Reads `simulator`: how fast the built-in simulator answers where a request does not say it. Default: 200 ms to the
+/// first event, then 20 ms for each token.
+pub(super) fn pace(file: &mut Fields<'_>) -> Pace {
+    let default = Pace::LIVELY;
+    let Some(value) = file.take("simulator") else { return default };
+    let mut fields = value.fields();
+    let pace = Pace {
+        first_event: fields.read("first_event", default.first_event, quantity::duration),
+        token: fields.read("pace", default.token, quantity::duration),
+    };
+    fields.finish(&[]);
+    pace
+}
+
 /// What is logged, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
@@ -232,6 +247,28 @@ pub(super) fn option_headers(file: &mut Fields<'_>) -> BTreeSet<String> {
         Ok(text.to_owned())
     };
     list.items().iter().filter_map(|item| item.parse(read)).collect()
+}
+
+/// Reads the name of a header that is not the server's own.
+///
+/// # Errors
+/// It is no name, or the server sets this header itself.
+pub(super) fn header_name(text: &str) -> Result<HeaderName, Wrong> {
+    const OWN: [HeaderName; 8] = [
+        header::HOST,
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        header::CONTENT_ENCODING,
+        header::ACCEPT_ENCODING,
+        header::TRANSFER_ENCODING,
+        header::CONNECTION,
+        header::TE,
+    ];
+    let name = HeaderName::try_from(text).map_err(|_| Wrong::new(format!("`{text}` is no name of a header"), ""))?;
+    match OWN.contains(&name) {
+        true => Err(Wrong::new(format!("the server sets `{name}` itself"), "leave it out")),
+        false => Ok(name),
+    }
 }
 
 /// Reads `workers`. Default: one per core.

@@ -9,6 +9,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::Drain;
+use super::greeting::Greeted;
 use super::grpc::Served;
 
 /// A connection on its way to a worker: registered with no runtime yet.
@@ -32,6 +33,8 @@ const STREAMS: u32 = 1000;
 const METADATA: u32 = 64 * 1024;
 /// How often a silent connection is asked whether it is alive, and how long it may take to say so.
 const PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
+/// How long a client may take to say which HTTP it speaks.
+const GREETING: Duration = Duration::from_secs(20);
 /// Streams that were reset before they were accepted; beyond that the connection is hostile.
 const PENDING_RESETS: usize = 64;
 
@@ -63,7 +66,8 @@ where
     Io: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let builder = builder();
-    let connection = builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(service));
+    let io = TokioIo::new(Box::pin(Greeted::new(io, GREETING)));
+    let connection = builder.serve_connection(io, TowerToHyperService::new(service));
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         served = connection.as_mut() => return served,
@@ -87,4 +91,46 @@ fn builder() -> Builder<TokioExecutor> {
         .keep_alive_timeout(PING.1);
     builder.http1().timer(TokioTimer::new()).header_read_timeout(PING.1);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::Instant;
+    use tower::util::BoxCloneSyncService;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_greet_is_not_kept() {
+        for said in
+            ["", "P", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\n", "GET /a/longer/path HTTP/1.1\r\nhost: server\r\n"]
+        {
+            let (here, mut there) = tokio::io::duplex(1024);
+            let silent = BoxCloneSyncService::new(tower::service_fn(|_| std::future::pending()));
+            let begun = Instant::now();
+            let served = tokio::spawn(async move {
+                let _ = serve(here, silent, Drain::default()).await;
+            });
+            there.write_all(said.as_bytes()).await.unwrap();
+            let _ = there.read_to_end(&mut Vec::new()).await;
+            served.await.unwrap();
+            assert!(begun.elapsed() < 2 * GREETING, "{said:?}: {:?}", begun.elapsed());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_greets_is_kept_while_it_answers() {
+        let (here, there) = tokio::io::duplex(64 * 1024);
+        let silent = BoxCloneSyncService::new(tower::service_fn(|_| std::future::pending()));
+        tokio::spawn(async move {
+            let _ = serve(here, silent, Drain::default()).await;
+        });
+        let client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+        let (mut sender, connection) =
+            client.handshake::<_, http_body_util::Empty<bytes::Bytes>>(TokioIo::new(there)).await.unwrap();
+        let connection = tokio::spawn(connection);
+        tokio::time::sleep(20 * PING.0).await;
+        assert!(sender.ready().await.is_ok() && !connection.is_finished());
+    }
 }

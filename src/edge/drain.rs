@@ -1,6 +1,6 @@
 //! How serving ends: each step is told once, and everything that must know waits on it.
 
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// The steps of an orderly end, in their order. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +36,11 @@ impl Drain {
     /// Waits until new calls are refused.
     pub async fn refusing(&self) {
         self.refusing.cancelled().await;
+    }
+
+    /// The same, for what outlives this.
+    pub fn refused(self) -> WaitForCancellationFutureOwned {
+        self.refusing.cancelled_owned()
     }
 
     /// Waits until running calls are ended.

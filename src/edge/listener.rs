@@ -1,6 +1,7 @@
 //! A socket that callers connect to.
 
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use tokio::net::{TcpListener, UnixListener};
@@ -56,10 +57,12 @@ impl Listener {
     /// Binds a socket in the file system, in the place of one that nobody listens on any more.
     ///
     /// # Errors
-    /// What the system says: most often that somebody listens there.
+    /// What the system says: most often that somebody listens there, or that a file is there which is no socket.
     pub async fn unix(path: &Path) -> io::Result<Self> {
         if let Err(error) = tokio::net::UnixStream::connect(path).await
             && error.kind() == io::ErrorKind::ConnectionRefused
+            // A file that is no socket refuses connections as well, and is somebody's.
+            && std::fs::symlink_metadata(path)?.file_type().is_socket()
         {
             std::fs::remove_file(path)?;
         }
@@ -85,7 +88,8 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                stream.set_nodelay(true)?;
+                // A connection that is gone already is found out where it is served.
+                let _ = stream.set_nodelay(true);
                 stream.into_std().map(Connection::Tcp)
             }
             Self::Unix(listener, _) => listener.accept().await?.0.into_std().map(Connection::Unix),

@@ -2,6 +2,7 @@
 
 mod connection;
 mod drain;
+mod greeting;
 mod grpc;
 mod listener;
 mod worker;

@@ -5,9 +5,9 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use super::{Connection, Drain, Listener, Served};
@@ -56,8 +56,17 @@ pub struct Workers {
 #[derive(Debug)]
 struct Worker {
     load: Load,
-    connections: UnboundedSender<(Connection, Face)>,
-    thread: JoinHandle<()>,
+    connections: UnboundedSender<Arriving>,
+    /// Told when its thread ends.
+    ended: oneshot::Receiver<()>,
+}
+
+/// A connection on its way to a worker; it counts from the moment that it was handed out.
+#[derive(Debug)]
+struct Arriving {
+    connection: Connection,
+    face: Face,
+    held: Held,
 }
 
 /// Which of a worker's services a connection is for.
@@ -97,17 +106,22 @@ impl Workers {
     }
 
     fn hand_out(&self, connection: Connection, face: Face) {
-        if let Some(worker) = self.workers.iter().min_by_key(|worker| worker.load.rank()) {
-            // A worker that is gone has panicked; its connections are closed.
-            let _ = worker.connections.send((connection, face));
+        // A worker that is gone has panicked.
+        let workers = self.workers.iter().filter(|worker| !worker.connections.is_closed());
+        if let Some(worker) = workers.min_by_key(|worker| worker.load.rank()) {
+            let held = Held::of(&worker.load.connections);
+            let _ = worker.connections.send(Arriving { connection, face, held });
         }
     }
 
-    /// Waits until every connection is closed. Blocks the thread.
-    pub fn join(self) {
-        for Worker { connections, thread, .. } in self.workers {
-            drop(connections);
-            if thread.join().is_err() {
+    /// Takes no more connections and waits until every one is closed. Dropping the future of this leaves the threads to
+    /// themselves: they end with the process.
+    pub async fn ended(self) {
+        let (senders, ends): (Vec<_>, Vec<_>) =
+            self.workers.into_iter().map(|worker| (worker.connections, worker.ended)).unzip();
+        drop(senders);
+        for end in ends {
+            if end.await.is_err() {
                 tracing::error!("a worker has panicked");
             }
         }
@@ -122,21 +136,23 @@ where
     let (sender, receiver) = unbounded_channel();
     let load = Load::default();
     let of_thread = load.clone();
-    let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+    let (end, ended) = oneshot::channel();
+    std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         runtime.block_on(async move {
             let served = services(&of_thread);
-            run(receiver, &served, &of_thread, &drain).await;
+            run(receiver, &served, &drain).await;
         });
+        // Nobody waits for it any more where the grace is over.
+        let _ = end.send(());
     })?;
-    Ok(Worker { load, connections: sender, thread })
+    Ok(Worker { load, connections: sender, ended })
 }
 
-async fn run(mut arriving: UnboundedReceiver<(Connection, Face)>, services: &[Served], load: &Load, drain: &Drain) {
+async fn run(mut arriving: UnboundedReceiver<Arriving>, services: &[Served], drain: &Drain) {
     let tracker = TaskTracker::new();
-    while let Some((connection, face)) = arriving.recv().await {
+    while let Some(Arriving { connection, face, held }) = arriving.recv().await {
         let Some(service) = services.get(face) else { continue };
         let (service, drain) = (service.clone(), drain.clone());
-        let held = Held::of(&load.connections);
         tracker.spawn(async move {
             connection.serve(service, drain).await;
             drop(held);
@@ -144,4 +160,55 @@ async fn run(mut arriving: UnboundedReceiver<(Connection, Face)>, services: &[Se
     }
     tracker.close();
     tracker.wait().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tower::util::BoxCloneSyncService;
+
+    use super::*;
+
+    fn workers(count: usize) -> Workers {
+        let silent = |_: &Load| vec![BoxCloneSyncService::new(tower::service_fn(|_| std::future::pending()))];
+        Workers::start(count, &Drain::default(), silent).unwrap()
+    }
+
+    fn connection() -> (Connection, std::os::unix::net::UnixStream) {
+        let (here, there) = std::os::unix::net::UnixStream::pair().unwrap();
+        here.set_nonblocking(true).unwrap();
+        (Connection::Unix(here), there)
+    }
+
+    fn ranks(workers: &Workers) -> Vec<(usize, usize)> {
+        workers.workers.iter().map(|worker| worker.load.rank()).collect()
+    }
+
+    #[test]
+    fn a_burst_of_connections_is_spread_before_any_is_served() {
+        let workers = workers(3);
+        let (connections, _clients): (Vec<_>, Vec<_>) = (0..9).map(|_| connection()).unzip();
+        connections.into_iter().for_each(|connection| workers.hand_out(connection, 0));
+        assert_eq!(ranks(&workers), [(0, 3), (0, 3), (0, 3)]);
+    }
+
+    #[test]
+    fn streams_count_more_than_connections() {
+        let workers = workers(2);
+        let busy = workers.workers.first().unwrap().load.stream();
+        let (connections, _clients): (Vec<_>, Vec<_>) = (0..3).map(|_| connection()).unzip();
+        connections.into_iter().for_each(|connection| workers.hand_out(connection, 0));
+        assert_eq!(ranks(&workers), [(1, 0), (0, 3)]);
+        drop(busy);
+        assert_eq!(ranks(&workers), [(0, 0), (0, 3)]);
+    }
+
+    #[tokio::test]
+    async fn workers_end_when_their_last_connection_is_closed() {
+        let workers = workers(2);
+        let (connection, client) = connection();
+        workers.hand_out(connection, 0);
+        let ended = tokio::spawn(workers.ended());
+        drop(client);
+        ended.await.unwrap();
+    }
 }

@@ -116,3 +116,91 @@ impl Stream for Bounded {
         Poll::Ready(Some(Err(this.whose.passed())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{StreamExt, stream};
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+    use crate::domain::{CallId, Request};
+    use crate::pool::Ledger;
+    use crate::protocol::Delivery;
+    use crate::telemetry::CallTrace;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const TOTAL: Duration = Duration::from_secs(60);
+
+    fn call(patience: Option<Duration>) -> Call {
+        Call {
+            id: CallId::new(uuid::Uuid::nil()),
+            request: Request::default(),
+            delivery: Delivery::Stream,
+            received: Instant::now(),
+            patience,
+            ledger: Ledger::default(),
+            trace: CallTrace::off(),
+        }
+    }
+
+    /// When a call ends whose upstream needs `head` for its first word and then says one each `pace`, and how.
+    async fn ends(call: Call, head: Duration, pace: Duration) -> (Duration, Error) {
+        let upstream = service_fn(move |_: Call| async move {
+            tokio::time::sleep(head).await;
+            let events = stream::unfold((), move |()| async move {
+                tokio::time::sleep(pace).await;
+                Some((Ok(Event::Heartbeat), ()))
+            });
+            Ok::<_, Error>(Reply::new(events))
+        });
+        let received = call.received;
+        let error = match Deadlines::new(TOTAL).layer(upstream).oneshot(call).await {
+            Err(error) => error,
+            Ok(mut reply) => loop {
+                if let Err(error) = reply.next().await.unwrap() {
+                    assert!(reply.next().await.is_none(), "nothing follows the end");
+                    break error;
+                }
+            },
+        };
+        (received.elapsed(), error)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_earlier_of_two_deadlines_ends_a_call_and_is_named() {
+        for (patience, at, whose) in [
+            (None, TOTAL, "total timeout"),
+            (Some(3 * SECOND), 3 * SECOND, "caller's deadline"),
+            (Some(2 * TOTAL), TOTAL, "total timeout"),
+            (Some(Duration::MAX), TOTAL, "total timeout"),
+            (Some(Duration::ZERO), Duration::ZERO, "caller's deadline"),
+        ] {
+            for (head, pace) in [(10 * TOTAL, SECOND), (SECOND / 2, 10 * TOTAL), (SECOND / 2, SECOND / 3)] {
+                let (after, error) = ends(call(patience), head, pace).await;
+                assert!(after >= at && after < at + SECOND / 100, "{after:?}");
+                assert_eq!(error.reason, Reason::DeadlineExceeded);
+                assert!(error.message.contains(whose), "{}", error.message);
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_request_took_to_arrive_counts() {
+        let call = call(Some(3 * SECOND));
+        tokio::time::advance(2 * SECOND).await;
+        let (after, _) = ends(call, 10 * SECOND, SECOND).await;
+        assert!(after < 4 * SECOND, "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upstream_that_never_pauses_does_not_outlive_it() {
+        let upstream = service_fn(|_: Call| async {
+            let endless = stream::repeat_with(|| Ok(Event::Heartbeat));
+            Ok::<_, Error>(Reply::new(endless))
+        });
+        let mut reply = Deadlines::new(TOTAL).layer(upstream).oneshot(call(None)).await.unwrap();
+        assert!(reply.next().await.unwrap().is_ok());
+        tokio::time::advance(TOTAL).await;
+        assert!(reply.next().await.unwrap().is_err());
+    }
+}

@@ -95,3 +95,50 @@ impl Stream for Beating {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{StreamExt, stream};
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+    use crate::domain::{CallId, Delta, Request};
+    use crate::pool::Ledger;
+    use crate::telemetry::CallTrace;
+
+    const SILENCE: Duration = Duration::from_secs(15);
+
+    /// Where heartbeats come among the events of an upstream that waits this many seconds before each.
+    async fn beats(delivery: Delivery, pauses: &'static [u64]) -> String {
+        let upstream = service_fn(move |_: Call| async move {
+            tokio::time::sleep(10 * SILENCE).await;
+            let events = stream::iter(pauses).then(|pause| async move {
+                tokio::time::sleep(Duration::from_secs(*pause)).await;
+                Ok(Event::BlockDelta { index: 0, delta: Delta::Text(String::new()), logprobs: Vec::new() })
+            });
+            Ok::<_, Error>(Reply::new(events))
+        });
+        let call = Call {
+            id: CallId::new(uuid::Uuid::nil()),
+            request: Request::default(),
+            delivery,
+            received: Instant::now(),
+            patience: None,
+            ledger: Ledger::default(),
+            trace: CallTrace::off(),
+        };
+        let reply = Heartbeats::new(SILENCE).layer(upstream).oneshot(call).await.unwrap();
+        reply.map(|event| if matches!(event, Ok(Event::Heartbeat)) { '.' } else { 'e' }).collect().await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_silence_between_events_is_filled() {
+        for (pauses, expected) in
+            [(&[1, 2, 3][..], "eee"), (&[14, 14, 14], "eee"), (&[16, 1], ".ee"), (&[1, 50, 1], "e...ee"), (&[], "")]
+        {
+            assert_eq!(beats(Delivery::Stream, pauses).await, expected, "{pauses:?}");
+            let without: String = expected.chars().filter(|beat| *beat == 'e').collect();
+            assert_eq!(beats(Delivery::Whole, pauses).await, without, "{pauses:?}");
+        }
+    }
+}

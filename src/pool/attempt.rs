@@ -103,7 +103,8 @@ pub async fn attempt(
     let mut upstream = Upstream::new(head.into_body(), framing, decoder, patience, attempt.max_answer_bytes, entry);
     let seen =
         |error: Error| blame(endpoint, error).with(|details| details.upstream_request_id.clone_from(&request_id));
-    commit(&mut upstream, attempt.commitment).await.map_err(|error| seen(error.before_commit()))?;
+    let committed_to = commit(&mut upstream, attempt.commitment).await;
+    committed_to.map_err(|error| seen(quotable(error.before_commit(), request)))?;
     Ok(committed(upstream, Arc::clone(endpoint), request_id))
 }
 
@@ -118,8 +119,10 @@ async fn commit(upstream: &mut Upstream, commitment: Commitment) -> Result<(), E
         Commitment::FirstBlock { commit_after } => {
             while !upstream.has_begun() {
                 upstream.advance().await?;
-                // Only an event commits, never silence.
-                if upstream.accepted().is_some_and(|accepted| accepted.elapsed() > commit_after) {
+                // Only an event commits, never silence, and only one that the client will see.
+                if upstream.has_events()
+                    && upstream.accepted().is_some_and(|accepted| accepted.elapsed() > commit_after)
+                {
                     break;
                 }
             }
@@ -135,7 +138,11 @@ fn committed(upstream: Upstream, endpoint: Arc<Endpoint>, request_id: Option<Str
             Ok(Some(event)) => Ok(Some((identified(event, &request_id), (upstream, endpoint, request_id)))),
             Ok(None) => Ok(None),
             Err(error) => {
-                Err(blame(&endpoint, error.after_commit()).with(|details| details.upstream_request_id = request_id))
+                Err(blame(&endpoint, error.after_commit()).with(|details| {
+                    details.upstream_request_id = request_id;
+                    // The request is gone, so nothing tells what these words quote of it.
+                    details.provider_error = None;
+                }))
             }
         }
     }))

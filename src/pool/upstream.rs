@@ -112,6 +112,11 @@ impl Upstream {
         self.answering == Answering::Yes || self.is_over()
     }
 
+    /// Whether anything is at hand that can leave.
+    pub(super) fn has_events(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// Since when the upstream has been at work on the answer.
     pub(super) fn accepted(&self) -> Option<Instant> {
         self.accepted

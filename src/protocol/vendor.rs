@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::openai::{
-    CacheMark, Dialect, MaxTokens, OpenAi, Passback, Prefill, ReasoningAsk, ReasoningText, Seed, ToolIds, UserField,
+    CacheMark, Dialect, MaxTokens, OpenAi, Passback, Prefill, ReasoningAsk, ReasoningText, SchemaAsk, Seed, ToolIds,
+    UserField,
 };
 use super::{Anthropic, Protocol};
 use crate::domain::Effort;
@@ -249,7 +250,7 @@ const DEEPSEEK: Dialect = Dialect {
     efforts: Dialect::OPENAI.efforts,
     passback: Passback::ReasoningContent,
     unsupported: &["top_k", "seed", "service_tier", "user", "parallel_tool_calls"],
-    json_schema: false,
+    json_schema: SchemaAsk::Nothing,
     max_stops: 16,
     think_tags: false,
     ..Dialect::COMPATIBLE
@@ -322,7 +323,7 @@ const ZAI: Dialect = Dialect {
         "service_tier",
         "user",
     ],
-    json_schema: false,
+    json_schema: SchemaAsk::Nothing,
     max_stops: 1,
     think_tags: false,
     ..Dialect::COMPATIBLE
@@ -361,6 +362,7 @@ const LLAMACPP: Dialect = Dialect {
     passback: Passback::ReasoningContent,
     unsupported: &["service_tier", "user"],
     text_parts: true,
+    json_schema: SchemaAsk::Bare,
     prefill: Prefill::Bare,
     max_stops: 16,
     ..Dialect::COMPATIBLE

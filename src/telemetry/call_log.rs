@@ -6,7 +6,6 @@ use opentelemetry::trace::SpanContext;
 
 use super::Rpc;
 use super::attempt_span::Tried;
-use super::call_span::{is_server_fault, milliseconds};
 use super::completion::finish_word;
 use super::semconv::log as key;
 use crate::domain::{CallId, FinishReason, Outcome, ProviderId, Request, Tokens, Usage};
@@ -100,6 +99,16 @@ impl CallLog {
             { key::SPAN_ID } = span_id,
         );
     }
+}
+
+/// The statuses that are the server's fault; a refused request is an answer.
+pub(super) fn is_server_fault(status: &str) -> bool {
+    matches!(status, "UNKNOWN" | "DEADLINE_EXCEEDED" | "UNIMPLEMENTED" | "INTERNAL" | "UNAVAILABLE" | "DATA_LOSS")
+}
+
+/// Whole milliseconds, for the log.
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -1,13 +1,11 @@
 //! The spans of one call: the RPC as the caller sees it, and under it the completion with all its attempts.
 
-use std::time::Duration;
-
 use http::HeaderMap;
 use opentelemetry::trace::{Span as _, SpanKind, Status, TraceContextExt, Tracer as _};
 use opentelemetry::{Context, KeyValue};
 use tokio::time::Instant;
 
-use super::call_log::CallLog;
+use super::call_log::{CallLog, is_server_fault};
 use super::completion::{finish_reasons, request_attributes, response_attributes, usage_attributes};
 use super::{CallTrace, Tracer, propagation, semconv};
 use crate::domain::{CallId, Error, Outcome, Request};
@@ -199,14 +197,4 @@ impl Tracer {
         }
         parent.with_span(span)
     }
-}
-
-/// The statuses that are the server's fault; a refused request is an answer.
-pub(super) fn is_server_fault(status: &str) -> bool {
-    matches!(status, "UNKNOWN" | "DEADLINE_EXCEEDED" | "UNIMPLEMENTED" | "INTERNAL" | "UNAVAILABLE" | "DATA_LOSS")
-}
-
-/// Whole milliseconds, for the log.
-pub(super) fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -27,7 +27,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // The generated code is built with the edge's own codec; nothing else of it is known there.
     ("proto", &["edge"]),
     ("edge", &["domain", "protocol", "pool", "route", "pipeline", "telemetry", "proto"]),
-    ("config", &["domain", "protocol", "credentials", "pool", "route", "pipeline", "telemetry", "catalog"]),
+    (
+        "config",
+        &["domain", "protocol", "credentials", "pool", "route", "pipeline", "telemetry", "catalog", "simulator"],
+    ),
     ("app", ALL),
     ("cli", ALL),
     ("main", &["app", "cli", "config", "domain", "telemetry"]),

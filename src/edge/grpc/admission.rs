@@ -6,11 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep};
 use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
@@ -18,6 +20,7 @@ use uuid::Uuid;
 
 use super::convert::LedgerView;
 use super::status;
+use super::timeout::grpc_timeout;
 use crate::domain::{CallId, Error, Reason};
 use crate::edge::worker::{Held, Load};
 
@@ -28,19 +31,25 @@ pub struct Limits {
     pub max_request_bytes: usize,
     /// All requests that are being served, in bytes.
     pub max_bytes_in_flight: u64,
+    /// How long a request may take to arrive, where its caller's deadline is not earlier.
+    pub arrival: Duration,
 }
 
 /// The bytes of all requests that are being served. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Admission {
     in_flight: Arc<AtomicU64>,
-    most: u64,
+    limits: Limits,
 }
+
+/// When a call's headers came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrived(pub(super) Instant);
 
 impl Admission {
     /// Nothing is in flight.
     pub fn new(limits: Limits) -> Self {
-        Self { in_flight: Arc::default(), most: limits.max_bytes_in_flight }
+        Self { in_flight: Arc::default(), limits }
     }
 
     /// The bytes that are in flight.
@@ -55,7 +64,7 @@ impl Admission {
 
 /// What one call has in flight, given back at its end.
 #[derive(Debug)]
-struct Charge {
+pub(super) struct Charge {
     admission: Admission,
     bytes: AtomicU64,
 }
@@ -65,19 +74,38 @@ impl Charge {
     fn take(&self, bytes: u64) -> Result<(), Error> {
         let before = self.admission.in_flight.fetch_add(bytes, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) > self.admission.most { Err(overloaded()) } else { Ok(()) }
+        if before.saturating_add(bytes) > self.admission.limits.max_bytes_in_flight {
+            Err(overloaded())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Takes what is missing to `bytes`: a compressed request is larger than what came.
+    pub(super) fn raise_to(&self, bytes: usize) -> Result<(), Error> {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.take(bytes.saturating_sub(self.bytes.load(Ordering::Relaxed)))
+    }
+
+    /// Gives everything back before the response is gone: its client does not take it. Only the first time counts.
+    pub(super) fn give_back(&self) {
+        self.admission.in_flight.fetch_sub(self.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.admission.in_flight.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
+        self.give_back();
     }
 }
 
 fn overloaded() -> Error {
     Error::new(Reason::Overloaded, "too many bytes of requests are in flight on this server")
-        .with(|details| details.retry_after = Some(std::time::Duration::from_secs(1)))
+        .with(|details| details.retry_after = Some(Duration::from_secs(1)))
+}
+
+fn late() -> Error {
+    Error::new(Reason::DeadlineExceeded, "the deadline passed before the request had arrived")
 }
 
 /// A service behind the admission.
@@ -118,8 +146,14 @@ where
             return Box::pin(std::future::ready(Ok(refusal.status(&error).into_http())));
         }
         let stream = self.load.stream();
+        let arrived = Instant::now();
+        request.extensions_mut().insert(Arrived(arrived));
+        request.extensions_mut().insert(Arc::clone(&charge));
+        // What is wrong with the header is told by the call itself.
+        let patience = grpc_timeout(request.headers()).ok().flatten().unwrap_or(Duration::MAX);
+        let end = tokio::time::sleep_until(arrived + patience.min(self.admission.limits.arrival));
         let of_body = Arc::clone(&charge);
-        let answer = self.inner.call(request.map(|body| Body::new(Counted { body, charge: of_body, refusal })));
+        let answer = self.inner.call(request.map(|body| Body::new(Counted { body, end, charge: of_body, refusal })));
         Box::pin(
             async move { Ok(answer.await?.map(|body| Body::new(Holding { body, _charge: charge, _stream: stream }))) },
         )
@@ -140,10 +174,12 @@ impl Refusal {
 }
 
 pin_project! {
-    /// A request's body, every byte of which is charged.
+    /// A request's body, every byte of which is charged, until its deadline.
     struct Counted {
         #[pin]
         body: Incoming,
+        #[pin]
+        end: Sleep,
         charge: Arc<Charge>,
         refusal: Refusal,
     }
@@ -155,8 +191,11 @@ impl HttpBody for Counted {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.project();
-        let Some(frame) = ready!(this.body.poll_frame(context)) else { return Poll::Ready(None) };
-        let frame = frame?;
+        let Poll::Ready(frame) = this.body.poll_frame(context) else {
+            ready!(this.end.poll(context));
+            return Poll::Ready(Some(Err(this.refusal.status(&late()).into())));
+        };
+        let Some(frame) = frame.transpose()? else { return Poll::Ready(None) };
         let bytes = frame.data_ref().map_or(0, Bytes::len);
         if let Err(error) = this.charge.take(u64::try_from(bytes).unwrap_or(u64::MAX)) {
             return Poll::Ready(Some(Err(this.refusal.status(&error).into())));

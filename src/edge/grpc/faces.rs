@@ -15,6 +15,7 @@ use super::admission::{Admission, Admitted, Limits};
 use super::complete_status::CompleteStatusLayer;
 use super::convert::{LedgerView, RequestRules};
 use super::service::Completions;
+use super::until_drain::UntilDrain;
 use super::watched::Watch;
 use crate::domain::CallId;
 use crate::edge::Drain;
@@ -74,12 +75,12 @@ impl Faces {
         .send_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Zstd);
         let routes = Routes::new(completions).add_service(self.health());
-        self.serve(reflected(routes), load)
+        self.serve(reflected(routes, &self.drain), load)
     }
 
     /// What operators reach: health and reflection; administration is to come.
     pub fn admin(&self, load: &Load) -> Served {
-        self.serve(reflected(Routes::new(self.health())), load)
+        self.serve(reflected(Routes::new(self.health()), &self.drain), load)
     }
 
     /// What probes reach: health, which tells no secret and asks for no key.
@@ -87,8 +88,9 @@ impl Faces {
         self.serve(Routes::new(self.health()), load)
     }
 
-    fn health(&self) -> HealthServer<HealthService> {
-        HealthServer::new(HealthService::from_health_reporter(self.health.clone()))
+    fn health(&self) -> UntilDrain<HealthServer<HealthService>> {
+        let health = HealthServer::new(HealthService::from_health_reporter(self.health.clone()));
+        UntilDrain::new(health, self.drain.clone())
     }
 
     fn serve(&self, routes: Routes, load: &Load) -> Served {
@@ -99,7 +101,7 @@ impl Faces {
 }
 
 /// The routes with reflection, in the version that is current and in the one that older tools ask for.
-fn reflected(routes: Routes) -> Routes {
+fn reflected(routes: Routes, drain: &Drain) -> Routes {
     let builder = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
@@ -107,7 +109,9 @@ fn reflected(routes: Routes) -> Routes {
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     match (builder().build_v1(), builder().build_v1alpha()) {
-        (Ok(current), Ok(older)) => routes.add_service(current).add_service(older),
+        (Ok(current), Ok(older)) => routes
+            .add_service(UntilDrain::new(current, drain.clone()))
+            .add_service(UntilDrain::new(older, drain.clone())),
         (Err(error), _) | (_, Err(error)) => {
             tracing::error!(%error, "reflection is not served: the contract's descriptors cannot be read");
             routes

@@ -9,6 +9,8 @@ mod rich_status;
 mod service;
 mod status;
 mod timeout;
+mod told;
+mod until_drain;
 mod watched;
 
 pub use admission::{Admission, Limits};

@@ -9,19 +9,19 @@ use tonic::{Request, Response, Status};
 use tower::ServiceExt;
 use uuid::Uuid;
 
+use super::admission::Arrived;
 use super::convert::{self, LedgerView, RequestRules};
-use super::status;
 use super::timeout::grpc_timeout;
+use super::told::Told;
 use super::watched::{Watch, Watched};
-use crate::domain::{Answer, CallId, Error, Fold, Outcome, Reason};
+use crate::domain::{Answer, CallId, Error, Fold, Reason};
 use crate::edge::Drain;
 use crate::pipeline::{Call, Pipeline, Reply};
-use crate::pool::Ledger;
 use crate::proto;
 use crate::proto::completion_service_server::CompletionService;
 use crate::protocol::Delivery;
 use crate::route::Tables;
-use crate::telemetry::{CallEnd, CallSpan, CallTrace, Rpc, Tracer};
+use crate::telemetry::{CallSpan, Rpc, Tracer};
 
 /// The size from which a response is compressed for callers that take it, in bytes.
 const WORTH_COMPRESSING: usize = 1024;
@@ -38,60 +38,12 @@ pub(super) struct Completions {
     pub(super) tracer: Tracer,
 }
 
-/// What a caller and an operator are told about a call, however it ends. Dropped before its end was told, it says that
-/// the caller went away.
-#[derive(Debug)]
-pub(crate) struct Told {
-    /// Our id of it.
-    pub(super) id: CallId,
-    /// How much of the ledger the caller sees.
-    pub(super) view: LedgerView,
-    ledger: Ledger,
-    /// Its span and its log line; none once they were written.
-    span: Option<CallSpan>,
-}
-
-impl Told {
-    /// The answer is complete.
-    pub(super) fn completed(&mut self, outcome: &Outcome) {
-        if let Some(span) = self.span.take() {
-            span.finish(CallEnd::Completed(outcome));
-        }
-    }
-
-    /// The answer is no completion.
-    fn answered(&mut self) {
-        if let Some(span) = self.span.take() {
-            span.finish(CallEnd::Answered);
-        }
-    }
-
-    /// The status of a failure, with all that was tried and used until it came.
-    pub(super) fn status(&mut self, error: Error) -> Status {
-        let error = error.with(|details| {
-            details.attempts = self.ledger.lines();
-            let last = details.attempts.iter().rev();
-            if details.usage.is_none() {
-                details.usage = last.clone().find_map(|attempt| attempt.usage.clone());
-            }
-            if details.cost.is_none() {
-                details.cost = last.clone().find_map(|attempt| attempt.cost);
-            }
-        });
-        let status = status::status(&error, Some(self.id), self.view);
-        if let Some(span) = self.span.take() {
-            span.finish(CallEnd::Failed { status: status::name(status.code()), error: &error });
-        }
-        status
-    }
-}
-
 impl Completions {
     /// What will be told about a call that begins; the admission has given it its id.
     fn begin<M>(&self, request: &Request<M>, rpc: Rpc) -> Told {
         let id = request.extensions().get().copied().unwrap_or_else(|| CallId::new(Uuid::now_v7()));
         let span = CallSpan::start(&self.tracer, request.metadata().as_ref(), rpc, id);
-        Told { id, view: self.view, ledger: Ledger::default(), span: Some(span) }
+        Told::new(id, self.view, span, request.extensions().get().cloned())
     }
 
     /// Takes a message in.
@@ -101,14 +53,15 @@ impl Completions {
         delivery: Delivery,
         told: &mut Told,
     ) -> Result<Call, Error> {
-        let received = Instant::now();
+        let received = request.extensions().get().map_or_else(Instant::now, |Arrived(at)| *at);
         if self.drain.is_refusing() {
             return Err(Error::new(Reason::ShuttingDown, "the server stops and takes no new calls"));
         }
         let (metadata, _, message) = request.into_parts();
         let patience = grpc_timeout(metadata.as_ref())?;
+        told.charge_for(message.encoded_len())?;
         let request = convert::request(message, &self.rules)?;
-        let trace = told.span.as_mut().map_or_else(CallTrace::off, |span| span.completion(&request));
+        let trace = told.understood(&request);
         Ok(Call { id: told.id, request, delivery, received, patience, ledger: told.ledger.clone(), trace })
     }
 
@@ -158,13 +111,14 @@ impl CompletionService for Completions {
 
     async fn stream_complete(&self, request: Request<proto::CompleteRequest>) -> Result<Response<Watched>, Status> {
         let mut told = self.begin(&request, Rpc::StreamComplete);
-        let reply = match self.call(request, Delivery::Stream, &mut told) {
-            Ok(call) => self.unless_ended(self.reply(call)).await,
-            Err(error) => Err(error),
+        let call = match self.call(request, Delivery::Stream, &mut told) {
+            Ok(call) => call,
+            Err(error) => return Err(told.status(error)),
         };
-        match reply {
+        let until = call.patience.and_then(|patience| call.received.checked_add(patience));
+        match self.unless_ended(self.reply(call)).await {
             Ok(reply) => {
-                let mut response = Response::new(self.watch.send(reply, told));
+                let mut response = Response::new(self.watch.send(reply, told, until));
                 // Events are smaller than what compressing each of them adds.
                 response.disable_compression();
                 Ok(response)

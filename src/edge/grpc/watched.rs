@@ -1,21 +1,23 @@
 //! A stream on its way to a client that may not take it.
 //!
 //! hyper does not poll a body while its client's window is full, so a stream cannot notice by itself that its client
-//! takes nothing, nor that the server stops. A watch for each worker does: it looks at every stream once a second and
-//! takes the reply out of one that must end, which frees the upstream and every permit at once, even if the client
-//! never reads the status that waits for it.
+//! takes nothing, that its deadline has passed, nor that the server stops. A watch for each worker does: it looks at
+//! every stream once a second and takes the reply out of one that must end, which frees the upstream and every permit
+//! at once, even if the client never reads the status that waits for it.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 use futures_util::Stream;
+use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 use tonic::Status;
 
 use super::convert;
-use super::service::Told;
+use super::told::Told;
 use crate::domain::{Error, Event, Reason};
 use crate::edge::Drain;
 use crate::pipeline::Reply;
@@ -43,9 +45,21 @@ struct Slot {
     state: State,
     told: Told,
     sequence: i64,
-    /// Since when the client holds an event without asking for the next; none: it waits for us.
-    held: Option<Instant>,
-    waker: Option<Waker>,
+    /// When the caller's own deadline passes.
+    until: Option<Instant>,
+    turn: Arc<Turn>,
+    /// Tells `turn` that there is something to take.
+    waker: Waker,
+    /// The round that first found it to be the client's turn; none: it is ours.
+    waiting: Option<Instant>,
+}
+
+/// Whose turn it is.
+#[derive(Debug)]
+struct Turn {
+    /// The client's: it was given an event, or another is ready, and it does not ask for it.
+    is_clients: AtomicBool,
+    task: AtomicWaker,
 }
 
 #[derive(Debug)]
@@ -64,9 +78,12 @@ impl Watch {
         Self { streams: Arc::default(), client_stall }
     }
 
-    /// Sends `reply` to a client, which `told` describes.
-    pub(super) fn send(&self, reply: Reply, told: Told) -> Watched {
-        let slot = Slot { state: State::Running(reply), told, sequence: 0, held: None, waker: None };
+    /// Sends `reply` to a client, which `told` describes and which waits `until` then.
+    pub(super) fn send(&self, reply: Reply, told: Told, until: Option<Instant>) -> Watched {
+        let turn = Arc::new(Turn { is_clients: AtomicBool::new(true), task: AtomicWaker::new() });
+        let waker = Waker::from(Arc::clone(&turn));
+        let state = State::Running(reply);
+        let slot = Slot { state, told, sequence: 0, until, turn, waker, waiting: None };
         let slot = Arc::new(Mutex::new(slot));
         self.lock().push(Arc::downgrade(&slot));
         Watched { slot }
@@ -90,9 +107,14 @@ impl Watch {
     fn round(&self, now: Instant) {
         let patience = self.client_stall;
         self.visit(|slot| {
-            if slot.held.is_some_and(|since| now.duration_since(since) >= patience) {
-                let stalled = || Error::new(Reason::ClientStalled, format!("the client took nothing for {patience:?}"));
-                slot.end(stalled);
+            if !slot.turn.is_clients.load(Ordering::Relaxed) {
+                return;
+            }
+            let since = *slot.waiting.get_or_insert(now);
+            if slot.until.is_some_and(|until| until <= now) {
+                slot.end(|| Error::new(Reason::DeadlineExceeded, "the caller's deadline passed while it took nothing"));
+            } else if now.duration_since(since) >= patience {
+                slot.end(|| Error::new(Reason::ClientStalled, format!("the client took nothing for {patience:?}")));
             }
         });
     }
@@ -117,27 +139,25 @@ impl Slot {
     fn end(&mut self, why: impl FnOnce() -> Error) {
         if matches!(self.state, State::Running(_)) {
             self.state = State::Ended(Box::new(why()));
-            if let Some(waker) = self.waker.take() {
-                waker.wake();
-            }
+            self.told.give_back();
+            self.turn.task.wake();
         }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<proto::StreamCompleteResponse, Status>>> {
+        self.turn.task.register(context.waker());
+        self.turn.is_clients.store(false, Ordering::Relaxed);
+        self.waiting = None;
         let polled = match &mut self.state {
-            State::Running(reply) => Pin::new(reply).poll_next(context),
+            State::Running(reply) => Pin::new(reply).poll_next(&mut Context::from_waker(&self.waker)),
             State::Ended(_) => Poll::Ready(None),
             State::Over => return Poll::Ready(None),
         };
-        let Poll::Ready(event) = polled else {
-            self.held = None;
-            self.waker = Some(context.waker().clone());
-            return Poll::Pending;
-        };
+        let event = ready!(polled);
+        self.turn.is_clients.store(true, Ordering::Relaxed);
         Poll::Ready(match (event, std::mem::replace(&mut self.state, State::Over)) {
             (Some(Ok(event)), running) => {
                 self.state = running;
-                self.held = Some(Instant::now());
                 let sequence = self.sequence;
                 self.sequence += 1;
                 if let Event::Completed(outcome) = &event {
@@ -149,6 +169,17 @@ impl Slot {
             (None, State::Ended(error)) => Some(Err(self.told.status(*error))),
             (None, _) => None,
         })
+    }
+}
+
+impl Wake for Turn {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.is_clients.store(true, Ordering::Relaxed);
+        self.task.wake();
     }
 }
 

@@ -117,7 +117,10 @@ impl Decoder for Reader {
     }
 
     fn whole(&mut self, body: &[u8], events: &mut Vec<Decoded>) -> Result<(), Error> {
-        let whole: Whole<'_> = serde_json::from_slice(body).map_err(|error| unreadable("the answer", &error))?;
+        let whole: Whole<'_> = serde_json::from_slice(body).map_err(|error| match error.is_eof() {
+            true => Error::cut_short(),
+            false => unreadable("the answer", &error),
+        })?;
         if whole.error.is_some() {
             let filtered = refuse::inside(&self.identity, body)?;
             return self.filter(&filtered, events);
@@ -127,6 +130,10 @@ impl Decoder for Reader {
         };
         let message = std::str::from_utf8(body).map_err(|_| Error::protocol("the answer is not text"))?;
         self.begin(message, events)?;
+        // Only a message that is still being made has no reason for its end.
+        if !self.answering()?.envelope.is_ended() {
+            return Err(Error::cut_short());
+        }
         for (index, raw) in (0..).zip(blocks) {
             self.start_block(index, raw.get(), events)?;
             self.stop_block(index, events)?;

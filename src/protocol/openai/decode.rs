@@ -107,7 +107,7 @@ impl Decoder for ChatDecoder {
     }
 
     fn whole(&mut self, body: &[u8], events: &mut Vec<Decoded>) -> Result<(), Error> {
-        self.chunk(body, events)?;
+        self.chunk(body, events).map_err(|error| if ends_early(body) { Error::cut_short() } else { error })?;
         self.end(events)
     }
 
@@ -383,6 +383,11 @@ impl ChatDecoder {
         events.push(Event::Completed(Box::new(finish)));
         Ok(())
     }
+}
+
+/// Whether a body is JSON that breaks off.
+fn ends_early(body: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err_and(|error| error.is_eof())
 }
 
 /// Whether a body reports a failure: an `error` anywhere that it may stand, or one of the flat forms.

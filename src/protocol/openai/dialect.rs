@@ -39,8 +39,8 @@ pub struct Dialect {
     pub audio: bool,
     /// Whether there are tools that take free text.
     pub custom_tools: bool,
-    /// Whether the answer can be bound to a JSON Schema.
-    pub json_schema: bool,
+    /// How the answer is bound to a JSON Schema.
+    pub json_schema: SchemaAsk,
     /// Whether an assistant message has a field for a refusal; where it has none, a refusal goes as text.
     pub refusals: bool,
     /// How the end of a cached prefix is marked.
@@ -104,6 +104,17 @@ pub enum ReasoningText {
     Always,
     /// It can be excluded (by the `reasoning` object).
     Choice,
+}
+
+/// How an answer is bound to a JSON Schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchemaAsk {
+    /// It cannot be.
+    Nothing,
+    /// By `json_schema`, an object with a name.
+    Named,
+    /// By `json_object` with the bare `schema` beside it.
+    Bare,
 }
 
 /// How earlier reasoning goes back.
@@ -185,7 +196,7 @@ impl Dialect {
         documents: true,
         audio: true,
         custom_tools: true,
-        json_schema: true,
+        json_schema: SchemaAsk::Named,
         refusals: true,
         cache: CacheMark::Breakpoint,
         prefill: Prefill::Never,

@@ -9,7 +9,7 @@ mod wire;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::decode::ChatDecoder;
-use super::{Dialect, MaxTokens, Prefill, Seed, UserField};
+use super::{Dialect, MaxTokens, Prefill, SchemaAsk, Seed, UserField};
 use crate::domain::{Constraints, ModelFacts, ResponseFormat, Role};
 use crate::protocol::left_out::LeftOut;
 use crate::protocol::{Delivery, Exchange, Order, Unfit, options};
@@ -165,23 +165,32 @@ impl<'a> Encoder<'a> {
     }
 
     fn response_format(&self) -> Result<Option<wire::ResponseFormat<'a>>, Unfit> {
-        let format = match &self.order.request.response_format {
+        let (r#type, json_schema, schema) = match &self.order.request.response_format {
             ResponseFormat::Text => return Ok(None),
-            ResponseFormat::JsonObject => wire::ResponseFormat { r#type: "json_object", json_schema: None },
-            ResponseFormat::JsonSchema(schema) => {
-                let model = self.facts().and_then(|facts| facts.capabilities.json_schema);
-                if !self.dialect.json_schema || model == Some(false) {
-                    return Err(lacks("response_format.json_schema", "cannot bind its answer to a JSON Schema"));
+            ResponseFormat::JsonObject => ("json_object", None, None),
+            ResponseFormat::JsonSchema(asked) => {
+                let schema = parts::raw(&asked.schema, "response_format.json_schema.schema_json")?;
+                match self.schema_ask() {
+                    SchemaAsk::Nothing => {
+                        return Err(lacks("response_format.json_schema", "cannot bind its answer to a JSON Schema"));
+                    }
+                    SchemaAsk::Named => {
+                        let (name, description) = (&asked.name, &asked.description);
+                        let named = JsonSchema { name, description, schema, strict: asked.strict };
+                        ("json_schema", Some(named), None)
+                    }
+                    SchemaAsk::Bare => ("json_object", None, Some(schema)),
                 }
-                let json_schema = JsonSchema {
-                    name: &schema.name,
-                    description: &schema.description,
-                    schema: parts::raw(&schema.schema, "response_format.json_schema.schema_json")?,
-                    strict: schema.strict,
-                };
-                wire::ResponseFormat { r#type: "json_schema", json_schema: Some(json_schema) }
             }
         };
-        Ok(Some(format))
+        Ok(Some(wire::ResponseFormat { r#type, json_schema, schema }))
+    }
+
+    /// How this model's answer is bound to a schema.
+    fn schema_ask(&self) -> SchemaAsk {
+        match self.facts().and_then(|facts| facts.capabilities.json_schema) {
+            Some(false) => SchemaAsk::Nothing,
+            _ => self.dialect.json_schema,
+        }
     }
 }

@@ -10,7 +10,7 @@ mod kept;
 mod refuse;
 
 pub use dialect::{
-    CacheMark, Dialect, MaxTokens, Passback, Prefill, ReasoningAsk, ReasoningText, Seed, ToolIds, UserField,
+    CacheMark, Dialect, MaxTokens, Passback, Prefill, ReasoningAsk, ReasoningText, SchemaAsk, Seed, ToolIds, UserField,
 };
 
 use super::{Exchange, HttpRefusal, Order, Protocol, Unfit, Verdict};

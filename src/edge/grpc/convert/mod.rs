@@ -27,7 +27,7 @@ pub(crate) use answer::response;
 pub(crate) use event::event;
 pub use ledger::LedgerView;
 pub(crate) use models::models;
-pub use request::RequestRules;
+pub use options::RequestRules;
 pub(crate) use request::request;
 
 pub(super) use ledger::attempt;

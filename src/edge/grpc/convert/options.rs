@@ -1,11 +1,10 @@
 //! What only one vendor knows: checked as far as a server can that does not know it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use http::{HeaderName, HeaderValue};
 
 use super::json;
-use super::request::RequestRules;
 use super::violations::{Path, Violations};
 use crate::domain::{ProviderOptions, Vendor, VendorJson};
 use crate::proto;
@@ -13,6 +12,13 @@ use crate::protocol::OWNED_KEYS;
 
 /// The longest name of a vendor, in bytes.
 const MAX_VENDOR_BYTES: usize = 64;
+
+/// What the configuration says about requests.
+#[derive(Clone, Debug, Default)]
+pub struct RequestRules {
+    /// HTTP headers that a caller may set for a provider, lower case. Default: none.
+    pub allowed_headers: BTreeSet<String>,
+}
 
 /// Options of the whole request, by vendor.
 pub(super) fn of_request(

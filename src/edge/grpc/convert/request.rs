@@ -1,9 +1,8 @@
 //! A request as it came, to a request in order: every rule of the contract that needs no provider is checked here, and
 //! all that are broken are told at once.
 
-use std::collections::BTreeSet;
-
 use super::content::{self, Place};
+use super::options::RequestRules;
 use super::violations::{Path, Violations};
 use super::{conversation, json, options, parameter, tool};
 use crate::domain::{Block, Error, JsonSchema, ModelName, Request, ResponseFormat};
@@ -16,13 +15,6 @@ const MAX_MODEL_CHARS: usize = 512;
 const MAX_USER_CHARS: usize = 512;
 /// The most stop sequences.
 const MAX_STOP_SEQUENCES: usize = 16;
-
-/// What the configuration says about requests.
-#[derive(Clone, Debug, Default)]
-pub struct RequestRules {
-    /// HTTP headers that a caller may set for a provider, lower case. Default: none.
-    pub allowed_headers: BTreeSet<String>,
-}
 
 /// Checks a request and takes it over; bytes and texts are moved, not copied.
 ///

@@ -108,6 +108,11 @@ impl Envelope {
         self.tally.usage(self.model())
     }
 
+    /// Whether the provider has said why the answer ended.
+    pub(super) fn is_ended(&self) -> bool {
+        self.stop.stop_reason.is_some()
+    }
+
     /// The end of the answer.
     pub(super) fn ending(&self, identity: &Identity) -> Ending {
         let raw = self.stop.stop_reason.as_deref().unwrap_or_default();

@@ -306,6 +306,8 @@ pub(super) struct ResponseFormat<'a> {
     pub(super) r#type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) json_schema: Option<JsonSchema<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) schema: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Serialize)]

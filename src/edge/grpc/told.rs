@@ -1,0 +1,87 @@
+//! What is told about a call at its end: to its caller a status with the ledger, to the operator a span and a log line.
+
+use std::sync::Arc;
+
+use tonic::Status;
+
+use super::admission::Charge;
+use super::convert::LedgerView;
+use super::status;
+use crate::domain::{CallId, Error, Outcome, Request};
+use crate::pool::Ledger;
+use crate::telemetry::{CallEnd, CallSpan, CallTrace};
+
+/// What a caller and an operator are told about a call, however it ends. Dropped before its end was told, it says that
+/// the caller went away.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// Our id of it.
+    pub(super) id: CallId,
+    /// How much of the ledger the caller sees.
+    pub(super) view: LedgerView,
+    /// What was tried for it.
+    pub(super) ledger: Ledger,
+    /// Its span and its log line; none once they were written.
+    span: Option<CallSpan>,
+    /// What the admission has taken for it.
+    charge: Option<Arc<Charge>>,
+}
+
+impl Told {
+    pub(super) fn new(id: CallId, view: LedgerView, span: CallSpan, charge: Option<Arc<Charge>>) -> Self {
+        Self { id, view, ledger: Ledger::default(), span: Some(span), charge }
+    }
+
+    /// The message takes this many bytes; compressed it came as fewer.
+    ///
+    /// # Errors
+    /// `OVERLOADED` when that is too many with all others.
+    pub(super) fn charge_for(&self, bytes: usize) -> Result<(), Error> {
+        self.charge.as_ref().map_or(Ok(()), |charge| charge.raise_to(bytes))
+    }
+
+    /// The call is over, though its client does not take the rest: what was taken for it is free for others.
+    pub(super) fn give_back(&self) {
+        if let Some(charge) = &self.charge {
+            charge.give_back();
+        }
+    }
+
+    /// The request was understood; what is returned makes the spans of its attempts.
+    pub(super) fn understood(&mut self, request: &Request) -> CallTrace {
+        self.span.as_mut().map_or_else(CallTrace::off, |span| span.completion(request))
+    }
+
+    /// The answer is complete.
+    pub(super) fn completed(&mut self, outcome: &Outcome) {
+        if let Some(span) = self.span.take() {
+            span.finish(CallEnd::Completed(outcome));
+        }
+    }
+
+    /// The answer is no completion.
+    pub(super) fn answered(&mut self) {
+        if let Some(span) = self.span.take() {
+            span.finish(CallEnd::Answered);
+        }
+    }
+
+    /// The status of a failure, with all that was tried and used until it came.
+    pub(super) fn status(&mut self, error: Error) -> Status {
+        let error = error.with(|details| {
+            details.attempts = self.ledger.lines();
+            let last = details.attempts.iter().rev();
+            if details.usage.is_none() {
+                details.usage = last.clone().find_map(|attempt| attempt.usage.clone());
+            }
+            if details.cost.is_none() {
+                details.cost = last.clone().find_map(|attempt| attempt.cost);
+            }
+        });
+        let status = status::status(&error, Some(self.id), self.view);
+        if let Some(span) = self.span.take() {
+            span.finish(CallEnd::Failed { status: status::name(status.code()), error: &error });
+        }
+        status
+    }
+}
