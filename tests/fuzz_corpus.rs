@@ -51,6 +51,7 @@ fn the_decoder_of_the_messages_protocol_holds() {
     // A stream of another protocol is as good as any garbage.
     let inputs = inputs("fuzz/corpus/anthropic_decode", "tests/transcripts");
     inputs.iter().for_each(|input| fuzz::decode("anthropic", input));
+    inputs.iter().for_each(|input| fuzz::refuse("anthropic", input));
 }
 
 #[test]
@@ -59,10 +60,13 @@ fn the_decoder_of_chat_completions_holds() {
     inputs.iter().for_each(|input| fuzz::decode("openai", input));
     // Reasoning between tags.
     inputs.iter().for_each(|input| fuzz::decode("openai-compatible", input));
+    inputs.iter().for_each(|input| fuzz::refuse("openai", input));
 }
 
-/// What is recorded of each protocol.
-static RECORDED: LazyLock<[(&str, Vec<Vec<u8>>); 2]> = LazyLock::new(|| {
+/// A protocol's name, and what is recorded of it.
+type Recorded = (&'static str, Vec<Vec<u8>>);
+
+static RECORDED: LazyLock<[Recorded; 2]> = LazyLock::new(|| {
     ["anthropic", "openai"].map(|protocol| {
         (protocol, inputs(&format!("fuzz/corpus/{protocol}_decode"), &format!("tests/transcripts/{protocol}")))
     })

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 
 /// The longest wait that is believed: a day. Anything longer is as good as this.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long the upstream asks to wait: `retry-after-ms`, else `retry-after` in seconds, with a fraction or not, or as
 /// an HTTP date. A date in the past is no wait at all.

@@ -178,7 +178,8 @@ fn is_luck(words: &Words) -> bool {
     matches!(words.code.as_str(), "tool_use_failed" | "json_validate_failed")
 }
 
-/// When the limit that was met begins anew, from headers that give it as `1m2.5s`.
+/// When the limit that was met begins anew, from headers that give it as `1m2.5s`. Like any wait, no more than a day
+/// of it is believed.
 fn reset(headers: &HeaderMap, details: &Details) -> Option<Duration> {
     // Only a limit that was met by rate is gone when it begins anew.
     if details.upstream_status != Some(429) || details.futile {
@@ -190,6 +191,7 @@ fn reset(headers: &HeaderMap, details: &Details) -> Option<Duration> {
         .filter(|what| header(format!("x-ratelimit-remaining-{what}")) == Some("0"))
         .filter_map(|what| duration(header(format!("x-ratelimit-reset-{what}"))?))
         .max()
+        .map(|wait| wait.min(hints::LONGEST))
 }
 
 /// A duration as `120ms`, `1s`, `6m0s`, `1h2m3.5s`.
