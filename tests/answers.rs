@@ -96,11 +96,11 @@ fn without_upstream_ids(response: CompleteResponse) -> CompleteResponse {
     response
 }
 
-/// What makes a request another one.
-type Change = fn(&mut CompleteRequest);
+/// What is done to a plain request.
+type Shape = fn(&mut CompleteRequest);
 
 /// Requests of all kinds, by what they do to an answer.
-const SHAPES: &[(&str, Change)] = &[
+const SHAPES: &[(&str, Shape)] = &[
     ("sim: echo\none two three", |_| {}),
     ("sim: split=1 echo\nnaïve 日本語 🙂", |_| {}),
     ("sim: think=4 echo\nhello", |_| {}),
@@ -292,7 +292,7 @@ async fn an_answer_follows_its_schema_and_stops_where_it_should() {
 #[tokio::test]
 async fn every_call_is_bounded_and_the_bound_is_told() {
     let (upstream, server) = both().await;
-    let cases: &[(&str, Change, i32)] = &[
+    let cases: &[(&str, Shape, i32)] = &[
         ("anthropic/m", |_| {}, 8192),
         ("openai/m", |_| {}, 8192),
         ("anthropic/m", |a| a.max_tokens = Some(77), 77),

@@ -11,11 +11,11 @@ use http_body_util::{BodyExt, Limited};
 
 use super::patience::Patience;
 use super::upstream::{Framing, Upstream, not_sent, reported_cost, within};
-use super::{Endpoint, Ledger, mask};
+use super::{Endpoint, Entry, Ledger, mask};
 use crate::domain::{AttemptOutcome, Decoded, Error, Event, Finish, Identity, Reason, Request, Started, Usage};
 use crate::protocol::{Decoder, Delivery, Exchange, HttpRefusal, Verdict};
 use crate::telemetry::{CallTrace, Target};
-use crate::transport::{Body, Incoming, Outgoing, Transport};
+use crate::transport::{Body, Incoming, Outgoing, Sending, Transport};
 
 /// The most that is read of a body that is not an answer, in bytes.
 const REFUSAL_BYTES: usize = 64 * 1024;
@@ -70,42 +70,55 @@ pub async fn attempt(
     span.inject(outgoing.request.headers_mut());
     let mut entry = attempt.ledger.begin(endpoint.identity.clone(), span);
 
-    let head = match within(&mut patience, attempt.transport.send(outgoing)).await {
-        Ok(Ok(head)) => Ok(head),
-        Ok(Err(error)) => Err(not_sent(&error)),
-        Err(error) => Err(error),
+    let opened = open(endpoint, attempt.transport.send(outgoing), delivery, request, &mut patience, &entry).await;
+    let (head, framing) = match opened {
+        Ok(Opened::Answer(head, framing)) => (head, framing),
+        Ok(Opened::Filtered(finish)) => {
+            entry.accepted();
+            entry.settle(AttemptOutcome::Finished, finish.usage.clone(), reported_cost(&finish));
+            return Ok(filtered(endpoint, finish));
+        }
+        Err(error) => {
+            entry.settle(AttemptOutcome::Failed(error.reason), Usage::default(), None);
+            return Err(blame(endpoint, error));
+        }
     };
-    let head = head.map_err(|error| {
-        entry.settle(AttemptOutcome::Failed(error.reason), Usage::default(), None);
-        blame(endpoint, error)
-    })?;
-
-    entry.head(head.status());
-    if !head.status().is_success() {
-        let verdict = refused(endpoint, head, &mut patience, request).await;
-        return match verdict {
-            Verdict::Answer(finish) => {
-                entry.accepted();
-                entry.settle(AttemptOutcome::Finished, finish.usage.clone(), reported_cost(&finish));
-                Ok(filtered(endpoint, finish))
-            }
-            Verdict::Failure(error) => {
-                entry.settle(AttemptOutcome::Failed(error.reason), Usage::default(), None);
-                Err(blame(endpoint, error))
-            }
-        };
-    }
     let request_id = request_id(head.headers());
-    let framing = framing(&head, delivery).map_err(|error| {
-        entry.settle(AttemptOutcome::Failed(error.reason), Usage::default(), None);
-        blame(endpoint, error)
-    })?;
     let mut upstream = Upstream::new(head.into_body(), framing, decoder, patience, attempt.max_answer_bytes, entry);
-    let seen =
-        |error: Error| blame(endpoint, error).with(|details| details.upstream_request_id.clone_from(&request_id));
-    let committed_to = commit(&mut upstream, attempt.commitment).await;
-    committed_to.map_err(|error| seen(quotable(error.before_commit(), request)))?;
+    if let Err(error) = commit(&mut upstream, attempt.commitment).await {
+        let error = blame(endpoint, quotable(error.before_commit(), request));
+        return Err(error.with(|details| details.upstream_request_id = request_id));
+    }
     Ok(committed(upstream, Arc::clone(endpoint), request_id))
+}
+
+/// The head of an answer.
+enum Opened {
+    /// An answer follows, framed like this.
+    Answer(Incoming, Framing),
+    /// The provider's filter stopped the prompt: that is the answer.
+    Filtered(Box<Finish>),
+}
+
+/// Waits for the head of the answer that `sending` leads to.
+async fn open(
+    endpoint: &Endpoint,
+    sending: Sending,
+    delivery: Delivery,
+    request: &Request,
+    patience: &mut Patience,
+    entry: &Entry,
+) -> Result<Opened, Error> {
+    let head = within(patience, sending).await?.map_err(|error| not_sent(&error))?;
+    entry.head(head.status());
+    if head.status().is_success() {
+        let framing = framing(&head, delivery)?;
+        return Ok(Opened::Answer(head, framing));
+    }
+    match refused(endpoint, head, patience, request).await {
+        Verdict::Answer(finish) => Ok(Opened::Filtered(finish)),
+        Verdict::Failure(error) => Err(error),
+    }
 }
 
 /// Reads until the attempt is committed.

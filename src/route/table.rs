@@ -113,7 +113,13 @@ impl Table {
         let (provider, model) = name.as_str().split_once('/').filter(|(_, model)| !model.is_empty())?;
         let provider = self.provider(&ProviderId::new(provider))?;
         let model = ModelId::new(model);
-        Some(vec![Target::only(Endpoint::known(provider, model))])
+        let mut configured = self.aliases.iter().flat_map(|(_, targets)| targets);
+        let configured = configured
+            .find(|target| target.endpoint.identity.provider == provider.id && target.endpoint.identity.model == model);
+        Some(vec![match configured {
+            Some(target) => Target { endpoint: Arc::clone(&target.endpoint), priority: 0, weight: 1 },
+            None => Target::only(Endpoint::known(provider, model)),
+        }])
     }
 
     fn by_model_id(&self, name: &ModelName) -> Option<Vec<Target>> {
@@ -190,5 +196,106 @@ fn listed_target(target: &Target) -> ListedTarget {
         model: target.endpoint.identity.model.clone(),
         priority: target.priority,
         weight: target.weight,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::Arc;
+
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::credentials::Credentials;
+    use crate::domain::Vendor;
+    use crate::pool::Timeouts;
+    use crate::protocol::vendor::preset;
+
+    /// A provider of the vendor that has models in the catalog for every test here.
+    pub(in crate::route) fn provider(id: &str) -> Arc<Provider> {
+        let preset = preset("openai").unwrap();
+        Arc::new(Provider {
+            id: ProviderId::new(id),
+            vendor: Vendor::new(preset.name),
+            telemetry_name: preset.telemetry_name,
+            protocol: (preset.protocol)(),
+            base_url: "http://localhost/v1".parse().unwrap(),
+            credentials: Credentials::default(),
+            headers: HeaderMap::new(),
+            timeouts: Timeouts::default(),
+            proxy: None,
+            simulated: false,
+        })
+    }
+
+    fn alias(name: &str, targets: &[(&Arc<Provider>, &str)]) -> (ModelName, Vec<Target>) {
+        let targets = targets.iter().map(|(at, model)| Target::only(Endpoint::known(at, ModelId::new(model))));
+        (ModelName::new(name), targets.collect())
+    }
+
+    fn table() -> Table {
+        let (one, two) = (provider("one"), provider("two"));
+        let aliases = vec![alias("smart", &[(&one, "own-1"), (&two, "own-1")]), alias("fast", &[(&two, "own-2")])];
+        Table::new(vec![one, two], aliases, Some(ModelName::new("smart")))
+    }
+
+    fn leads_to(name: Option<&str>) -> Result<Vec<String>, Error> {
+        let targets = table().resolve(name.map(ModelName::new).as_ref())?;
+        Ok(targets.iter().map(|target| target.endpoint.identity.to_string()).collect())
+    }
+
+    #[test]
+    fn a_name_leads_where_the_configuration_or_the_catalog_says() {
+        let cases: [(Option<&str>, &[&str]); 6] = [
+            (None, &["one/own-1", "two/own-1"]),
+            (Some("fast"), &["two/own-2"]),
+            // The id of a model that a target names.
+            (Some("own-1"), &["one/own-1", "two/own-1"]),
+            // Any model at a provider.
+            (Some("two/whatever"), &["two/whatever"]),
+            (Some("two/org/model"), &["two/org/model"]),
+            // A model that the vendor of both is known to have.
+            (Some("gpt-4o"), &["one/gpt-4o", "two/gpt-4o"]),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(leads_to(name).unwrap(), expected, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_not_found_is_answered_with_the_nearest() {
+        let error = leads_to(Some("smrat")).unwrap_err();
+        assert_eq!(error.reason, Reason::ModelNotFound);
+        assert_eq!(error.details.nearest.first().map(String::as_str), Some("smart"));
+        for name in ["nobody/model", "one/", "/", ""] {
+            assert_eq!(leads_to(Some(name)).unwrap_err().reason, Reason::ModelNotFound, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn the_timeouts_of_a_configured_target_hold_by_every_name() {
+        let one = provider("one");
+        let own = Timeouts { idle: std::time::Duration::from_secs(1), ..Timeouts::default() };
+        let endpoint = Endpoint::known(&one, ModelId::new("own-1")).with_timeouts(own);
+        let table = Table::new(vec![one], vec![(ModelName::new("smart"), vec![Target::only(endpoint)])], None);
+        for (name, timeouts) in [("smart", own), ("one/own-1", own), ("own-1", own), ("one/other", Timeouts::default())]
+        {
+            let targets = table.resolve(Some(&ModelName::new(name))).unwrap();
+            assert_eq!(targets.first().map(|target| target.endpoint.timeouts), Some(timeouts), "{name}");
+        }
+    }
+
+    #[test]
+    fn without_a_default_a_name_is_needed() {
+        let error = Table::new(Vec::new(), Vec::new(), None).resolve(None).unwrap_err();
+        assert_eq!(error.details.violations.first().map(|violation| violation.field.as_str()), Some("model"));
+    }
+
+    #[test]
+    fn a_model_that_only_another_protocol_serves_is_listed_with_the_reason() {
+        let table = table();
+        let unavailable: Vec<_> = table.listed().iter().filter(|listed| listed.unavailable_reason.is_some()).collect();
+        assert!(unavailable.iter().any(|listed| listed.name.as_str() == "one/gpt-5.5-pro"), "{unavailable:?}");
+        assert!(unavailable.iter().all(|listed| !listed.is_default));
     }
 }
