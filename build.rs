@@ -18,11 +18,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptor.bin"), descriptors.encode_to_vec())?;
 
+    let mut config = tonic_prost_build::Config::new();
+    // The codec asks each message for its name.
+    config.enable_type_names();
     tonic_prost_build::configure()
         // Small buffers and our own words for bytes that are no message: see src/edge/grpc/codec.rs.
         .codec_path("crate::proto::Codec")
         .bytes(".completiond.v1.Media.data")
         .bytes(".completiond.v1.StreamCompleteResponse.BlockDelta.audio")
-        .compile_fds(descriptors)?;
+        .compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

@@ -96,8 +96,11 @@ fn without_upstream_ids(response: CompleteResponse) -> CompleteResponse {
     response
 }
 
+/// What is done to a plain request.
+type Shape = fn(&mut CompleteRequest);
+
 /// Requests of all kinds, by what they do to an answer.
-const SHAPES: &[(&str, fn(&mut CompleteRequest))] = &[
+const SHAPES: &[(&str, Shape)] = &[
     ("sim: echo\none two three", |_| {}),
     ("sim: split=1 echo\nnaïve 日本語 🙂", |_| {}),
     ("sim: think=4 echo\nhello", |_| {}),
@@ -289,7 +292,7 @@ async fn an_answer_follows_its_schema_and_stops_where_it_should() {
 #[tokio::test]
 async fn every_call_is_bounded_and_the_bound_is_told() {
     let (upstream, server) = both().await;
-    let cases: &[(&str, fn(&mut CompleteRequest), i32)] = &[
+    let cases: &[(&str, Shape, i32)] = &[
         ("anthropic/m", |_| {}, 8192),
         ("openai/m", |_| {}, 8192),
         ("anthropic/m", |a| a.max_tokens = Some(77), 77),

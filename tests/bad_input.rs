@@ -229,6 +229,23 @@ async fn a_message_above_the_limit_is_too_large_however_it_comes() {
 }
 
 #[tokio::test]
+async fn a_message_of_too_many_tiny_parts_is_refused_before_it_is_decoded() {
+    let (_upstream, server) = scene("").await;
+    // Two bytes each on the wire, and more than a hundred times that in memory.
+    let blocks = vec![ContentBlock::default(); 1_000_000];
+    let in_system = CompleteRequest { system_blocks: blocks.clone(), ..ask("smart", "hello") };
+    let mut in_message = ask("smart", "hello");
+    in_message.messages = vec![Message { role: 1, content: blocks, ..Message::default() }];
+    for asked in [in_system, in_message] {
+        assert!(asked.encoded_len() < 3_000_000);
+        for path in [raw::COMPLETE, raw::STREAM_COMPLETE] {
+            let seen = raw::call(server.address(), path, &[], raw::encoded(&asked)).await.refused();
+            assert_eq!(seen.kind(), (Code::InvalidArgument, "REQUEST_TOO_LARGE"), "{seen:#?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_method_that_is_unknown_is_told_with_details() {
     let (_upstream, server) = scene("").await;
     for path in ["/completiond.v1.CompletionService/Nothing", "/other.v1.Service/Call", "/", "/completiond.v1"] {

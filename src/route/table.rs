@@ -113,7 +113,13 @@ impl Table {
         let (provider, model) = name.as_str().split_once('/').filter(|(_, model)| !model.is_empty())?;
         let provider = self.provider(&ProviderId::new(provider))?;
         let model = ModelId::new(model);
-        Some(vec![Target::only(Endpoint::known(provider, model))])
+        let mut configured = self.aliases.iter().flat_map(|(_, targets)| targets);
+        let configured = configured
+            .find(|target| target.endpoint.identity.provider == provider.id && target.endpoint.identity.model == model);
+        Some(vec![match configured {
+            Some(target) => Target { endpoint: Arc::clone(&target.endpoint), priority: 0, weight: 1 },
+            None => Target::only(Endpoint::known(provider, model)),
+        }])
     }
 
     fn by_model_id(&self, name: &ModelName) -> Option<Vec<Target>> {
@@ -263,6 +269,19 @@ pub(super) mod tests {
         assert_eq!(error.details.nearest.first().map(String::as_str), Some("smart"));
         for name in ["nobody/model", "one/", "/", ""] {
             assert_eq!(leads_to(Some(name)).unwrap_err().reason, Reason::ModelNotFound, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn the_timeouts_of_a_configured_target_hold_by_every_name() {
+        let one = provider("one");
+        let own = Timeouts { idle: std::time::Duration::from_secs(1), ..Timeouts::default() };
+        let endpoint = Endpoint::known(&one, ModelId::new("own-1")).with_timeouts(own);
+        let table = Table::new(vec![one], vec![(ModelName::new("smart"), vec![Target::only(endpoint)])], None);
+        for (name, timeouts) in [("smart", own), ("one/own-1", own), ("own-1", own), ("one/other", Timeouts::default())]
+        {
+            let targets = table.resolve(Some(&ModelName::new(name))).unwrap();
+            assert_eq!(targets.first().map(|target| target.endpoint.timeouts), Some(timeouts), "{name}");
         }
     }
 

@@ -5,9 +5,12 @@
 
 use std::marker::PhantomData;
 
-use prost::Message;
+use bytes::Buf;
+use prost::{Message, Name};
 use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf, Decoder, EncodeBuf, Encoder};
+
+use super::expansion;
 
 /// The bytes that a stream's buffer begins with.
 const BUFFER_BYTES: usize = 1024;
@@ -27,7 +30,7 @@ impl<T, U> Default for Codec<T, U> {
 impl<T, U> tonic::codec::Codec for Codec<T, U>
 where
     T: Message + Send + 'static,
-    U: Message + Default + Send + 'static,
+    U: Message + Name + Default + Send + 'static,
 {
     type Encode = T;
     type Decode = U;
@@ -64,11 +67,15 @@ impl<M: Message> Encoder for Side<M> {
     }
 }
 
-impl<M: Message + Default> Decoder for Side<M> {
+impl<M: Message + Name + Default> Decoder for Side<M> {
     type Item = M;
     type Error = Status;
 
     fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<M>, Status> {
+        // The framework hands the whole message over in one piece.
+        if !expansion::is_bounded(&M::full_name(), from.chunk()) {
+            return Err(Status::out_of_range("the message has too many parts"));
+        }
         // prost's own error names fields, not their content.
         M::decode(from)
             .map(Some)

@@ -4,6 +4,7 @@ mod admission;
 mod codec;
 mod complete_status;
 mod convert;
+mod expansion;
 mod faces;
 mod rich_status;
 mod service;
