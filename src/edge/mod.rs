@@ -9,6 +9,6 @@ mod worker;
 
 pub use connection::Connection;
 pub use drain::Drain;
-pub use grpc::{Admission, Codec, Faces, LedgerView, Limits, RequestRules, Served, Watch};
+pub use grpc::{Admission, Codec, Faces, LedgerView, Limits, RequestRules, Served, Watch, code_name};
 pub use listener::{Bound, Listener};
 pub use worker::{Load, Workers};

@@ -18,4 +18,5 @@ pub use admission::{Admission, Limits};
 pub use codec::Codec;
 pub use convert::{LedgerView, RequestRules};
 pub use faces::{Faces, Served};
+pub use status::name as code_name;
 pub use watched::Watch;

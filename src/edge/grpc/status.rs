@@ -52,7 +52,7 @@ pub(crate) const fn code(reason: Reason) -> Code {
 }
 
 /// The name of a code, as OpenTelemetry's conventions write it.
-pub(super) const fn name(code: Code) -> &'static str {
+pub const fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",
