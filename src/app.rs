@@ -33,7 +33,9 @@ const OPS: usize = 2;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A listener could not be bound.
-    #[error("cannot listen on {address}: {source}")]
+    #[error(
+        "cannot listen on {address}: {source}; --listen, --admin-listen and --ops-listen name other addresses, and port 0 is any free one"
+    )]
     Listen {
         /// Where.
         address: String,

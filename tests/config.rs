@@ -158,12 +158,16 @@ fn each_rule_of_the_server_broken_once() {
         ),
         ("default_max_tokens: 0", "c.yaml:2:21: default_max_tokens: must be above 0"),
         ("default_max_tokens: many", "c.yaml:2:21: default_max_tokens: must be a whole number; 1 to 4294967295"),
-        ("workers: 0", "c.yaml:2:10: workers: must be a whole number; 1 to 1024; left out: one per core"),
-        ("workers: 4000", "c.yaml:2:10: workers: must be a whole number; 1 to 1024; left out: one per core"),
+        ("workers: 0", "c.yaml:2:10: workers: must be a whole number from 1 to 1024; left out: one per core"),
+        ("workers: 4000", "c.yaml:2:10: workers: must be a whole number from 1 to 1024; left out: one per core"),
         ("log: { format: xml }", "c.yaml:2:16: log.format: `xml` is no format; `auto`, `json` or `pretty`"),
         (
             "log: { level: loud=very }",
             "c.yaml:2:15: log.level: `loud=very` is no level; `off`, `error`, `warn`, `info`, `debug` or `trace`, or directives as `info,completiond::pool=debug`",
+        ),
+        (
+            "log: { level: verbose }",
+            "c.yaml:2:15: log.level: `verbose` is no level; `off`, `error`, `warn`, `info`, `debug` or `trace`, or directives as `info,completiond::pool=debug`",
         ),
         (
             "provider_option_headers: x-beta",

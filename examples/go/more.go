@@ -20,6 +20,11 @@ func useTool(ctx context.Context, client pb.CompletionServiceClient, request *pb
 	question := &pb.Message{Role: pb.Role_ROLE_USER, Content: []*pb.ContentBlock{words("What is the weather in Bern?")}}
 	turns := []*pb.Message{question}
 	first, err := client.Complete(ctx, &pb.CompleteRequest{Model: request.GetModel(), Messages: turns, Tools: []*pb.Tool{weather}})
+	if err == nil && first.GetOutcome().GetSimulated() {
+		// A model decides by itself; the simulator calls what a line asks for.
+		question.Content = append(question.Content, words("\nsim: tool=weather"))
+		first, err = client.Complete(ctx, &pb.CompleteRequest{Model: request.GetModel(), Messages: turns, Tools: []*pb.Tool{weather}})
+	}
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Problems;
-use settings::ConfigArgs;
+use settings::{ConfigArgs, ListenArgs};
 
 /// What a command ends with, beside success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,8 @@ impl From<Exit> for ExitCode {
 struct Arguments {
     #[command(flatten)]
     config: ConfigArgs,
+    #[command(flatten)]
+    listen: ListenArgs,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -62,7 +64,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve until told to stop (the default)
-    Serve,
+    Serve(ListenArgs),
     /// Ask for a completion and stream the answer to the terminal
     Complete(complete::CompleteArgs),
     /// List the models that can be asked for
@@ -72,23 +74,25 @@ enum Command {
         /// Print the report as JSON
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        listen: ListenArgs,
     },
 }
 
 /// Runs what the process's arguments say.
 pub fn run() -> ExitCode {
-    let Arguments { config, command } = Arguments::parse();
-    let done = match command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(&config),
+    let Arguments { config, listen: before, command } = Arguments::parse();
+    let done = match command.unwrap_or(Command::Serve(ListenArgs::default())) {
+        Command::Serve(listen) => serve::run(&config, &listen.or(before)),
         Command::Complete(args) => complete::run(&config, &args),
         Command::Models(args) => models::run(&config, &args),
-        Command::Check { json } => run_check(&config, json),
+        Command::Check { json, listen } => run_check(&config, &listen.or(before), json),
     };
     done.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
 }
 
-fn run_check(config: &ConfigArgs, json: bool) -> Result<(), Exit> {
-    let report = Report::of(&config.load().map(|loaded| loaded.config));
+fn run_check(config: &ConfigArgs, listen: &ListenArgs, json: bool) -> Result<(), Exit> {
+    let report = Report::of(&config.load(listen).map(|loaded| loaded.config));
     if json {
         print_json(&report)?;
     } else {
@@ -130,8 +134,13 @@ fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
     })
 }
 
-/// Ends the command as any wrong use of it does.
+/// Ends the command as any wrong use of it does, with the usage of the subcommand that was typed.
 fn usage(what: &str) -> ! {
     let mut command = <Arguments as clap::CommandFactory>::command();
-    command.error(clap::error::ErrorKind::ValueValidation, what).exit()
+    let typed = command.get_matches_mut().subcommand_name().map(str::to_owned);
+    let command = match typed {
+        Some(name) => command.find_subcommand(&name).cloned().unwrap_or(command),
+        None => command,
+    };
+    command.bin_name("completiond").error(clap::error::ErrorKind::ValueValidation, what).exit()
 }

@@ -4,7 +4,7 @@ use anstyle::{AnsiColor, Style};
 use prost::Message as _;
 use std::fmt::Write as _;
 use std::time::Duration;
-use tonic::Status;
+use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::Exit;

@@ -7,10 +7,10 @@ use anstyle::{AnsiColor, Style};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::client::root_cause;
-use super::settings::{ConfigArgs, Loaded};
+use super::settings::{ConfigArgs, ListenArgs, Loaded};
 use super::{Exit, local, runtime, tell, tell_problems};
 use crate::app::{self, Running, StartError};
-use crate::config::{Bare, Config, Source};
+use crate::config::{Bare, Config, Source, show_duration};
 use crate::telemetry::{self, Tracer};
 
 /// How long a model server on this machine may take to say that it is there.
@@ -22,8 +22,8 @@ const GOOD: Style = AnsiColor::Green.on_default().bold();
 const CAREFUL: Style = AnsiColor::Yellow.on_default();
 
 /// Serves until SIGTERM or SIGINT, and then until running calls have ended; a second signal ends at once.
-pub(super) fn run(args: &ConfigArgs) -> Result<(), Exit> {
-    let Loaded { config, bare } = args.load().map_err(tell_problems)?;
+pub(super) fn run(args: &ConfigArgs, listen: &ListenArgs) -> Result<(), Exit> {
+    let Loaded { config, bare } = args.load(listen).map_err(tell_problems)?;
     let log = &config.log;
     let settings = telemetry::Settings { log_filter: log.level.clone(), log_format: log.format };
     let guard = telemetry::init(&settings).map_err(|error| failed(&error))?;
@@ -43,7 +43,11 @@ async fn serve(config: Config, bare: Option<Bare>, tracer: Tracer) -> Result<Res
     // A closed standard output is no reason not to serve.
     let _ = announce(&config, &running);
     stop.next().await;
-    tracing::info!("stopping: calls are served for {:?} more, then running ones may finish", config.drain_delay);
+    tracing::info!(
+        drain_delay = %show_duration(config.drain_delay),
+        grace = %show_duration(config.shutdown_grace),
+        "stopping: new calls are served for the drain delay, running ones for the grace; a second signal ends at once"
+    );
     tokio::select! {
         () = running.stop() => Ok(Ok(())),
         () = stop.next() => Ok(Err(Exit::Interrupted)),

@@ -8,20 +8,25 @@ use clap::Args;
 
 use crate::config::{Bare, Config, Discovered, ListenAddress, Overrides, Problems, Sources, process_variable};
 
-/// The flags of a configuration. A flag beats its environment variable, which beats the file.
+/// Where the configuration is. A flag beats its environment variable.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct ConfigArgs {
     /// The configuration file; without one, the keys in the environment decide
     #[arg(long, value_name = "FILE", env = "COMPLETIOND_CONFIG", global = true)]
     pub(super) config: Option<PathBuf>,
+}
+
+/// Where a server listens. A flag beats its environment variable, which beats the file.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct ListenArgs {
     /// Where callers come in: `host:port` or `unix:/path` [default: 127.0.0.1:50051]
-    #[arg(long, value_name = "ADDR", env = "COMPLETIOND_LISTEN", global = true)]
+    #[arg(long, value_name = "ADDR", env = "COMPLETIOND_LISTEN")]
     pub(super) listen: Option<ListenAddress>,
     /// Where operators come in [default: 127.0.0.1:50052]
-    #[arg(long, value_name = "ADDR", env = "COMPLETIOND_ADMIN_LISTEN", global = true)]
+    #[arg(long, value_name = "ADDR", env = "COMPLETIOND_ADMIN_LISTEN")]
     pub(super) admin_listen: Option<ListenAddress>,
     /// Where probes come in [default: 127.0.0.1:50053]
-    #[arg(long, value_name = "ADDR", env = "COMPLETIOND_OPS_LISTEN", global = true)]
+    #[arg(long, value_name = "ADDR", env = "COMPLETIOND_OPS_LISTEN")]
     pub(super) ops_listen: Option<ListenAddress>,
 }
 
@@ -38,8 +43,8 @@ impl ConfigArgs {
     ///
     /// # Errors
     /// All that is wrong with it.
-    pub(super) fn load(&self) -> Result<Loaded, Problems> {
-        self.load_with(&self.overrides())
+    pub(super) fn load(&self, listen: &ListenArgs) -> Result<Loaded, Problems> {
+        self.load_with(&listen.overrides())
     }
 
     /// The same, for a server that only this process shall reach.
@@ -64,6 +69,17 @@ impl ConfigArgs {
         match Config::discover(overrides, &sources)? {
             Discovered::Providers(config) => Ok(Loaded { config, bare: None }),
             Discovered::Nothing(bare) => Ok(Loaded { config: bare.clone().with_simulator()?, bare: Some(bare) }),
+        }
+    }
+}
+
+impl ListenArgs {
+    /// These flags, and `others` where one is not given.
+    pub(super) fn or(self, others: Self) -> Self {
+        Self {
+            listen: self.listen.or(others.listen),
+            admin_listen: self.admin_listen.or(others.admin_listen),
+            ops_listen: self.ops_listen.or(others.ops_listen),
         }
     }
 

@@ -221,8 +221,11 @@ impl Log {
             _ => Err(Wrong::new(format!("`{text}` is no format"), "`auto`, `json` or `pretty`")),
         });
         let level = fields.read("level", default.level, |text| match text.parse::<tracing_subscriber::filter::Targets>() {
-            Ok(_) => Ok(text.to_owned()),
-            Err(_) => Err(Wrong::new(
+            // A word alone would be read as a target of which everything is logged: a level that is misspelt.
+            Ok(_) if text.contains('=') || text.parse::<tracing::level_filters::LevelFilter>().is_ok() => {
+                Ok(text.to_owned())
+            }
+            _ => Err(Wrong::new(
                 format!("`{text}` is no level"),
                 "`off`, `error`, `warn`, `info`, `debug` or `trace`, or directives as `info,completiond::pool=debug`",
             )),
@@ -277,7 +280,7 @@ pub(super) fn workers(file: &mut Fields<'_>) -> NonZeroUsize {
     const MOST: usize = 1024;
     let read = |text: &str| match text.parse::<NonZeroUsize>() {
         Ok(workers) if workers.get() <= MOST => Ok(workers),
-        _ => Err(Wrong::new("must be a whole number", format!("1 to {MOST}; left out: one per core"))),
+        _ => Err(Wrong::new(format!("must be a whole number from 1 to {MOST}"), "left out: one per core")),
     };
     file.read("workers", cores(), read)
 }
