@@ -5,9 +5,12 @@
 
 use std::marker::PhantomData;
 
+use bytes::Buf;
 use prost::Message;
 use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf, Decoder, EncodeBuf, Encoder};
+
+use super::parts;
 
 /// The bytes that a stream's buffer begins with.
 const BUFFER_BYTES: usize = 1024;
@@ -69,6 +72,10 @@ impl<M: Message + Default> Decoder for Side<M> {
     type Error = Status;
 
     fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<M>, Status> {
+        // What comes in one piece is all there is of it: tonic gathers a message before it is decoded.
+        if !parts::is_bounded(from.chunk()) {
+            return Err(Status::invalid_argument("the message has too many parts"));
+        }
         // prost's own error names fields, not their content.
         M::decode(from)
             .map(Some)

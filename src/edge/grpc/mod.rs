@@ -5,6 +5,7 @@ mod codec;
 mod complete_status;
 mod convert;
 mod faces;
+mod parts;
 mod rich_status;
 mod service;
 mod status;
