@@ -182,7 +182,7 @@ mod tests {
         for (key, words, shown) in [
             ("c0ffee00-1234-4abc-9def-0123456789ab", "bad key c0ffee00-1234-4abc-9def-0123456789ab!", "bad key***!"),
             ("a local pass phrase", "Bearer a local pass phrase", "***"),
-            ("sk-evilSECRETkey0123", "key sk-evilS...tkey0123 and EY0", "key***...*** and EY0"),
+            ("sk-evilSECRETkey0123", "key sk-evilS...Tkey0123 and EY0", "key***...*** and EY0"),
         ] {
             let credentials = Credentials::new(Auth::BEARER, &key.to_owned().into()).unwrap();
             assert_eq!(masked(words, &request(""), &credentials), shown);
