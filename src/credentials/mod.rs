@@ -29,6 +29,12 @@ impl Credentials {
         Ok(Self { header: Some((name, value)) })
     }
 
+    /// Whether `piece` stands in what is signed with, so that it must not be shown to anybody.
+    pub fn holds(&self, piece: &str) -> bool {
+        let value = self.header.as_ref().and_then(|(_, value)| value.to_str().ok());
+        value.is_some_and(|value| value.contains(piece))
+    }
+
     /// Adds the signature.
     pub fn sign(&self, headers: &mut HeaderMap) {
         if let Some((name, value)) = &self.header {

@@ -86,7 +86,7 @@ pub async fn attempt(
     let request_id = request_id(head.headers());
     let mut upstream = Upstream::new(head.into_body(), framing, decoder, patience, attempt.max_answer_bytes, entry);
     if let Err(error) = commit(&mut upstream, attempt.commitment).await {
-        let error = blame(endpoint, quotable(error.before_commit(), request));
+        let error = blame(endpoint, quotable(error.before_commit(), request, endpoint));
         return Err(error.with(|details| details.upstream_request_id = request_id));
     }
     Ok(committed(upstream, Arc::clone(endpoint), request_id))
@@ -218,7 +218,7 @@ async fn refused(endpoint: &Endpoint, head: Incoming, patience: &mut Patience, r
     let refusal = HttpRefusal { status: parts.status, headers: &parts.headers, body: &body, now: SystemTime::now() };
     match endpoint.provider.protocol.refuse(&endpoint.identity, &refusal) {
         Verdict::Answer(finish) => Verdict::Answer(finish),
-        Verdict::Failure(error) => Verdict::Failure(quotable(error, request).with(|details| {
+        Verdict::Failure(error) => Verdict::Failure(quotable(error, request, endpoint).with(|details| {
             details.upstream_status = Some(parts.status.as_u16());
             if details.upstream_request_id.is_none() {
                 details.upstream_request_id = request_id(&parts.headers);
@@ -238,12 +238,12 @@ async fn beginning(body: Body) -> Vec<u8> {
 }
 
 /// A provider's own words stay only where the contract hands them on: on a request that it rejected.
-fn quotable(error: Error, request: &Request) -> Error {
+fn quotable(error: Error, request: &Request, endpoint: &Endpoint) -> Error {
     let rejected =
         matches!(error.reason, Reason::ProviderRejected | Reason::ContextLengthExceeded | Reason::RequestTooLarge);
     error.with(|details| {
         let words = details.provider_error.take().filter(|_| rejected);
-        details.provider_error = words.map(|words| mask::mask(words, request));
+        details.provider_error = words.map(|words| mask::mask(words, request, &endpoint.provider.credentials));
     })
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 
+use crate::credentials::Credentials;
 use crate::domain::{Block, BlockKind, ProviderError, Request, ToolKind};
 
 /// The most that is handed on, in bytes.
@@ -17,19 +18,23 @@ const RUN: usize = 12;
 /// The length of an unbroken run of letters and digits that counts as a key.
 const KEY: usize = 20;
 
+/// The length of a run that gives a piece of our own key away.
+const PIECE: usize = 8;
+
 /// Cuts and masks `error`'s words.
-pub(super) fn mask(mut error: ProviderError, request: &Request) -> ProviderError {
+pub(super) fn mask(mut error: ProviderError, request: &Request, credentials: &Credentials) -> ProviderError {
     for words in [&mut error.message, &mut error.kind, &mut error.code, &mut error.param] {
-        *words = masked(words, request);
+        *words = masked(words, request, credentials);
     }
     error
 }
 
-fn masked(words: &str, request: &Request) -> String {
+fn masked(words: &str, request: &Request, credentials: &Credentials) -> String {
     let words: Vec<char> = cut(words, READ_BYTES).chars().collect();
     let mut hidden = vec![false; words.len()];
     hide_quotes(&words, request, &mut hidden);
     hide_keys(&words, &mut hidden);
+    hide_own_key(&words, credentials, &mut hidden);
     let mut shown = String::new();
     let mut was_hidden = false;
     for (letter, hide) in words.into_iter().zip(hidden) {
@@ -82,6 +87,15 @@ fn hide_keys(words: &[char], hidden: &mut [bool]) {
     }
 }
 
+/// Hides every piece of the key that the request was signed with, whatever a key of that provider looks like.
+fn hide_own_key(words: &[char], credentials: &Credentials, hidden: &mut [bool]) {
+    for (start, window) in words.windows(PIECE).enumerate() {
+        if credentials.holds(&window.iter().collect::<String>()) {
+            hidden.iter_mut().skip(start).take(PIECE).for_each(|hide| *hide = true);
+        }
+    }
+}
+
 /// Every text of a request that its author wrote, names aside.
 fn each_text(request: &Request, visit: &mut impl FnMut(&str)) {
     let messages = request.messages.iter().flat_map(|message| &message.content);
@@ -124,6 +138,7 @@ fn each_text_of(block: &Block, visit: &mut impl FnMut(&str)) {
 mod tests {
     use super::*;
     use crate::domain::{Message, Role};
+    use crate::protocol::vendor::Auth;
 
     fn request(text: &str) -> Request {
         let message = Message { role: Role::User, content: vec![Block::text(text)], state: None };
@@ -131,7 +146,12 @@ mod tests {
     }
 
     fn shown(words: &str, prompt: &str) -> String {
-        mask(ProviderError { message: words.into(), ..ProviderError::default() }, &request(prompt)).message
+        mask(
+            ProviderError { message: words.into(), ..ProviderError::default() },
+            &request(prompt),
+            &Credentials::default(),
+        )
+        .message
     }
 
     #[test]
@@ -155,5 +175,17 @@ mod tests {
     fn the_words_are_cut_between_characters() {
         let shown = shown(&"é ".repeat(1000), "hi");
         assert!(shown.len() <= MAX_BYTES && shown.len() > MAX_BYTES - 4);
+    }
+
+    #[test]
+    fn our_own_key_is_hidden_whatever_it_looks_like() {
+        for (key, words, shown) in [
+            ("c0ffee00-1234-4abc-9def-0123456789ab", "bad key c0ffee00-1234-4abc-9def-0123456789ab!", "bad key***!"),
+            ("a local pass phrase", "Bearer a local pass phrase", "***"),
+            ("sk-evilSECRETkey0123", "key sk-evilS...Tkey0123 and EY0", "key***...*** and EY0"),
+        ] {
+            let credentials = Credentials::new(Auth::BEARER, &key.to_owned().into()).unwrap();
+            assert_eq!(masked(words, &request(""), &credentials), shown);
+        }
     }
 }

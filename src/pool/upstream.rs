@@ -14,6 +14,10 @@ use crate::domain::{AttemptOutcome, Cost, CostSource, Decoded, Error, Event, Fin
 use crate::protocol::{Decoder, Frame, Signal};
 use crate::transport::{Body, Framed, Framer, TransportError};
 
+/// How much of one answer is read before other calls have a turn, in bytes: an upstream that is never out of bytes would
+/// keep its worker for itself.
+const TURN_BYTES: usize = 256 * 1024;
+
 /// An answer that is arriving. Dropping it stops the upstream.
 #[derive(Debug)]
 pub(super) struct Upstream {
@@ -45,6 +49,8 @@ enum Reading {
 struct Budget {
     most: u64,
     left: u64,
+    /// How many came since other calls had a turn.
+    unbroken: usize,
 }
 
 /// How an answer is framed.
@@ -75,7 +81,7 @@ impl Upstream {
             answering: Answering::NotYet,
             accepted: None,
             patience,
-            budget: Budget { most: most_bytes, left: most_bytes },
+            budget: Budget { most: most_bytes, left: most_bytes, unbroken: 0 },
             entry,
         }
     }
@@ -235,6 +241,11 @@ async fn read(body: &mut Body, patience: &mut Patience, budget: &mut Budget) -> 
                 // Trailers say nothing in the protocols over HTTP/1.1.
                 let Ok(bytes) = frame.into_data() else { continue };
                 budget.spend(bytes.len())?;
+                budget.unbroken += bytes.len();
+                if budget.unbroken > TURN_BYTES {
+                    budget.unbroken = 0;
+                    tokio::task::yield_now().await;
+                }
                 return Ok(Some(bytes));
             }
         }

@@ -5,6 +5,7 @@
 //! [`Decoder`].
 
 mod anthropic;
+mod few;
 mod hints;
 mod left_out;
 pub mod openai;

@@ -16,6 +16,10 @@ use super::{BoxError, Outgoing, Proxied, Sending, Transport, TransportError};
 /// connection that the peer is just closing would be lost.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 
+/// The most that is read at a time, and the largest head, in bytes. What is read at a time is worked off before another
+/// call of the worker has its turn.
+const READ_BYTES: usize = 64 * 1024;
+
 type Pooled = Client<Connector, Full<Bytes>>;
 
 /// Sends requests straight to their upstreams, or through a proxy where one is named.
@@ -39,6 +43,7 @@ impl Direct {
             Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
                 .pool_idle_timeout(POOL_IDLE)
+                .http1_max_buf_size(READ_BYTES)
                 .build(Connector::new(&self.trust, connect_timeout))
         });
         client.clone()

@@ -31,6 +31,21 @@ pub(super) fn is_bounded(name: &str, encoded: &[u8]) -> bool {
     encoded.len() <= HARMLESS_BYTES || Walk { left: MAX_ADDED_BYTES }.message(SHAPES.get(name), encoded, 0).is_some()
 }
 
+/// The bytes that a decoded request takes, roughly: its own, and what each of its parts takes beside them.
+pub(super) fn footprint(request: &proto::CompleteRequest) -> usize {
+    let turns = request.messages.iter().map(|message| 1 + blocks(&message.content)).sum::<usize>();
+    let parts = turns + blocks(&request.system_blocks) + request.tools.len();
+    request.encoded_len().saturating_add(parts.saturating_mul(MESSAGE_BYTES))
+}
+
+fn blocks(content: &[proto::ContentBlock]) -> usize {
+    let within = |block: &proto::ContentBlock| match &block.block {
+        Some(proto::content_block::Block::ToolResult(result)) => blocks(&result.content),
+        _ => 0,
+    };
+    content.iter().map(|block| 1 + within(block)).sum()
+}
+
 /// The messages within a message, by the number of their field: their names.
 type Shape = HashMap<u32, String>;
 
@@ -154,6 +169,13 @@ mod tests {
         };
         let long = CompleteRequest { messages: vec![short; 10_000], ..CompleteRequest::default() };
         assert!(is_bounded(NAME, &long.encode_to_vec()));
+    }
+
+    #[test]
+    fn every_part_counts_beside_its_bytes() {
+        let nested = ToolResult { content: vec![ContentBlock::default(); 3], ..ToolResult::default() };
+        let request = turn(vec![block(Block::ToolResult(nested)), ContentBlock::default()]);
+        assert_eq!(footprint(&request), request.encoded_len() + 6 * MESSAGE_BYTES);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::admission::Arrived;
 use super::convert::{self, LedgerView, RequestRules};
+use super::expansion;
 use super::timeout::grpc_timeout;
 use super::told::Told;
 use super::watched::{Watch, Watched};
@@ -59,7 +60,7 @@ impl Completions {
         }
         let (metadata, _, message) = request.into_parts();
         let patience = grpc_timeout(metadata.as_ref())?;
-        told.charge_for(message.encoded_len())?;
+        told.charge_for(expansion::footprint(&message))?;
         let request = convert::request(message, &self.rules)?;
         let trace = told.understood(&request);
         Ok(Call { id: told.id, request, delivery, received, patience, ledger: told.ledger.clone(), trace })

@@ -16,6 +16,9 @@ use crate::protocol::{Decoder, Frame, Signal};
 use block::Open;
 use envelope::{Ending, Envelope};
 
+/// The most blocks that an answer may have: each takes far more memory than bytes on the wire.
+const MOST_BLOCKS: u32 = 16_384;
+
 /// Reads one answer, streamed or whole.
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -275,5 +278,5 @@ fn unreadable(what: &str, error: &serde_json::Error) -> Error {
 }
 
 fn following(index: u32) -> Result<u32, Error> {
-    index.checked_add(1).ok_or_else(|| Error::protocol("the answer has too many blocks"))
+    Some(index + 1).filter(|next| *next < MOST_BLOCKS).ok_or_else(|| Error::protocol("the answer has too many blocks"))
 }

@@ -25,14 +25,12 @@ use ending::Ending;
 use think::{Splitter, Told};
 use usage::Reported;
 use wire::{
-    Annotation, AudioPart, Choice, Chunk, Cited, ContentPart, Delta, Logprob, Logprobs, count, elements, object,
-    some_text, text,
+    Annotation, AudioPart, Choice, Chunk, Cited, ContentPart, Delta, Logprob, Logprobs, MOST_LOGPROBS, count, elements,
+    object, some_text, text,
 };
 
 /// The most of one value that is passed on as it is, in bytes; what is larger is left out.
 const MOST_METADATA: usize = 64 * 1024;
-/// The most log probabilities that wait for their text.
-const MOST_LOGPROBS: usize = 65_536;
 
 /// Reads one answer.
 #[derive(Debug)]
@@ -141,7 +139,7 @@ impl ChatDecoder {
             self.note("x_groq_id", Some(id));
         }
         self.start(&chunk, events);
-        for choice in chunk.choices.unwrap_or_default() {
+        for choice in chunk.choices.unwrap_or_default().0 {
             self.choice(choice, events)?;
         }
         if let (true, Phase::Speaking, Some(reported)) = (is_new, &self.phase, &self.reported) {
@@ -175,10 +173,11 @@ impl ChatDecoder {
         if let Some(model) = some_text(chunk.model) {
             let known = self.model.as_ref().is_some_and(|known| known.as_str() == model);
             if !known {
-                self.model = Some(ModelId::new(&model));
+                let bounded: String = model.chars().take(256).collect();
+                self.model = Some(ModelId::new(&bounded));
             }
         }
-        if chunk.choices.as_ref().is_some_and(|choices| !choices.is_empty()) {
+        if chunk.choices.as_ref().is_some_and(|choices| !choices.0.is_empty()) {
             self.begin(events);
         }
     }
@@ -226,7 +225,7 @@ impl ChatDecoder {
             return Ok(());
         }
         let logprobs: Option<Logprobs<'_>> = object(choice.logprobs);
-        for logprob in logprobs.into_iter().flat_map(|both| both.content.or(both.refusal)).flatten() {
+        for logprob in logprobs.into_iter().flat_map(|both| both.content.or(both.refusal)).flat_map(|few| few.0) {
             if self.logprobs.len() < MOST_LOGPROBS {
                 self.logprobs.push(token_logprob(logprob));
             }
@@ -247,7 +246,7 @@ impl ChatDecoder {
 
     fn delta(&mut self, delta: &Delta<'_>, events: &mut Vec<Decoded>) -> Result<(), Error> {
         let reasoning = some_text(delta.reasoning_content).or_else(|| some_text(delta.reasoning));
-        let details = elements(delta.reasoning_details);
+        let details = elements(delta.reasoning_details)?;
         let has_text = reasoning.is_some();
         if has_text || !details.is_empty() {
             let held = self.splitter.stop();
@@ -260,7 +259,7 @@ impl ChatDecoder {
         if let Some(text) = text(delta.content) {
             self.text(&text, events)?;
         } else {
-            for part in elements(delta.content) {
+            for part in elements(delta.content)? {
                 self.part(part, events)?;
             }
         }
@@ -270,15 +269,15 @@ impl ChatDecoder {
         if let Some(audio) = object::<AudioPart<'_>>(delta.audio) {
             self.blocks.audio(&audio, events)?;
         }
-        for image in elements(delta.images) {
+        for image in elements(delta.images)? {
             self.part(image, events)?;
         }
-        self.annotations(delta, events);
+        self.annotations(delta, events)?;
         self.calls(delta, events)
     }
 
     fn calls(&mut self, delta: &Delta<'_>, events: &mut Vec<Decoded>) -> Result<(), Error> {
-        let calls = elements(delta.tool_calls);
+        let calls = elements(delta.tool_calls)?;
         if !calls.is_empty() {
             let held = self.splitter.rest();
             self.told(held, events)?;
@@ -338,7 +337,7 @@ impl ChatDecoder {
     fn thinking(&mut self, part: &ContentPart<'_>, events: &mut Vec<Decoded>) -> Result<(), Error> {
         let held = self.splitter.stop();
         self.told(held, events)?;
-        let inner = elements(part.thinking).into_iter().filter_map(|raw| object::<ContentPart<'_>>(Some(raw)));
+        let inner = elements(part.thinking)?.into_iter().filter_map(|raw| object::<ContentPart<'_>>(Some(raw)));
         let texts = inner.filter_map(|part| some_text(part.text).map(std::borrow::Cow::into_owned));
         let plain = some_text(part.thinking).map(std::borrow::Cow::into_owned);
         for piece in texts.chain(plain) {
@@ -351,15 +350,16 @@ impl ChatDecoder {
     }
 
     /// Citations belong to the text that is open; where none is they are reported beside the answer.
-    fn annotations(&mut self, delta: &Delta<'_>, events: &mut Vec<Decoded>) {
+    fn annotations(&mut self, delta: &Delta<'_>, events: &mut Vec<Decoded>) -> Result<(), Error> {
         let mut homeless = false;
-        for raw in elements(delta.annotations) {
+        for raw in elements(delta.annotations)? {
             let citation = object::<Annotation<'_>>(Some(raw)).map(citation);
             homeless |= !citation.is_some_and(|citation| self.blocks.citation(citation, events));
         }
         if homeless {
             self.note("annotations", delta.annotations);
         }
+        Ok(())
     }
 
     fn complete(&mut self, ending: &Ending, events: &mut Vec<Decoded>) -> Result<(), Error> {
@@ -392,7 +392,8 @@ fn ends_early(body: &[u8]) -> bool {
 
 /// Whether a body reports a failure: an `error` anywhere that it may stand, or one of the flat forms.
 fn is_failure(chunk: &Chunk<'_>) -> bool {
-    let in_choice = chunk.choices.iter().flatten().any(|choice| choice.error.is_some_and(is_something));
+    let in_choice =
+        chunk.choices.iter().flat_map(|choices| &choices.0).any(|choice| choice.error.is_some_and(is_something));
     let flat = chunk.choices.is_none()
         && (some_text(chunk.object).as_deref() == Some("error") || chunk.detail.or(chunk.message).is_some());
     in_choice || flat || chunk.error.is_some_and(is_something)
@@ -408,7 +409,7 @@ fn token_logprob(wire: Logprob<'_>) -> TokenLogprob {
         token: text(wire.token).unwrap_or_default().into_owned(),
         bytes: wire.bytes.unwrap_or_default(),
         logprob: wire.logprob.unwrap_or_default(),
-        top: wire.top_logprobs.unwrap_or_default().into_iter().map(token_logprob).collect(),
+        top: wire.top_logprobs.unwrap_or_default().0.into_iter().map(token_logprob).collect(),
     }
 }
 

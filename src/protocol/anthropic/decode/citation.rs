@@ -6,6 +6,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::domain::Citation;
+use crate::protocol::few::Few;
+
+/// The most citations of one block.
+const MOST_CITATIONS: usize = 8192;
 
 /// All kinds of citations in one: what a kind does not have is not there.
 #[derive(Default, Deserialize)]
@@ -46,5 +50,6 @@ pub(super) fn known(original: &RawValue) -> Citation {
 
 /// The citations of a list; none when it is null or no list.
 pub(super) fn originals(list: Option<&RawValue>) -> Vec<Box<RawValue>> {
-    list.and_then(|list| serde_json::from_str(list.get()).ok()).unwrap_or_default()
+    let few = list.and_then(|list| serde_json::from_str::<Few<_, MOST_CITATIONS>>(list.get()).ok());
+    few.unwrap_or_default().0
 }

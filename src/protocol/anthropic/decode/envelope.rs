@@ -73,7 +73,11 @@ impl Envelope {
         let read = |error: serde_json::Error| unreadable("the message", &error);
         let head: Message = serde_json::from_str(message).map_err(read)?;
         let stop: Stop = serde_json::from_str(message).map_err(read)?;
-        let mut envelope = Self { model: head.model, tally: head.usage.unwrap_or_default(), ..Self::default() };
+        let mut envelope = Self {
+            model: head.model.map(|model| model.chars().take(256).collect()),
+            tally: head.usage.unwrap_or_default(),
+            ..Self::default()
+        };
         if let Some(id) = head.id {
             envelope.metadata.insert("message_id".to_owned(), id);
         }
@@ -96,7 +100,7 @@ impl Envelope {
     /// A block that began: a fallback names the model that answers from there on.
     pub(super) fn see(&mut self, block: &Open) {
         if let Some(model) = block.answering_model() {
-            self.model = Some(model);
+            self.model = Some(model.chars().take(256).collect());
         }
     }
 

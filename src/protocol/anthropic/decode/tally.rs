@@ -6,6 +6,10 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::domain::{ModelId, Tokens, Usage, UsageItem, UsageKind};
+use crate::protocol::few::Few;
+
+/// The most passes that one answer takes.
+const MOST_PASSES: usize = 1024;
 
 /// The provider's counts, and what it says beside them. `input_tokens` excludes what a cache had to do with;
 /// `output_tokens` includes reasoning.
@@ -16,7 +20,7 @@ pub(super) struct Tally {
     counts: Counts,
     output_tokens_details: Option<OutputDetails>,
     server_tool_use: Option<BTreeMap<String, Option<i64>>>,
-    iterations: Option<Vec<Iteration>>,
+    iterations: Option<Few<Iteration, MOST_PASSES>>,
     pub(super) service_tier: Option<String>,
     pub(super) speed: Option<String>,
     pub(super) inference_geo: Option<String>,
@@ -82,7 +86,7 @@ impl Tally {
             .output_tokens_details
             .as_ref()
             .map_or(Tokens::ZERO, |details| Tokens::saturating(details.thinking_tokens.unwrap_or(0)));
-        let passes = self.iterations.as_deref().unwrap_or_default();
+        let passes = self.iterations.as_ref().map_or(&[][..], |passes| &passes.0);
         // After a fallback only the passes say who did what; elsewhere the counts hold all passes of the answering
         // model, and only the others' work, such as summing up the conversation, comes on top.
         let fell_back = passes.iter().any(|pass| pass.kind == "fallback_message");

@@ -20,6 +20,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// The most blocks that an answer may have: each takes far more memory than bytes on the wire.
+const MOST_BLOCKS: u32 = 16_384;
+
 /// The blocks of one answer.
 #[derive(Debug)]
 pub(super) struct Blocks {
@@ -213,6 +216,9 @@ impl Blocks {
     fn begin(&mut self, block: Block, events: &mut Vec<Decoded>) -> Result<u32, Error> {
         self.close(events)?;
         let index = self.next;
+        if index >= MOST_BLOCKS {
+            return Err(Error::protocol("the answer has too many blocks"));
+        }
         self.next += 1;
         events.push(Event::BlockStarted { index, block: Box::new(block) });
         Ok(index)

@@ -5,6 +5,18 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::domain::Error;
+use crate::protocol::few::Few;
+
+/// The most choices of a chunk: one was asked for.
+const MOST_CHOICES: usize = 16;
+/// The most elements of a list within a choice.
+const MOST_ELEMENTS: usize = 8192;
+/// The most log probabilities of a chunk, or of an answer.
+pub(super) const MOST_LOGPROBS: usize = 65_536;
+/// The most alternatives to a token.
+const MOST_ALTERNATIVES: usize = 32;
+
 /// A chunk of a stream, or a whole answer: they differ in one word.
 #[derive(Debug, Deserialize)]
 pub(super) struct Chunk<'a> {
@@ -15,7 +27,7 @@ pub(super) struct Chunk<'a> {
     #[serde(borrow)]
     pub(super) model: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub(super) choices: Option<Vec<Choice<'a>>>,
+    pub(super) choices: Option<Few<Choice<'a>, MOST_CHOICES>>,
     #[serde(borrow)]
     pub(super) usage: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -169,9 +181,9 @@ pub(super) struct ReasoningDetail<'a> {
 #[derive(Debug, Deserialize)]
 pub(super) struct Logprobs<'a> {
     #[serde(borrow)]
-    pub(super) content: Option<Vec<Logprob<'a>>>,
+    pub(super) content: Option<Few<Logprob<'a>, MOST_LOGPROBS>>,
     #[serde(borrow)]
-    pub(super) refusal: Option<Vec<Logprob<'a>>>,
+    pub(super) refusal: Option<Few<Logprob<'a>, MOST_LOGPROBS>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -181,7 +193,7 @@ pub(super) struct Logprob<'a> {
     pub(super) bytes: Option<Vec<u8>>,
     pub(super) logprob: Option<f64>,
     #[serde(borrow, default)]
-    pub(super) top_logprobs: Option<Vec<Logprob<'a>>>,
+    pub(super) top_logprobs: Option<Few<Logprob<'a>, MOST_ALTERNATIVES>>,
 }
 
 /// An annotation: the object with the details is under the name that `type` says, or the annotation itself.
@@ -221,7 +233,32 @@ pub(super) fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
     if !raw.starts_with('"') {
         return None;
     }
-    serde_json::from_str::<Borrowed<'_>>(raw).ok().map(|borrowed| borrowed.0)
+    match serde_json::from_str::<Borrowed<'_>>(raw) {
+        Ok(Borrowed(text)) => Some(text),
+        // Half of a surrogate pair, where a server cuts its text between the halves: the rest of the text is not lost.
+        Err(_) => serde_json::from_str::<Halved>(raw).ok().map(|Halved(text)| text.into()),
+    }
+}
+
+/// A string in which halves of surrogate pairs are replacement characters.
+struct Halved(String);
+
+impl<'de> Deserialize<'de> for Halved {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl serde::de::Visitor<'_> for Bytes {
+            type Value = Halved;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Halved, E> {
+                Ok(Halved(String::from_utf8_lossy(bytes).into_owned()))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
 }
 
 /// The text of a JSON string that is not empty.
@@ -239,11 +276,48 @@ pub(super) fn count(raw: Option<&RawValue>) -> Option<i64> {
 }
 
 /// The elements of a JSON array; none for anything else.
-pub(super) fn elements(raw: Option<&RawValue>) -> Vec<&RawValue> {
-    raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+///
+/// # Errors
+/// When there are more than any answer has.
+pub(super) fn elements(raw: Option<&RawValue>) -> Result<Vec<&RawValue>, Error> {
+    let Some(raw) = raw.filter(|raw| raw.get().starts_with('[')) else { return Ok(Vec::new()) };
+    match serde_json::from_str::<Few<&RawValue, MOST_ELEMENTS>>(raw.get()) {
+        Ok(Few(elements)) => Ok(elements),
+        Err(_) => Err(Error::protocol("it has a list that is too long")),
+    }
 }
 
 /// An object of a known form; none for anything else.
 pub(super) fn object<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
     serde_json::from_str(raw?.get()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(json: &str) -> Box<RawValue> {
+        RawValue::from_string(json.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn a_text_with_half_a_surrogate_pair_is_not_lost() {
+        for (json, expected) in [
+            (r#""a\ud83db""#, Some("a\u{fffd}\u{fffd}\u{fffd}b")),
+            (r#""\ud83d\ude00""#, Some("\u{1f600}")),
+            ("[]", None),
+        ] {
+            assert_eq!(text(Some(&raw(json))).as_deref(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_list_without_end_is_an_error_and_no_empty_list() {
+        let list = |length: usize| raw(&format!("[{}]", vec!["{}"; length].join(",")));
+        assert_eq!(elements(Some(&list(MOST_ELEMENTS))).unwrap().len(), MOST_ELEMENTS);
+        assert!(elements(Some(&list(MOST_ELEMENTS + 1))).is_err());
+        let choices = |length: usize| format!(r#"{{"choices":{}}}"#, list(length).get());
+        assert!(serde_json::from_str::<Chunk<'_>>(&choices(MOST_CHOICES)).is_ok());
+        assert!(serde_json::from_str::<Chunk<'_>>(&choices(MOST_CHOICES + 1)).is_err());
+    }
 }
