@@ -15,8 +15,8 @@ use crate::edge::{
     Admission, Bound, Drain, Faces, LedgerView, Limits, Listener, Load, RequestRules, Served, Watch, Workers,
 };
 use crate::pipeline::{self, pipeline};
-use crate::pool::{Endpoint, Provider};
-use crate::route::{Router, Rules, Table, Tables, Target};
+use crate::pool::{Account, Endpoint, Provider};
+use crate::route::{Alias, Lead, Router, Rules, Table, Tables, Target};
 use crate::simulator::Simulator;
 use crate::telemetry::Tracer;
 use crate::transport::{BoxError, Direct, Schemes, Transport, system_trust};
@@ -137,7 +137,6 @@ impl Running {
 #[derive(Clone)]
 struct Shared {
     faces: Faces,
-    rules: Rules,
     settings: pipeline::Settings,
     trust: Arc<rustls::ClientConfig>,
     simulator: Arc<dyn Transport>,
@@ -147,11 +146,6 @@ impl Shared {
     fn new(config: &Config, faces: Faces) -> Result<Self, StartError> {
         Ok(Self {
             faces,
-            rules: Rules {
-                default_max_tokens: config.default_max_tokens,
-                commit_after: config.stream.commit_after,
-                max_answer_bytes: config.limits.max_answer_bytes,
-            },
             settings: pipeline::Settings { total: config.total, heartbeat: config.stream.heartbeat },
             trust: system_trust()?,
             simulator: Arc::new(Simulator::new(config.pace)),
@@ -166,7 +160,7 @@ impl Shared {
             ("http", network),
             ("simulator", Arc::clone(&self.simulator)),
         ]);
-        let router = Router::new(self.faces.tables.clone(), Arc::new(transport), self.rules);
+        let router = Router::new(self.faces.tables.clone(), Arc::new(transport));
         let watch = Watch::new(self.faces.client_stall);
         tokio::spawn(watch.clone().run(self.faces.drain.clone()));
         let public = self.faces.public(pipeline(router, self.settings), watch, load);
@@ -235,10 +229,17 @@ pub fn table(config: &Config) -> Result<Table, StartError> {
                 weight: target.weight,
             })
         });
-        (model.id.clone(), targets.collect())
+        let lead = Lead { targets: targets.collect(), fallbacks: model.fallback_models.clone(), hedge: model.hedge };
+        Alias { name: model.id.clone(), lead }
     });
     let aliases = aliases.collect();
-    Ok(Table::new(providers, aliases, config.default_model.clone()))
+    let rules = Rules {
+        default_max_tokens: config.default_max_tokens,
+        commit_after: config.stream.commit_after,
+        max_answer_bytes: config.limits.max_answer_bytes,
+        retry: config.retry,
+    };
+    Ok(Table::new(providers, aliases, config.default_model.clone(), rules))
 }
 
 fn provider(config: &crate::config::Provider) -> Result<Arc<Provider>, StartError> {
@@ -259,5 +260,6 @@ fn provider(config: &crate::config::Provider) -> Result<Arc<Provider>, StartErro
         timeouts: config.timeouts,
         proxy: config.proxy.clone(),
         simulated: config.base_url.scheme_str() == Some("simulator"),
+        account: Arc::new(Account::new(config.concurrency)),
     }))
 }

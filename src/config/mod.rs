@@ -38,6 +38,7 @@ use std::time::Duration;
 
 use crate::domain::{ModelName, ProviderId, Tokens};
 use crate::pool::Timeouts;
+use crate::route::Retry;
 use crate::simulator::Pace;
 use problem::{Findings, Wrong};
 use provider::Pool;
@@ -71,6 +72,8 @@ pub struct Config {
     pub total: Duration,
     /// What bounds memory.
     pub limits: Limits,
+    /// What is tried again, and when.
+    pub retry: Retry,
     /// How answers are streamed.
     pub stream: Stream,
     /// How long calls are still served after the server says that it stops. Default: 5 s, and 0 on a terminal.
@@ -181,6 +184,7 @@ impl Config {
             timeouts: bounds.timeouts,
             total: bounds.total,
             limits: Limits::default(),
+            retry: Retry::default(),
             stream: Stream::default(),
             drain_delay: DRAIN_DELAY,
             shutdown_grace: bounds.total,

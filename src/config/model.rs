@@ -7,6 +7,7 @@ use super::reader::{Value, count};
 use super::settings::{Bounds, TimeoutsSection};
 use crate::domain::{ModelId, ModelName, ProviderId};
 use crate::pool::Timeouts;
+use crate::route::Hedge;
 
 /// A name that callers use. `provider/model` always works as well.
 #[derive(Clone, Debug)]
@@ -15,6 +16,10 @@ pub struct Model {
     pub id: ModelName,
     /// Where it leads, in the file's order; at least one.
     pub targets: Vec<Target>,
+    /// The names that are tried when none of the targets can answer. Default: none.
+    pub fallback_models: Vec<ModelName>,
+    /// When a second target is asked though the first has not failed. Default: never.
+    pub hedge: Option<Hedge>,
 }
 
 /// Where a model leads.
@@ -45,7 +50,7 @@ pub(super) fn read(list: &Value<'_>, pool: &Pool, bounds: &Bounds) -> Vec<Model>
         let targets = fields.require("targets").map(|targets| read_targets(&targets, pool, bounds, &timeouts));
         fields.finish(&[]);
         if let (Some(id), Some(targets)) = (&id, targets) {
-            models.push(Model { id: ModelName::new(id), targets });
+            models.push(Model { id: ModelName::new(id), targets, fallback_models: Vec::new(), hedge: None });
         }
         ids.extend(id);
     }

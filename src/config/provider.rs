@@ -12,7 +12,7 @@ use super::reader::{Fields, Value};
 use super::secrets::{self, Origin, Secret};
 use super::settings::{Bounds, TimeoutsSection, header_name};
 use crate::domain::{ProviderId, Vendor};
-use crate::pool::Timeouts;
+use crate::pool::{ConcurrencyRule, Timeouts};
 use crate::protocol::vendor::Preset;
 
 /// An entry of the pool: one account at one address.
@@ -36,6 +36,8 @@ pub struct Provider {
     pub timeouts: Timeouts,
     /// The HTTP proxy on the way to it; none: it is asked directly.
     pub proxy: Option<Uri>,
+    /// The bound on attempts in flight at each of its models. Default: none.
+    pub concurrency: ConcurrencyRule,
 }
 
 impl Provider {
@@ -52,6 +54,7 @@ impl Provider {
             headers: HeaderMap::new(),
             timeouts,
             proxy: None,
+            concurrency: ConcurrencyRule::default(),
         }
     }
 
@@ -149,7 +152,18 @@ fn read_provider(fields: &mut Fields<'_>, id: Option<String>, bounds: &Bounds) -
     }
     let (api_key, key_origin) = key.map_or((None, None), |key| (Some(key.value), Some(key.origin)));
     let (id, vendor) = (ProviderId::new(id?), Vendor::new(preset.name));
-    Some(Provider { id, vendor, preset, base_url, api_key, key_origin, headers, timeouts, proxy })
+    Some(Provider {
+        id,
+        vendor,
+        preset,
+        base_url,
+        api_key,
+        key_origin,
+        headers,
+        timeouts,
+        proxy,
+        concurrency: ConcurrencyRule::default(),
+    })
 }
 
 /// The row that `protocol` or `preset` names.

@@ -109,13 +109,20 @@ pub struct Limits {
     pub max_request_bytes: u64,
     /// The bytes of all requests that are held at a time. Default: 512 MiB.
     pub max_bytes_in_flight: u64,
+    /// The calls that are served at a time, each until its response has ended. Default: 16,384.
+    pub max_in_flight: u64,
     /// The largest answer that is gathered for a caller who wants it whole, in bytes. Default: 64 MiB.
     pub max_answer_bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_request_bytes: 32 << 20, max_bytes_in_flight: 512 << 20, max_answer_bytes: 64 << 20 }
+        Self {
+            max_request_bytes: 32 << 20,
+            max_bytes_in_flight: 512 << 20,
+            max_in_flight: 16_384,
+            max_answer_bytes: 64 << 20,
+        }
     }
 }
 
@@ -127,6 +134,7 @@ impl Limits {
         let limits = Self {
             max_request_bytes: fields.read("max_request_bytes", default.max_request_bytes, quantity::size),
             max_bytes_in_flight: fields.read("max_bytes_in_flight", default.max_bytes_in_flight, quantity::size),
+            max_in_flight: default.max_in_flight,
             max_answer_bytes: fields.read("max_answer_bytes", default.max_answer_bytes, quantity::size),
         };
         fields.finish(&[]);

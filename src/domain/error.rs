@@ -176,6 +176,8 @@ pub struct Details {
     pub retry_after: Option<Duration>,
     /// True when the upstream itself said that trying again cannot help.
     pub futile: bool,
+    /// True when the pool's retry budget is spent: the caller shall not try again by itself.
+    pub budget_spent: bool,
     /// The provider that was asked.
     pub provider: Option<ProviderId>,
     /// The model that was asked for there.

@@ -7,7 +7,8 @@ use super::{Block, Citation, Finish, ModelId, Outcome, ProviderId, ProviderState
 /// One event. Decoders end theirs with a [`Finish`], calls with an [`Outcome`].
 ///
 /// A valid sequence: `Started` once and first; then blocks with ascending indexes, each started before its deltas and
-/// finished once; `Completed` once and last, when every block is finished.
+/// finished once; `Completed` once and last, when every block is finished. `Restarted` voids what came since `Started`,
+/// open blocks included, and blocks begin again.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event<End = Outcome> {
     /// Somebody is answering.
@@ -39,6 +40,8 @@ pub enum Event<End = Outcome> {
     },
     /// What has been used so far.
     Usage(Usage),
+    /// The answer begins anew elsewhere: everything before is void. Never made by a decoder.
+    Restarted(Restarted),
     /// Nothing happened for a while; the call is alive. Never made by a decoder.
     Heartbeat,
     /// The end.
@@ -55,6 +58,15 @@ pub struct Started {
     pub provider: ProviderId,
     /// With which model, as the provider names it; the model that was asked for where it does not.
     pub model: ModelId,
+}
+
+/// Somebody else is answering, from the beginning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restarted {
+    /// Who, as in the `Started` that this stands for.
+    pub by: Started,
+    /// Which attempt of the call it is, from 1.
+    pub attempt: u32,
 }
 
 /// By what a block grows.
@@ -86,6 +98,7 @@ impl<End> Event<End> {
             Self::BlockDelta { index, delta, logprobs } => Event::BlockDelta { index, delta, logprobs },
             Self::BlockFinished { index, state, incomplete } => Event::BlockFinished { index, state, incomplete },
             Self::Usage(usage) => Event::Usage(usage),
+            Self::Restarted(restarted) => Event::Restarted(restarted),
             Self::Heartbeat => Event::Heartbeat,
             Self::Completed(finish) => Event::Completed(Box::new(end(*finish))),
         }

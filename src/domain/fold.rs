@@ -69,6 +69,7 @@ impl<End> Fold<End> {
         }
         match event {
             Event::Started(_) => self.started = true,
+            Event::Restarted(_) => self.content.clear(),
             Event::Usage(_) | Event::Heartbeat => {}
             Event::BlockStarted { index, block } => self.start(index, *block)?,
             Event::BlockDelta { index, delta, logprobs } => grow(self.open(index)?, delta, logprobs)?,

@@ -2,6 +2,7 @@
 //!
 //! Pure values and functions over them. Nothing here knows protobuf, HTTP, tokio, a clock or a provider.
 
+mod allowance;
 mod content;
 mod error;
 mod event;
@@ -15,6 +16,7 @@ mod state;
 mod tool;
 mod usage;
 
+pub use allowance::*;
 pub use content::*;
 pub use error::*;
 pub use event::*;

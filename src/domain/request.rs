@@ -9,6 +9,8 @@ use super::{Block, Message, ModelName, Tokens, Tool, ToolChoice, Vendor};
 pub struct Request {
     /// What is asked for; none: the server's default model.
     pub model: Option<ModelName>,
+    /// What is asked when no target of the model can answer; empty: what the configuration says.
+    pub fallback_models: Vec<ModelName>,
     /// The system prompt: text blocks only.
     pub system: Vec<Block>,
     /// The conversation, at least one message.
@@ -33,10 +35,14 @@ pub struct Request {
     pub service_tier: Option<String>,
     /// An opaque id of the end user.
     pub user: Option<String>,
+    /// An opaque id of the conversation, for affinity.
+    pub conversation_id: Option<String>,
     /// What happens to a parameter that a target cannot take.
     pub unsupported: UnsupportedParameters,
     /// What only one vendor knows.
     pub provider_options: BTreeMap<Vendor, ProviderOptions>,
+    /// Whether an answer that breaks in mid-stream begins anew elsewhere.
+    pub restart_on_interruption: bool,
 }
 
 /// How tokens are chosen. `None` everywhere: the provider's default.

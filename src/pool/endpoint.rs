@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Uri};
 
-use super::Timeouts;
+use super::{Account, Health, Timeouts};
 use crate::catalog;
 use crate::credentials::Credentials;
 use crate::domain::{Identity, ModelFacts, ModelId, ProviderId, Vendor};
@@ -33,6 +33,8 @@ pub struct Provider {
     pub proxy: Option<Uri>,
     /// Whether it is the built-in simulator.
     pub simulated: bool,
+    /// What was learned about it.
+    pub account: Arc<Account>,
 }
 
 /// A provider with a model.
@@ -46,6 +48,8 @@ pub struct Endpoint {
     pub timeouts: Timeouts,
     /// What is known about the model.
     pub facts: Option<&'static ModelFacts>,
+    /// How well it is.
+    pub health: Arc<Health>,
 }
 
 impl Endpoint {
@@ -53,6 +57,7 @@ impl Endpoint {
     pub fn known(provider: &Arc<Provider>, model: ModelId) -> Self {
         Self {
             facts: catalog::facts(provider.vendor.as_str(), model.as_str()),
+            health: provider.account.health(&model),
             identity: Identity::new(provider.id.clone(), provider.vendor.clone(), model),
             timeouts: provider.timeouts,
             provider: Arc::clone(provider),

@@ -1,14 +1,20 @@
 //! The shared provider pool: endpoints, one attempt at one of them, and the ledger of attempts.
 
+mod account;
 mod attempt;
+mod budget;
 mod endpoint;
+mod health;
 mod ledger;
 mod mask;
 mod patience;
 mod timeouts;
 mod upstream;
 
+pub use account::Account;
 pub use attempt::{Attempt, Commitment, Committed, attempt};
+pub use budget::RetryBudget;
 pub use endpoint::{Endpoint, Provider};
+pub use health::{Access, BreakerState, ConcurrencyRule, Health, HealthReport, Lease, Right, Standing};
 pub use ledger::{Entry, Ledger};
 pub use timeouts::Timeouts;

@@ -17,7 +17,7 @@ pub use options::OWNED_KEYS;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::domain::{Decoded, Error, Finish, Identity, ModelFacts, Request, Tokens, Usage};
+use crate::domain::{Allowance, Decoded, Error, Finish, Identity, ModelFacts, Request, Tokens, Usage};
 
 /// The most that a decoder holds of one block that is not finished, in bytes.
 const MAX_BLOCK_BYTES: usize = 16 * 1024 * 1024;
@@ -32,6 +32,11 @@ pub trait Protocol: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`Unfit`] when this endpoint cannot take the request; another one may.
     fn encode(&self, order: &Order<'_>) -> Result<Exchange, Unfit>;
+
+    /// What the headers of any answer say about the account's rate limits; `now` for those that name a time.
+    fn allowance(&self, _headers: &HeaderMap, _now: std::time::SystemTime) -> Allowance {
+        Allowance::default()
+    }
 
     /// Reads an HTTP answer that is not 2xx: most often a failure, but a filtered prompt is an answer.
     fn refuse(&self, identity: &Identity, refusal: &HttpRefusal<'_>) -> Verdict;

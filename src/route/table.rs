@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::{Hedge, Rules};
 use crate::catalog;
 use crate::domain::{Error, ListedFacts, ListedModel, ListedTarget, ModelId, ModelName, ProviderId, Reason};
 use crate::pool::{Endpoint, Provider};
@@ -52,26 +53,64 @@ impl Tables {
     }
 }
 
-/// All names.
+/// A name of the configuration.
+#[derive(Clone, Debug)]
+pub struct Alias {
+    /// The name.
+    pub name: ModelName,
+    /// Where it leads.
+    pub lead: Lead,
+}
+
+/// Where a name leads.
+#[derive(Clone, Debug, Default)]
+pub struct Lead {
+    /// Who may be asked, at least one.
+    pub targets: Vec<Target>,
+    /// The names that are tried when none of them can answer, in order.
+    pub fallbacks: Vec<ModelName>,
+    /// When a second target is asked though the first has not failed; none: never.
+    pub hedge: Option<Hedge>,
+}
+
+impl Lead {
+    fn to(targets: Vec<Target>) -> Self {
+        Self { targets, fallbacks: Vec::new(), hedge: None }
+    }
+}
+
+/// All names, and the rules that came with them.
 #[derive(Debug)]
 pub struct Table {
     providers: Vec<Arc<Provider>>,
-    aliases: Vec<(ModelName, Vec<Target>)>,
+    aliases: Vec<Alias>,
     default_model: Option<ModelName>,
     listed: Vec<ListedModel>,
+    rules: Rules,
 }
 
 impl Table {
     /// The names of a configuration whose targets were checked.
     pub fn new(
         providers: Vec<Arc<Provider>>,
-        aliases: Vec<(ModelName, Vec<Target>)>,
+        aliases: Vec<Alias>,
         default_model: Option<ModelName>,
+        rules: Rules,
     ) -> Self {
         let known = providers.iter().flat_map(known_models);
-        let listed = aliases.iter().cloned().chain(known);
+        let listed = aliases.iter().map(|alias| (alias.name.clone(), alias.lead.targets.clone())).chain(known);
         let listed = listed.map(|(name, targets)| list(&name, &targets, default_model.as_ref())).collect();
-        Self { providers, aliases, default_model, listed }
+        Self { providers, aliases, default_model, listed, rules }
+    }
+
+    /// The rules that came with the names.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The pool, in the order of the configuration.
+    pub fn providers(&self) -> &[Arc<Provider>] {
+        &self.providers
     }
 
     /// The names that callers are told of.
@@ -80,7 +119,7 @@ impl Table {
     }
 
     /// The names of the configuration and where they lead, in its order.
-    pub fn aliases(&self) -> &[(ModelName, Vec<Target>)] {
+    pub fn aliases(&self) -> &[Alias] {
         &self.aliases
     }
 
@@ -94,18 +133,23 @@ impl Table {
     ///
     /// # Errors
     /// [`Reason::ModelNotFound`], with the nearest names; without a name and a default, [`Reason::InvalidRequest`].
-    pub fn resolve(&self, name: Option<&ModelName>) -> Result<Vec<Target>, Error> {
+    pub fn resolve(&self, name: Option<&ModelName>) -> Result<Lead, Error> {
         let Some(name) = name.or(self.default_model.as_ref()) else {
             return Err(Error::invalid("model", "must be set: the server has no default model"));
         };
         self.alias(name)
-            .or_else(|| self.at_provider(name))
-            .or_else(|| self.by_model_id(name))
+            .or_else(|| self.at_provider(name).map(Lead::to))
+            .or_else(|| self.by_model_id(name).map(Lead::to))
             .ok_or_else(|| self.not_found(name))
     }
 
-    fn alias(&self, name: &ModelName) -> Option<Vec<Target>> {
-        self.aliases.iter().find(|(alias, _)| alias == name).map(|(_, targets)| targets.clone())
+    fn alias(&self, name: &ModelName) -> Option<Lead> {
+        self.aliases.iter().find(|alias| alias.name == *name).map(|alias| alias.lead.clone())
+    }
+
+    /// The targets that the configuration names.
+    fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.aliases.iter().flat_map(|alias| &alias.lead.targets)
     }
 
     /// `provider/model`: the configured target where there is one, for its timeouts; else any model there.
@@ -113,8 +157,8 @@ impl Table {
         let (provider, model) = name.as_str().split_once('/').filter(|(_, model)| !model.is_empty())?;
         let provider = self.provider(&ProviderId::new(provider))?;
         let model = ModelId::new(model);
-        let mut configured = self.aliases.iter().flat_map(|(_, targets)| targets);
-        let configured = configured
+        let configured = self
+            .targets()
             .find(|target| target.endpoint.identity.provider == provider.id && target.endpoint.identity.model == model);
         Some(vec![match configured {
             Some(target) => Target { endpoint: Arc::clone(&target.endpoint), priority: 0, weight: 1 },
@@ -123,8 +167,7 @@ impl Table {
     }
 
     fn by_model_id(&self, name: &ModelName) -> Option<Vec<Target>> {
-        let configured = self.aliases.iter().flat_map(|(_, targets)| targets);
-        let named = configured.filter(|target| target.endpoint.identity.model.as_str() == name.as_str());
+        let named = self.targets().filter(|target| target.endpoint.identity.model.as_str() == name.as_str());
         let mut seen = BTreeSet::new();
         let named: Vec<_> =
             named.filter(|target| seen.insert(target.endpoint.identity.provider.clone())).cloned().collect();
@@ -143,12 +186,11 @@ impl Table {
     }
 
     fn not_found(&self, name: &ModelName) -> Error {
-        let targets = self.aliases.iter().flat_map(|(_, targets)| targets);
         let mut near: Vec<(f64, &str)> = self
             .listed
             .iter()
             .map(|listed| listed.name.as_str())
-            .chain(targets.map(|target| target.endpoint.identity.model.as_str()))
+            .chain(self.targets().map(|target| target.endpoint.identity.model.as_str()))
             .map(|known| (strsim::jaro_winkler(known, name.as_str()), known))
             .filter(|(nearness, _)| *nearness >= NEAR)
             .collect();
@@ -208,7 +250,7 @@ pub(super) mod tests {
     use super::*;
     use crate::credentials::Credentials;
     use crate::domain::Vendor;
-    use crate::pool::Timeouts;
+    use crate::pool::{Account, ConcurrencyRule, Timeouts};
     use crate::protocol::vendor::preset;
 
     /// A provider of the vendor that has models in the catalog for every test here.
@@ -225,22 +267,32 @@ pub(super) mod tests {
             timeouts: Timeouts::default(),
             proxy: None,
             simulated: false,
+            account: Arc::new(Account::new(ConcurrencyRule::default())),
         })
     }
 
-    fn alias(name: &str, targets: &[(&Arc<Provider>, &str)]) -> (ModelName, Vec<Target>) {
+    fn alias(name: &str, targets: &[(&Arc<Provider>, &str)]) -> Alias {
         let targets = targets.iter().map(|(at, model)| Target::only(Endpoint::known(at, ModelId::new(model))));
-        (ModelName::new(name), targets.collect())
+        Alias { name: ModelName::new(name), lead: Lead::to(targets.collect()) }
+    }
+
+    pub(in crate::route) fn rules() -> Rules {
+        Rules {
+            default_max_tokens: crate::domain::Tokens::new(8192),
+            commit_after: std::time::Duration::from_secs(10),
+            max_answer_bytes: 1 << 20,
+            retry: crate::route::Retry::default(),
+        }
     }
 
     fn table() -> Table {
         let (one, two) = (provider("one"), provider("two"));
         let aliases = vec![alias("smart", &[(&one, "own-1"), (&two, "own-1")]), alias("fast", &[(&two, "own-2")])];
-        Table::new(vec![one, two], aliases, Some(ModelName::new("smart")))
+        Table::new(vec![one, two], aliases, Some(ModelName::new("smart")), rules())
     }
 
     fn leads_to(name: Option<&str>) -> Result<Vec<String>, Error> {
-        let targets = table().resolve(name.map(ModelName::new).as_ref())?;
+        let targets = table().resolve(name.map(ModelName::new).as_ref())?.targets;
         Ok(targets.iter().map(|target| target.endpoint.identity.to_string()).collect())
     }
 
@@ -277,17 +329,22 @@ pub(super) mod tests {
         let one = provider("one");
         let own = Timeouts { idle: std::time::Duration::from_secs(1), ..Timeouts::default() };
         let endpoint = Endpoint::known(&one, ModelId::new("own-1")).with_timeouts(own);
-        let table = Table::new(vec![one], vec![(ModelName::new("smart"), vec![Target::only(endpoint)])], None);
+        let table = Table::new(
+            vec![one],
+            vec![Alias { name: ModelName::new("smart"), lead: Lead::to(vec![Target::only(endpoint)]) }],
+            None,
+            rules(),
+        );
         for (name, timeouts) in [("smart", own), ("one/own-1", own), ("own-1", own), ("one/other", Timeouts::default())]
         {
-            let targets = table.resolve(Some(&ModelName::new(name))).unwrap();
+            let targets = table.resolve(Some(&ModelName::new(name))).unwrap().targets;
             assert_eq!(targets.first().map(|target| target.endpoint.timeouts), Some(timeouts), "{name}");
         }
     }
 
     #[test]
     fn without_a_default_a_name_is_needed() {
-        let error = Table::new(Vec::new(), Vec::new(), None).resolve(None).unwrap_err();
+        let error = Table::new(Vec::new(), Vec::new(), None, rules()).resolve(None).unwrap_err();
         assert_eq!(error.details.violations.first().map(|violation| violation.field.as_str()), Some("model"));
     }
 

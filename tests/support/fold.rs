@@ -46,6 +46,7 @@ impl Folding {
             Event::BlockStarted(started) => self.start(started)?,
             Event::BlockDelta(delta) => self.grow(delta)?,
             Event::BlockFinished(finished) => self.close(finished)?,
+            Event::Restarted(_) => (self.blocks, self.open) = Default::default(),
             Event::Usage(_) | Event::Heartbeat(_) => {}
             Event::Completed(outcome) if self.open.contains(&true) => {
                 return Err(format!("a block is open at the end: {outcome:?}"));

@@ -8,7 +8,7 @@ use crate::domain::{CallId, Delta, Event};
 use crate::proto;
 use crate::proto::stream_complete_response::block_delta::Delta as ProtoDelta;
 use crate::proto::stream_complete_response::{
-    BlockDelta, BlockFinished, BlockStarted, Event as ProtoEvent, Heartbeat, Started,
+    BlockDelta, BlockFinished, BlockStarted, Event as ProtoEvent, Heartbeat, Restarted, Started,
 };
 
 /// An event of the call `call`, the `sequence`th of its stream from 0.
@@ -33,13 +33,18 @@ pub(crate) fn event(call: &CallId, event: Event, sequence: i64, view: LedgerView
             incomplete,
         }),
         Event::Usage(used) => ProtoEvent::Usage(usage(used)),
+        Event::Restarted(restarted) => ProtoEvent::Restarted(Restarted {
+            provider: restarted.by.provider.to_string(),
+            model: restarted.by.model.to_string(),
+            attempt: place(restarted.attempt),
+        }),
         Event::Heartbeat => ProtoEvent::Heartbeat(Heartbeat {}),
         Event::Completed(end) => ProtoEvent::Completed(outcome(*end, view)),
     };
     proto::StreamCompleteResponse { sequence, event: Some(event) }
 }
 
-/// The index of a block; none comes near the end of the range.
+/// A count on the wire; none comes near the end of the range.
 fn place(index: u32) -> i32 {
     i32::try_from(index).unwrap_or(i32::MAX)
 }

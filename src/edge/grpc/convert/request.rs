@@ -13,6 +13,10 @@ use crate::proto::response_format::{Format, JsonSchemaFormat};
 const MAX_MODEL_CHARS: usize = 512;
 /// The longest id of an end user, in characters.
 const MAX_USER_CHARS: usize = 512;
+/// The longest id of a conversation, in characters.
+const MAX_CONVERSATION_CHARS: usize = 256;
+/// The most models to fall back to.
+const MAX_FALLBACK_MODELS: usize = 8;
 /// The most stop sequences.
 const MAX_STOP_SEQUENCES: usize = 16;
 
@@ -27,7 +31,8 @@ pub(crate) fn request(mut message: proto::CompleteRequest, rules: &RequestRules)
     let reasoning = parameter::reasoning(message.reasoning.take(), message.max_tokens, found);
     let tool_choice = tool::choice(message.tool_choice.take(), &message.tools, found);
     let request = Request {
-        model: model(&message.model, found),
+        model: model(&message.model, &Path::ROOT.field("model"), found),
+        fallback_models: fallback_models(&message.fallback_models, found),
         system: system(message.system, message.system_blocks, found),
         messages: conversation::messages(message.messages, message.prompt, found),
         max_tokens: parameter::max_tokens(message.max_tokens, found),
@@ -40,18 +45,38 @@ pub(crate) fn request(mut message: proto::CompleteRequest, rules: &RequestRules)
         reasoning,
         service_tier: Some(message.service_tier).filter(|tier| !tier.is_empty()),
         user: user(message.user, found),
+        conversation_id: conversation_id(message.conversation_id, found),
         unsupported: parameter::unsupported(message.unsupported_parameters, found),
         provider_options: options::of_request(message.provider_options, rules, found),
+        restart_on_interruption: message.restart_on_interruption,
     };
     all.judge().map(|()| request)
 }
 
 /// Names of models are a provider's business, but none is a sentence.
-fn model(name: &str, found: &mut Violations) -> Option<ModelName> {
+fn model(name: &str, path: &Path<'_>, found: &mut Violations) -> Option<ModelName> {
     let is_word = name.chars().all(|c| !c.is_whitespace() && !c.is_control());
     let right = is_word && name.chars().count() <= MAX_MODEL_CHARS;
-    found.check(right, &Path::ROOT.field("model"), "must be at most 512 characters, none of them a space");
+    found.check(right, path, "must be at most 512 characters, none of them a space");
     (!name.is_empty()).then(|| ModelName::new(name))
+}
+
+fn fallback_models(names: &[String], found: &mut Violations) -> Vec<ModelName> {
+    let root = Path::ROOT;
+    found.check_len(names.len(), MAX_FALLBACK_MODELS, &root.field("fallback_models"));
+    let mut models = Vec::new();
+    for (index, name) in names.iter().enumerate().take(MAX_FALLBACK_MODELS) {
+        let path = root.item("fallback_models", index);
+        found.check(!name.is_empty(), &path, "must not be empty");
+        models.extend(model(name, &path, found));
+    }
+    models
+}
+
+fn conversation_id(id: String, found: &mut Violations) -> Option<String> {
+    let right = id.chars().count() <= MAX_CONVERSATION_CHARS;
+    found.check(right, &Path::ROOT.field("conversation_id"), "must be at most 256 characters");
+    Some(id).filter(|id| !id.is_empty())
 }
 
 fn system(text: String, blocks: Vec<proto::ContentBlock>, found: &mut Violations) -> Vec<Block> {

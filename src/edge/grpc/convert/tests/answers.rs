@@ -201,7 +201,7 @@ impl Client {
                 }
             }
             ProtoEvent::Completed(outcome) => self.outcome = Some(outcome),
-            ProtoEvent::Usage(_) | ProtoEvent::Heartbeat(_) => {}
+            ProtoEvent::Usage(_) | ProtoEvent::Heartbeat(_) | ProtoEvent::Restarted(_) => {}
         }
     }
 

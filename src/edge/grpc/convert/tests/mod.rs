@@ -64,6 +64,7 @@ fn result(id: &str, content: Vec<proto::ContentBlock>) -> proto::ContentBlock {
 fn whole() -> proto::CompleteRequest {
     proto::CompleteRequest {
         model: "claude/some-model".into(),
+        fallback_models: vec!["fast".into(), "claude/other".into()],
         prompt: "And now?".into(),
         system: "Be brief.".into(),
         system_blocks: vec![text("Be kind.")],
@@ -98,6 +99,8 @@ fn whole() -> proto::CompleteRequest {
             display: Some(true),
         }),
         user: "u-1".into(),
+        conversation_id: "c-1".into(),
+        restart_on_interruption: true,
         provider_options: [("acme".to_owned(), provider_options())].into(),
     }
 }

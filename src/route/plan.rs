@@ -1,0 +1,131 @@
+//! What is sent to one endpoint for a call, and what its caller is told at the end.
+
+use std::time::Duration;
+
+use super::Rules;
+use super::router::Asked;
+use crate::domain::{
+    CallId, Cost, CostSource, Error, Finish, Identity, ModelFacts, Outcome, Reason, Reasoning, Request, Tokens,
+    Violation,
+};
+use crate::pool::{Endpoint, Ledger};
+use crate::protocol::{Delivery, Exchange, Order, Unfit};
+
+/// The largest answer that is asked for whole.
+const SHORT: Tokens = Tokens::new(1024);
+
+/// What is sent to one endpoint, and what its caller is told at the end.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) exchange: Exchange,
+    pub(super) conclusion: Conclusion,
+}
+
+/// What is known about an outcome before the answer comes.
+#[derive(Debug)]
+pub(super) struct Conclusion {
+    id: CallId,
+    identity: Identity,
+    ignored: Vec<String>,
+    max_tokens: Tokens,
+    simulated: bool,
+    ledger: Ledger,
+}
+
+/// What is sent to `endpoint`; `share` is the time that the attempt may take when others shall have a chance too.
+///
+/// # Errors
+/// It cannot take the request.
+pub(super) fn plan(endpoint: &Endpoint, asked: &Asked, rules: &Rules, share: Option<Duration>) -> Result<Plan, Unfit> {
+    if endpoint.facts.is_some_and(|facts| facts.other_protocol.is_some()) {
+        return Err(Unfit::Capability { field: "model".into(), lacks: "speak this server's protocols" });
+    }
+    let max_tokens = max_tokens(&asked.request, rules, endpoint.facts);
+    let mut exchange = endpoint.provider.protocol.encode(&Order {
+        request: &asked.request,
+        identity: &endpoint.identity,
+        facts: endpoint.facts,
+        delivery: upstream_delivery(asked, max_tokens, endpoint.facts),
+        max_tokens,
+    })?;
+    let conclusion = Conclusion {
+        id: asked.id,
+        identity: endpoint.identity.clone(),
+        ignored: std::mem::take(&mut exchange.ignored),
+        max_tokens,
+        simulated: endpoint.provider.simulated,
+        ledger: asked.ledger.clone(),
+    };
+    Ok(Plan { exchange, conclusion })
+}
+
+/// The bound on the answer that is sent: the caller's as it is, else the setting with room for reasoning, at most
+/// what the model can do.
+fn max_tokens(request: &Request, rules: &Rules, facts: Option<&ModelFacts>) -> Tokens {
+    if let Some(set) = request.max_tokens {
+        return set;
+    }
+    let budget = request.reasoning.as_ref().and_then(Reasoning::budget).unwrap_or_default();
+    let wanted = rules.default_max_tokens + budget;
+    facts.and_then(|facts| facts.max_output).map_or(wanted, |most| wanted.min(most))
+}
+
+impl Conclusion {
+    pub(super) fn of(&self, finish: Finish) -> Outcome {
+        Outcome {
+            id: self.id,
+            model: finish.model.clone().unwrap_or_else(|| self.identity.model.clone()),
+            provider: self.identity.provider.clone(),
+            cost: finish.cost.map(|amount| Cost { amount, source: CostSource::Provider }),
+            attempts: self.ledger.lines(),
+            ignored_parameters: self.ignored.clone(),
+            max_tokens: self.max_tokens,
+            simulated: self.simulated,
+            finish,
+        }
+    }
+}
+
+/// An answer that nobody watches grow is asked for whole only where it must be short: a long one is streamed and
+/// folded, so that silence shows early.
+fn upstream_delivery(asked: &Asked, max_tokens: Tokens, facts: Option<&ModelFacts>) -> Delivery {
+    let always = facts.is_some_and(|facts| facts.constraints.reasoning_always_on == Some(true));
+    let budget = asked.request.reasoning.as_ref().map(Reasoning::budget);
+    let reasons = always || budget.is_some_and(|budget| budget != Some(Tokens::ZERO));
+    if asked.delivery == Delivery::Whole && max_tokens <= SHORT && !reasons {
+        Delivery::Whole
+    } else {
+        Delivery::Stream
+    }
+}
+
+pub(super) fn reason(unfit: &Unfit) -> Reason {
+    match unfit {
+        Unfit::Parameters(_) => Reason::InvalidRequest,
+        Unfit::Capability { .. } => Reason::CapabilityNotSupported,
+    }
+}
+
+/// Why no target can take a request. Where leaving parameters out would help, that is what the caller is told.
+pub(super) fn none_fits(misfits: &[Unfit]) -> Error {
+    let parameters = misfits.iter().find_map(|unfit| match unfit {
+        Unfit::Parameters(paths) => Some(paths),
+        Unfit::Capability { .. } => None,
+    });
+    if let Some(paths) = parameters {
+        let rule = "must be left out: no target of this model takes it (unsupported_parameters: IGNORE leaves it out)";
+        let violation = |path: &String| Violation { field: path.clone(), rule: rule.into() };
+        return Error::invalid_fields(paths.iter().map(violation).collect());
+    }
+    let lacks: Vec<String> = misfits
+        .iter()
+        .filter_map(|unfit| match unfit {
+            Unfit::Capability { field, lacks } => Some(format!("{field}: the target cannot {lacks}")),
+            Unfit::Parameters(_) => None,
+        })
+        .collect();
+    Error::new(
+        Reason::CapabilityNotSupported,
+        format!("no target of this model can take the request: {}", lacks.join("; ")),
+    )
+}
