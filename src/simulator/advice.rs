@@ -38,18 +38,18 @@ impl Advice {
     /// Says of a failure what there is to say of failures.
     pub(super) fn on_failure(self, clock: Clock, headers: &mut HeaderMap) {
         match self.retry_after {
-            Some(RetryAfter::Seconds(seconds)) => put(headers, "retry-after", seconds),
+            Some(RetryAfter::Seconds(seconds)) => put(headers, "retry-after", &seconds),
             Some(RetryAfter::Date(seconds)) => {
                 let at = clock.now() + Duration::from_secs(seconds.into());
-                put(headers, "retry-after", httpdate::fmt_http_date(at));
+                put(headers, "retry-after", &httpdate::fmt_http_date(at));
             }
             None => {}
         }
         if let Some(millis) = self.retry_after_ms {
-            put(headers, "retry-after-ms", millis);
+            put(headers, "retry-after-ms", &millis);
         }
         if self.no_retry {
-            put(headers, "x-should-retry", "false");
+            put(headers, "x-should-retry", &"false");
         }
     }
 
@@ -57,12 +57,12 @@ impl Advice {
     pub(super) fn on_any(self, wire: &dyn Wire, clock: Clock, headers: &mut HeaderMap) {
         let Some(left) = self.left else { return };
         for (name, value) in wire.rate_limits(left, clock.now()) {
-            put(headers, name, value);
+            put(headers, name, &value);
         }
     }
 }
 
-fn put(headers: &mut HeaderMap, name: &'static str, value: impl ToString) {
+fn put(headers: &mut HeaderMap, name: &'static str, value: &impl ToString) {
     if let Ok(value) = HeaderValue::try_from(value.to_string()) {
         headers.insert(name, value);
     }
