@@ -15,8 +15,8 @@ use crate::edge::{
     Admission, Bound, Drain, Faces, LedgerView, Limits, Listener, Load, RequestRules, Served, Watch, Workers,
 };
 use crate::pipeline::{self, pipeline};
-use crate::pool::{Account, Endpoint, Provider};
-use crate::route::{Alias, Lead, Router, Rules, Table, Tables, Target};
+use crate::pool::{Account, Endpoint, Provider, RetryBudget};
+use crate::route::{Alias, Hedging, Lead, Router, Rules, Table, Tables, Target};
 use crate::simulator::Simulator;
 use crate::telemetry::Tracer;
 use crate::transport::{BoxError, Direct, Schemes, Transport, system_trust};
@@ -140,6 +140,7 @@ struct Shared {
     settings: pipeline::Settings,
     trust: Arc<rustls::ClientConfig>,
     simulator: Arc<dyn Transport>,
+    budget: RetryBudget,
 }
 
 impl Shared {
@@ -149,6 +150,7 @@ impl Shared {
             settings: pipeline::Settings { total: config.total, heartbeat: config.stream.heartbeat },
             trust: system_trust()?,
             simulator: Arc::new(Simulator::new(config.pace)),
+            budget: RetryBudget::full(tokio::time::Instant::now()),
         })
     }
 
@@ -160,7 +162,7 @@ impl Shared {
             ("http", network),
             ("simulator", Arc::clone(&self.simulator)),
         ]);
-        let router = Router::new(self.faces.tables.clone(), Arc::new(transport));
+        let router = Router::new(self.faces.tables.clone(), Arc::new(transport), self.budget.clone());
         let watch = Watch::new(self.faces.client_stall);
         tokio::spawn(watch.clone().run(self.faces.drain.clone()));
         let public = self.faces.public(pipeline(router, self.settings), watch, load);
@@ -229,7 +231,11 @@ pub fn table(config: &Config) -> Result<Table, StartError> {
                 weight: target.weight,
             })
         });
-        let lead = Lead { targets: targets.collect(), fallbacks: model.fallback_models.clone(), hedge: model.hedge };
+        let lead = Lead {
+            targets: targets.collect(),
+            fallbacks: model.fallback_models.clone(),
+            hedge: model.hedge.map(|hedge| Arc::new(Hedging::new(hedge))),
+        };
         Alias { name: model.id.clone(), lead }
     });
     let aliases = aliases.collect();
