@@ -64,7 +64,7 @@ impl Course {
             self.pass_over_short_contexts(scene);
         }
         let step = with_view(scene, |view| self.itinerary.next(view));
-        for (identity, access) in with_view(scene, |view| self.itinerary.passed_over(view)) {
+        for (identity, access) in with_view(scene, |view| self.itinerary.passed_over(step.as_ref(), view)) {
             let Some(error) = not_asked(access, Instant::now()) else { continue };
             scene.asked.ledger.skip(identity, error.reason);
             self.failures.passed_over(error);

@@ -200,10 +200,14 @@ impl Itinerary {
         true
     }
 
-    /// The targets that were passed over since this was asked last, and why.
-    pub(super) fn passed_over(&mut self, view: &View<'_>) -> Vec<(Identity, Access)> {
-        let fresh = self.stops.iter_mut().filter(|stop| stop.progress == Progress::Fresh && !stop.passed_over);
-        let passed = fresh.filter_map(|stop| {
+    /// The targets that were passed over since this was asked last, and why. The one that is asked next is none of them.
+    pub(super) fn passed_over(&mut self, next: Option<&Step>, view: &View<'_>) -> Vec<(Identity, Access)> {
+        let stops = self.stops.iter_mut().enumerate();
+        let fresh = stops.filter(|(place, stop)| {
+            let is_next = next.is_some_and(|step| step.place.0 == *place);
+            stop.progress == Progress::Fresh && !stop.passed_over && !is_next
+        });
+        let passed = fresh.filter_map(|(_, stop)| {
             let access = (view.standing)(&stop.target).access;
             let unusable = matches!(access, Access::Ejected { .. } | Access::Held { .. } | Access::Full);
             stop.passed_over = unusable;
