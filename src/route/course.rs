@@ -79,7 +79,7 @@ impl Course {
         let now = Instant::now();
         let left = scene.asked.deadline.saturating_duration_since(now);
         let others = with_view(scene, |view| self.itinerary.others(step.place, view));
-        let share = share(&endpoint, likely_delivery(&scene.asked), left, others);
+        let share = share(&endpoint, likely_delivery(&scene.asked), (left, now), others);
         let Plan { exchange, conclusion } = match plan(&endpoint, &scene.asked, &scene.rules, share) {
             Ok(plan) => plan,
             Err(unfit) => {
@@ -89,7 +89,7 @@ impl Course {
                 return Err(Unmade::Next);
             }
         };
-        if endpoint.health.fastest(exchange.delivery).is_some_and(|fastest| left < fastest / 2) {
+        if endpoint.health.fastest(exchange.delivery, now).is_some_and(|fastest| left < fastest / 2) {
             scene.asked.ledger.skip(endpoint.identity.clone(), Reason::DeadlineExceeded);
             self.failures.passed_over(cannot_suffice());
             self.strike(step.place);
@@ -170,12 +170,12 @@ fn roll(below: u64) -> u64 {
 
 /// The time that an attempt may be silent when others shall have a chance too; none: nobody else is left, or there is
 /// time enough. An endpoint gets what it usually needs, as long as a third is left for the others.
-fn share(endpoint: &Endpoint, delivery: Delivery, left: Duration, others: u32) -> Option<Duration> {
+fn share(endpoint: &Endpoint, delivery: Delivery, (left, now): (Duration, Instant), others: u32) -> Option<Duration> {
     if others == 0 {
         return None;
     }
     let even = left / others.min(OTHERS_WITH_TIME).saturating_add(1);
-    let usual = endpoint.health.quantile(delivery, 0.95).unwrap_or_default();
+    let usual = endpoint.health.quantile(delivery, 0.95, now).unwrap_or_default();
     Some(even.max((usual + usual / 2).min(left * 2 / 3)))
 }
 

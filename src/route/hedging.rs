@@ -3,6 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Hedge;
 use crate::pool::Endpoint;
 use crate::protocol::Delivery;
@@ -40,8 +42,8 @@ impl Hedging {
     }
 
     /// How long to wait for the first event of `endpoint`; none: too little is known to call anything late.
-    pub(super) fn delay(&self, endpoint: &Endpoint, delivery: Delivery) -> Option<Duration> {
-        let usual = endpoint.health.quantile(delivery, self.rule.quantile)?;
+    pub(super) fn delay(&self, endpoint: &Endpoint, delivery: Delivery, now: Instant) -> Option<Duration> {
+        let usual = endpoint.health.quantile(delivery, self.rule.quantile, now)?;
         Some(usual.max(self.rule.min_delay))
     }
 

@@ -78,7 +78,7 @@ impl Journey {
 /// Makes an attempt, and a second one beside it where that is wanted and the first is late, until one is committed.
 async fn run(scene: &Scene, course: &mut Course, leg: Leg) -> Result<Reached, Failed> {
     let hedging = scene.hedging.as_ref();
-    let late = hedging.and_then(|hedging| hedging.delay(&leg.endpoint, leg.exchange.delivery));
+    let late = hedging.and_then(|hedging| hedging.delay(&leg.endpoint, leg.exchange.delivery, Instant::now()));
     let (place, accepted, conclusion) = match late {
         None => accept(scene, leg).await?,
         Some(late) => race(scene, course, leg, late).await?,
