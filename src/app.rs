@@ -12,7 +12,7 @@ use tonic_health::server::HealthReporter;
 use crate::config::{Config, ListenAddress};
 use crate::credentials::Credentials;
 use crate::edge::{
-    Admission, Bound, Drain, Faces, LedgerView, Limits, Listener, Load, RequestRules, Served, Watch, Workers,
+    Admission, Bound, Count, Drain, Faces, LedgerView, Limits, Listener, Load, RequestRules, Served, Watch, Workers,
 };
 use crate::pipeline::{self, pipeline};
 use crate::pool::{Account, Endpoint, Provider};
@@ -94,10 +94,12 @@ pub async fn start(config: &Config, tracer: Tracer) -> Result<Running, StartErro
     let shared = Shared::new(config, faces)?;
     let workers = Workers::start(config.workers.get(), &drain, move |load| shared.services(load)).map_err(system)?;
     let workers = Arc::new(workers);
+    let callers = Count::default();
     let mut accepting = JoinSet::new();
     for (face, listener) in [PUBLIC, ADMIN, OPS].into_iter().zip(listeners) {
         let (workers, drain) = (Arc::clone(&workers), drain.clone());
-        accepting.spawn(async move { workers.accept(listener, face, &drain).await });
+        let open = if face == PUBLIC { callers.clone() } else { Count::default() };
+        accepting.spawn(async move { workers.accept(listener, face, &open, &drain).await });
     }
     set_health(&health, tonic_health::ServingStatus::Serving).await;
     Ok(Running {
@@ -179,6 +181,7 @@ fn faces(
     let limits = Limits {
         max_request_bytes: usize::try_from(config.limits.max_request_bytes).unwrap_or(usize::MAX),
         max_bytes_in_flight: config.limits.max_bytes_in_flight,
+        max_in_flight: config.limits.max_in_flight,
         arrival: config.total,
     };
     Faces {

@@ -202,5 +202,5 @@ async fn a_request_beyond_the_limit_is_refused_packed_or_not() {
         let status = client.complete(large.clone()).await.unwrap_err();
         assert_eq!(status.code(), InvalidArgument, "{status:?}");
     }
-    eventually("nothing is in flight", || stage.running.admission.in_flight() == 0).await;
+    eventually("nothing is in flight", || stage.running.admission.bytes_in_flight() == 0).await;
 }

@@ -34,8 +34,9 @@ impl Service<Call> for Routing {
     fn call(&mut self, call: Call) -> Self::Future {
         let router = self.router.clone();
         Box::pin(async move {
-            let Call { id, request, delivery, ledger, trace, .. } = call;
-            router.route(Asked { id, request, delivery, ledger, trace }).await.map(Reply::new)
+            let Call { id, request, delivery, previous_attempts, ledger, trace, .. } = call;
+            let asked = Asked { id, request, delivery, previous_attempts, ledger, trace };
+            router.route(asked).await.map(Reply::new)
         })
     }
 }

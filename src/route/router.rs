@@ -25,6 +25,8 @@ pub struct Asked {
     pub request: Request,
     /// Whether the caller wants the answer as it is made or whole.
     pub delivery: Delivery,
+    /// How often the caller's own client has sent it before.
+    pub previous_attempts: u32,
     /// Where attempts are recorded.
     pub ledger: Ledger,
     /// Makes the spans of attempts.

@@ -6,6 +6,7 @@ mod complete_status;
 mod convert;
 mod expansion;
 mod faces;
+mod retried;
 mod rich_status;
 mod service;
 mod status;

@@ -100,6 +100,24 @@ fn a_hint_of_the_upstream_is_passed_on_unless_nothing_helps() {
 }
 
 #[test]
+fn where_the_retry_budget_is_spent_only_the_caller_decides_about_another_try() {
+    for reason in Reason::ALL {
+        let usual = told(&Error::new(reason, "down"));
+        let spent = told(&Error::new(reason, "down").with(|d| d.budget_spent = true));
+        assert_eq!(pushback(&spent), Some("-1"), "{reason}");
+        let delay = |status: &Status| status.get_details_retry_info().and_then(|retry| retry.retry_delay);
+        assert_eq!(delay(&spent), delay(&usual), "{reason}");
+        assert_eq!(spent.code(), usual.code(), "{reason}");
+    }
+    let hinted = Error::new(Reason::ProviderUnavailable, "down").with(|d| {
+        d.budget_spent = true;
+        d.retry_after = Some(Duration::from_secs(7));
+    });
+    let delay = told(&hinted).get_details_retry_info().unwrap().retry_delay;
+    assert_eq!(delay, Some(Duration::from_secs(7)));
+}
+
+#[test]
 fn what_is_known_is_told() {
     let error = Error::new(Reason::ModelNotFound, "no such model").with(|d| {
         d.provider = Some(ProviderId::new("main"));
