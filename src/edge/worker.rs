@@ -8,7 +8,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
-use super::{Connection, Count, Drain, Held, Listener, Served};
+use super::{Connection, Drain, Listener, Served};
+use crate::count::{Count, Held};
 
 /// How much a worker has to do: the streams that it serves, and connections as long as they have none.
 #[derive(Clone, Debug, Default)]

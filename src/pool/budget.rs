@@ -57,6 +57,11 @@ impl RetryBudget {
         self.with(now, |bucket| bucket.tokens)
     }
 
+    /// The most tokens that there can be.
+    pub fn capacity(&self) -> f64 {
+        CAPACITY
+    }
+
     fn with<T>(&self, now: Instant, change: impl FnOnce(&mut Bucket) -> T) -> T {
         let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = now.saturating_duration_since(bucket.filled).as_secs_f64();

@@ -21,8 +21,8 @@ use uuid::Uuid;
 use super::convert::LedgerView;
 use super::status;
 use super::timeout::grpc_timeout;
+use crate::count::Held;
 use crate::domain::{CallId, Error, Reason};
-use crate::edge::Held;
 use crate::edge::worker::Load;
 use crate::proto::completion_service_server::SERVICE_NAME;
 

@@ -1,5 +1,6 @@
 //! The gRPC face: the only place that knows `tonic::Status` and the generated types.
 
+mod admin;
 mod admission;
 mod codec;
 mod complete_status;

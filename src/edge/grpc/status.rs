@@ -35,9 +35,10 @@ pub(crate) const fn code(reason: Reason) -> Code {
         Reason::InvalidRequest | Reason::RequestTooLarge | Reason::ProviderRejected | Reason::ContextLengthExceeded => {
             Code::InvalidArgument
         }
-        Reason::CapabilityNotSupported | Reason::ProviderModelNotFound | Reason::ProviderCredentialsRefused => {
-            Code::FailedPrecondition
-        }
+        Reason::CapabilityNotSupported
+        | Reason::ProviderModelNotFound
+        | Reason::ProviderCredentialsRefused
+        | Reason::ConfigurationInvalid => Code::FailedPrecondition,
         Reason::ModelNotFound => Code::NotFound,
         Reason::ProviderRateLimited | Reason::ProviderQuotaExhausted => Code::ResourceExhausted,
         Reason::ProviderUnavailable | Reason::StreamInterrupted | Reason::Overloaded | Reason::ShuttingDown => {
@@ -174,7 +175,8 @@ fn by_reason(error: &Error) -> Retry {
         | Reason::ProviderCredentialsRefused
         | Reason::DeadlineExceeded
         | Reason::Cancelled
-        | Reason::MethodUnknown => Retry::Never,
+        | Reason::MethodUnknown
+        | Reason::ConfigurationInvalid => Retry::Never,
     }
 }
 

@@ -1,4 +1,4 @@
-//! How many there are of something: connections, streams.
+//! How many there are of something, such as connections or streams. It does not know what is counted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
