@@ -8,7 +8,7 @@ use super::StartError;
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::pool::{Account, Endpoint, Provider};
-use crate::route::{Alias, Lead, Rules, Table, Target};
+use crate::route::{Alias, Hedging, Lead, Rules, Table, Target};
 
 /// The names that a configuration gives to its targets. What was learned about an account of `previous` is kept where
 /// the account is still the same, so that a reload makes no provider well; and forgotten where it is not, so that a
@@ -28,7 +28,11 @@ pub fn table(config: &Config, previous: Option<&Table>) -> Result<Table, StartEr
                 weight: target.weight,
             })
         });
-        let lead = Lead { targets: targets.collect(), fallbacks: model.fallback_models.clone(), hedge: model.hedge };
+        let lead = Lead {
+            targets: targets.collect(),
+            fallbacks: model.fallback_models.clone(),
+            hedge: model.hedge.map(|hedge| Arc::new(Hedging::new(hedge))),
+        };
         Alias { name: model.id.clone(), lead }
     });
     let aliases = aliases.collect();

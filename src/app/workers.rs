@@ -49,7 +49,7 @@ impl Shared {
             ("http", network),
             ("simulator", Arc::clone(&self.simulator)),
         ]);
-        let router = Router::new(self.faces.tables.clone(), Arc::new(transport));
+        let router = Router::new(self.faces.tables.clone(), Arc::new(transport), self.faces.retry_budget.clone());
         let watch = Watch::new(self.faces.client_stall);
         tokio::spawn(watch.clone().run(self.faces.drain.clone()));
         let public = self.faces.public(pipeline(router, self.settings), watch, load);
