@@ -176,8 +176,10 @@ fn check_says_what_a_file_would_do() {
     let file = path.to_str().unwrap();
     std::fs::write(
         &path,
-        "providers:\n  - id: a\n    protocol: openai\n    base_url: http://127.0.0.1:9/v1\n    api_key: ${SECRET}\n\
-         models:\n  - { id: smart, targets: [{ provider: a, model: m }] }\n",
+        "providers:\n  - id: a\n    protocol: openai\n    base_url: http://127.0.0.1:9/v1\n    api_key: ${SECRET}\n    \
+         max_in_flight: 64\n    adaptive_concurrency: true\n\
+         models:\n  - { id: smart, targets: [{ provider: a, model: m }], fallback_models: [fast, a/o], hedge: {} }\n  \
+         - { id: fast, targets: [{ provider: a, model: n }] }\nretry: { max_attempts: 6 }\nlimits: { max_in_flight: 100 }\n",
     )
     .unwrap();
     let check = |more: &[&str], secret: &str| {
@@ -186,12 +188,25 @@ fn check_says_what_a_file_would_do() {
     };
     let (code, out, err) = check(&[], "sk-hidden");
     assert_eq!(code, 0, "{out}{err}");
-    for part in ["ok  ", "at http://127.0.0.1:9/v1, key from environment variable SECRET", "smart\n    a/m"] {
+    let parts = [
+        "ok  ",
+        "at http://127.0.0.1:9/v1, key from environment variable SECRET",
+        "    attempts in flight at each model: as many as it bears, at most 64\n",
+        "smart\n    a/m",
+        "    then fast, a/o\n    hedged at quantile 0.95, not before 200ms, share of calls 0.05\n",
+        "at most 6 per call, delay 500ms up to 30s",
+        "and 100 calls",
+    ];
+    for part in parts {
         assert!(out.contains(part), "{part}: {out}");
     }
     let (_, json, _) = check(&["--json"], "sk-hidden");
     let report: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(report["plan"]["providers"][0]["key"], "environment variable SECRET");
+    let plan = &report["plan"];
+    assert_eq!(plan["providers"][0]["key"], "environment variable SECRET");
+    assert_eq!((&plan["retry"]["max_attempts"], &plan["max_in_flight"]), (&Value::from(6), &Value::from(100)));
+    assert_eq!(plan["models"][0]["fallback_models"], serde_json::json!(["fast", "a/o"]));
+    assert_eq!((&plan["models"][0]["hedge"]["max_share"], &plan["models"][1]["hedge"]), (&0.05.into(), &Value::Null));
     assert!(!format!("{out}{err}{json}").contains("sk-hidden"));
 }
 

@@ -3,6 +3,11 @@
 
 #![expect(clippy::panic, clippy::too_many_lines, reason = "a case that should not be reached fails; tables are long")]
 
+#[path = "config/attempts.rs"]
+mod attempts;
+#[path = "config/reload.rs"]
+mod reload;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +16,7 @@ use completiond::config::{Config, Discovered, Overrides, Problems, Source, Sourc
 use completiond::domain::{Identity, ModelId};
 use completiond::protocol::vendor::{Auth, Preset};
 use completiond::protocol::{Exchange, HttpRefusal, Order, Protocol, Unfit, Verdict};
+use completiond::route::Retry;
 use secrecy::ExposeSecret;
 
 /// A protocol that has a name and nothing else.
@@ -189,9 +195,48 @@ fn each_rule_of_the_server_broken_once() {
             "provider_option_headers: [authorization]",
             "c.yaml:2:27: provider_option_headers[0]: `authorization` carries credentials, which callers never set; leave it out",
         ),
-        ("retry: { max_attempts: 4 }", "c.yaml:2:1: retry: is no key that is known here; known:"),
+        (
+            "retry: { max_atempts: 4 }",
+            "c.yaml:2:10: retry.max_atempts: is no key that is known here; did you mean `max_attempts`?",
+        ),
+        (
+            "retry: { max_attempts: 0 }",
+            "c.yaml:2:24: retry.max_attempts: must be a whole number from 1 to 32; 1: each call makes one request and nothing is tried again",
+        ),
+        (
+            "retry: { max_attempts: 33 }",
+            "c.yaml:2:24: retry.max_attempts: must be a whole number from 1 to 32; 1: each call makes one request and nothing is tried again",
+        ),
+        (
+            "retry: { base_delay: 5 }",
+            "c.yaml:2:22: retry.base_delay: has no unit; a duration is a number with a unit (ms, s, m, h), as in `500ms`, `30s` or `1h30m`",
+        ),
+        (
+            "retry: { max_delay: soon }",
+            "c.yaml:2:21: retry.max_delay: is no duration; a duration is a number with a unit (ms, s, m, h), as in `500ms`, `30s` or `1h30m`",
+        ),
+        (
+            "retry: { base_delay: 1m }",
+            "c.yaml:2:8: retry: `base_delay` (1m) is longer than `max_delay` (30s); raise `max_delay` or lower `base_delay`",
+        ),
+        ("limits: { max_in_flight: 0 }", "c.yaml:2:26: limits.max_in_flight: must be above 0"),
+        (
+            "limits: { max_in_flight: 1MiB }",
+            "c.yaml:2:26: limits.max_in_flight: must be a whole number; 1 to 4294967295",
+        ),
         ("cache: { enabled: true }", "c.yaml:2:1: cache: is no key that is known here; known:"),
-        ("workers: 1\nworkers: 2", "c.yaml:3:1: duplicate mapping key: workers"),
+        (
+            "workers: 1\nworkers: 2",
+            "c.yaml:3:1: workers: stands here a second time, first in line 2; leave one of them out",
+        ),
+        (
+            "timeouts:\n  idle: 1s\n  idle: 2s",
+            "c.yaml:4:3: timeouts.idle: stands here a second time, first in line 3; leave one of them out",
+        ),
+        (
+            "timeouts:\n\tidle: 1s",
+            "c.yaml:3:1: a line is indented with a tab; YAML is indented with spaces: replace it",
+        ),
     ];
     for (more, expected) in cases {
         let told = told(&with_provider(more));
@@ -220,7 +265,7 @@ fn each_rule_of_a_provider_broken_once() {
         ("id: a, preset: home, base_url: home.example", "c.yaml:2:36: providers[0].base_url: is no absolute address; write it with its scheme, as in `https://host/path`".to_owned()),
         ("id: a, preset: home, key: '${KEY}'", "c.yaml:2:26: providers[0].key: is no key that is known here; did you mean `api_key`?".to_owned()),
         ("id: a, preset: home, models: []", "c.yaml:2:34: providers[0].models: does not stand here; write the top-level `models`, or ask for `provider/model`".to_owned()),
-        ("preset: home, id: a, weight: 1", "c.yaml:2:26: providers[0].weight: is no key that is known here; known: `id`, `protocol`, `preset`, `base_url`, `api_key`, `headers`, `timeouts` or `proxy`".to_owned()),
+        ("preset: home, id: a, weight: 1", "c.yaml:2:26: providers[0].weight: is no key that is known here; known: `id`, `protocol`, `preset`, `base_url`, `api_key`, `headers`, `timeouts`, `proxy`, `max_in_flight` or `adaptive_concurrency`".to_owned()),
         ("{preset: home, api_key: sk-hidden, id: a", key(&format!("a key does not belong into the configuration's text; {KEY}"))),
         ("{preset: home, api_key: '${NADA}', id: a", key("the environment variable NADA is not set; set NADA")),
         ("{preset: home, api_key: '${EMPTY}', id: a", key("the key in EMPTY is empty")),
@@ -237,6 +282,11 @@ fn each_rule_of_a_provider_broken_once() {
         ("id: a, preset: home, headers: { x: '${SPLIT}' }", "c.yaml:2:40: providers[0].headers.x: has line breaks or characters that no header can carry".to_owned()),
         ("id: a, preset: talk, headers: { authorization: x }", "c.yaml:2:3: providers[0]: has the header `authorization` and a key that goes into the same header; leave one of them out".to_owned()),
         ("id: a, preset: home, timeouts: { total: 1m }", "c.yaml:2:45: providers[0].timeouts.total: bounds the whole call, over all targets; write it in the top-level `timeouts`".to_owned()),
+        ("id: a, preset: home, max_in_flight: 0", "c.yaml:2:41: providers[0].max_in_flight: must be above 0".to_owned()),
+        ("id: a, preset: home, max_in_flight: many", "c.yaml:2:41: providers[0].max_in_flight: must be a whole number; 1 to 4294967295".to_owned()),
+        ("id: a, preset: home, adaptive_concurrency: yes", "c.yaml:2:48: providers[0].adaptive_concurrency: `yes` is no truth value; `true` or `false`".to_owned()),
+        ("id: a, preset: home, id: b", "c.yaml:2:26: providers[0].id: stands here a second time, first in line 2; leave one of them out".to_owned()),
+        ("id: a, preset: home, headers: { x: y, x: z }", "c.yaml:2:43: providers[0].headers.x: stands here a second time, first in line 2; leave one of them out".to_owned()),
         ("id: a, preset: home, timeouts: { idle: 1h }", "c.yaml:2:36: providers[0].timeouts: `idle` (1h) is longer than `total` (10m); raise `total` or lower `idle`".to_owned()),
     ];
     for (entry, expected) in cases {
@@ -287,12 +337,8 @@ fn each_rule_of_a_model_broken_once() {
             "c.yaml:2:54: models[0].targets[0].wait: is no key that is known here; known: `provider`, `model`, `priority` or `weight`",
         ),
         (
-            "{ id: x, fallback_models: [y], targets: [{ provider: a, model: m }] }",
-            "c.yaml:2:19: models[0].fallback_models: is no key that is known here; known: `id`, `timeouts` or `targets`",
-        ),
-        (
             "{ id: x, price: { input: 3.0 }, targets: [{ provider: a, model: m }] }",
-            "c.yaml:2:19: models[0].price: is no key that is known here; known: `id`, `timeouts` or `targets`",
+            "c.yaml:2:19: models[0].price: is no key that is known here; known: `id`, `timeouts`, `targets`, `fallback_models` or `hedge`",
         ),
         (
             "{ id: x, timeouts: { attempt: 20m }, targets: [{ provider: a, model: m }] }",
@@ -529,6 +575,48 @@ fn what_runs_on_this_machine_is_taken_with_its_models() {
 }
 
 #[test]
+fn two_vendors_with_a_fallback_and_retries_are_a_whole_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("anthropic");
+    std::fs::write(&key, "sk-1").unwrap();
+    let file = "\
+listen: 127.0.0.1:50051
+admin_listen: 127.0.0.1:50052
+ops_listen: 127.0.0.1:50053
+default_model: smart
+providers:                          # the pool: one entry is one account at one address
+  - id: openai-main
+    protocol: openai
+    base_url: https://api.openai.com/v1
+    api_key: ${OPENAI_API_KEY}
+  - id: claude
+    protocol: anthropic
+    base_url: https://api.anthropic.com
+    api_key: file:/run/secrets/anthropic
+models:
+  - id: smart
+    targets:
+      - { provider: claude, model: claude-sonnet-5-5, priority: 0, weight: 1 }
+      - { provider: openai-main, model: gpt-6-sol, priority: 1 }
+    fallback_models: [fast]
+  - id: fast
+    targets: [{ provider: openai-main, model: gpt-6-sol }]
+timeouts: { connect: 5s, first_event: 30s, idle: 30s, attempt: 60s, total: 10m }
+retry: { max_attempts: 4, base_delay: 500ms, max_delay: 30s }
+limits: { max_request_bytes: 32MiB, max_bytes_in_flight: 512MiB }
+drain_delay: 5s
+shutdown_grace: 10m
+"
+    .replace("/run/secrets/anthropic", key.to_str().unwrap());
+    let variable = |name: &str| (name == "OPENAI_API_KEY").then(|| "sk-2".to_owned());
+    let config = Config::parse(&file, Path::new("c.yaml"), &Overrides::default(), &Sources::new(&variable))
+        .unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(config.models[0].fallback_models[0].as_str(), "fast");
+    assert_eq!(config.retry, Retry::default());
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+}
+
+#[test]
 fn the_documented_file_is_right_and_has_every_documented_key() {
     let text = include_str!("../docs/configuration.md");
     let file = text.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
@@ -558,7 +646,12 @@ fn every_known_key_is_documented() {
         ("providers[].", "providers: [{ id: a, preset: home, zzzz: 1 }]".to_owned()),
         ("models[].", with_provider("models: [{ id: x, targets: [{ provider: a, model: m }], zzzz: 1 }]")),
         ("models[].targets[].", with_provider("models: [{ id: x, targets: [{ provider: a, model: m, zzzz: 1 }] }]")),
+        (
+            "models[].hedge.",
+            with_provider("models: [{ id: x, targets: [{ provider: a, model: m }], hedge: { zzzz: 1 } }]"),
+        ),
         ("timeouts.", with_provider("timeouts: { zzzz: 1 }")),
+        ("retry.", with_provider("retry: { zzzz: 1 }")),
         ("limits.", with_provider("limits: { zzzz: 1 }")),
         ("stream.", with_provider("stream: { zzzz: 1 }")),
         ("log.", with_provider("log: { zzzz: 1 }")),
@@ -568,7 +661,7 @@ fn every_known_key_is_documented() {
         let keys = known(&file);
         assert!(!keys.is_empty());
         for key in keys.iter().map(|key| format!("{prefix}{key}")) {
-            let is_map = ["timeouts", "limits", "stream", "log", "simulator"].contains(&key.as_str());
+            let is_map = ["timeouts", "retry", "limits", "stream", "log", "simulator"].contains(&key.as_str());
             assert!(is_map || text.contains(&format!("| `{key}` |")), "{key} has no line in docs/configuration.md");
         }
     }

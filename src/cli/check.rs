@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::config::{Config, Model, Problem, Problems, Provider, Source, show_duration, show_size};
 use crate::pool::Timeouts;
+use crate::route::{Hedge, Retry};
 
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -59,6 +60,8 @@ struct Plan {
     total: String,
     max_request_bytes: String,
     max_bytes_in_flight: String,
+    max_in_flight: u64,
+    retry: PlannedRetry,
     drain_delay: String,
     shutdown_grace: String,
     default_max_tokens: u32,
@@ -77,6 +80,9 @@ struct PlannedProvider {
     headers: Vec<String>,
     /// Host and port of the proxy.
     proxy: Option<String>,
+    /// The most attempts in flight at each of its models; none: without a limit.
+    max_in_flight: Option<u32>,
+    adaptive_concurrency: bool,
     timeouts: PlannedTimeouts,
 }
 
@@ -84,6 +90,9 @@ struct PlannedProvider {
 struct PlannedModel {
     id: String,
     targets: Vec<PlannedTarget>,
+    fallback_models: Vec<String>,
+    /// None: a second target is asked only after a failure.
+    hedge: Option<PlannedHedge>,
 }
 
 #[derive(Debug, Serialize)]
@@ -93,6 +102,20 @@ struct PlannedTarget {
     priority: u32,
     weight: u32,
     timeouts: PlannedTimeouts,
+}
+
+#[derive(Debug, Serialize)]
+struct PlannedHedge {
+    quantile: f64,
+    min_delay: String,
+    max_share: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct PlannedRetry {
+    max_attempts: u32,
+    base_delay: String,
+    max_delay: String,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -189,6 +212,8 @@ impl Plan {
             total: show_duration(config.total),
             max_request_bytes: show_size(config.limits.max_request_bytes),
             max_bytes_in_flight: show_size(config.limits.max_bytes_in_flight),
+            max_in_flight: config.limits.max_in_flight,
+            retry: PlannedRetry::of(config.retry),
             drain_delay: show_duration(config.drain_delay),
             shutdown_grace: show_duration(config.shutdown_grace),
             default_max_tokens: config.default_max_tokens.get(),
@@ -215,9 +240,17 @@ impl Plan {
         let default = self.default_model.as_deref().unwrap_or("none: each request must name its model");
         line(text, format_args!("\ndefault model  {default}"));
         line(text, format_args!("timeouts       {}, total {}", self.timeouts.show(), self.total));
+        let PlannedRetry { max_attempts, base_delay, max_delay } = &self.retry;
         line(
             text,
-            format_args!("limits         request {}, in flight {}", self.max_request_bytes, self.max_bytes_in_flight),
+            format_args!("attempts       at most {max_attempts} per call, delay {base_delay} up to {max_delay}"),
+        );
+        let Self { max_request_bytes, max_bytes_in_flight, max_in_flight, .. } = self;
+        line(
+            text,
+            format_args!(
+                "limits         request {max_request_bytes}, in flight {max_bytes_in_flight} and {max_in_flight} calls"
+            ),
         );
         line(text, format_args!("stopping       drain {}, grace {}", self.drain_delay, self.shutdown_grace));
         line(text, format_args!("workers        {}", self.workers));
@@ -237,6 +270,8 @@ impl PlannedProvider {
                 let host = proxy.host()?;
                 Some(proxy.port().map_or(host.to_owned(), |port| format!("{host}:{port}")))
             }),
+            max_in_flight: provider.concurrency.most,
+            adaptive_concurrency: provider.concurrency.adaptive,
             timeouts: PlannedTimeouts::of(&provider.timeouts),
         }
     }
@@ -251,6 +286,21 @@ impl PlannedProvider {
         }
         if let Some(proxy) = &self.proxy {
             line(text, format_args!("    {QUIET}through the proxy {proxy}{QUIET:#}"));
+        }
+        if let Some(concurrency) = self.concurrency() {
+            line(text, format_args!("    {QUIET}{concurrency}{QUIET:#}"));
+        }
+    }
+
+    /// The bound on what is in flight there, in words; none: there is none.
+    fn concurrency(&self) -> Option<String> {
+        match (self.max_in_flight, self.adaptive_concurrency) {
+            (None, false) => None,
+            (None, true) => Some("attempts in flight at each model: as many as it bears".to_owned()),
+            (Some(most), false) => Some(format!("attempts in flight at each model: at most {most}")),
+            (Some(most), true) => {
+                Some(format!("attempts in flight at each model: as many as it bears, at most {most}"))
+            }
         }
     }
 }
@@ -267,7 +317,12 @@ impl PlannedModel {
             weight: target.weight,
             timeouts: PlannedTimeouts::of(&target.timeouts),
         });
-        Self { id: model.id.to_string(), targets: planned.collect() }
+        Self {
+            id: model.id.to_string(),
+            targets: planned.collect(),
+            fallback_models: model.fallback_models.iter().map(ToString::to_string).collect(),
+            hedge: model.hedge.map(PlannedHedge::of),
+        }
     }
 
     fn write(&self, text: &mut String, providers: &[PlannedProvider]) {
@@ -280,6 +335,31 @@ impl PlannedModel {
                 text,
                 format_args!("    {provider}/{model}  {QUIET}priority {priority}, weight {weight}{timeouts}{QUIET:#}"),
             );
+        }
+        if !self.fallback_models.is_empty() {
+            line(text, format_args!("    {QUIET}then{QUIET:#} {}", self.fallback_models.join(", ")));
+        }
+        if let Some(PlannedHedge { quantile, min_delay, max_share }) = &self.hedge {
+            let shown = format!("hedged at quantile {quantile}, not before {min_delay}, share of calls {max_share}");
+            line(text, format_args!("    {QUIET}{shown}{QUIET:#}"));
+        }
+    }
+}
+
+impl PlannedHedge {
+    fn of(hedge: Hedge) -> Self {
+        let Hedge { quantile, min_delay, max_share } = hedge;
+        Self { quantile, min_delay: show_duration(min_delay), max_share }
+    }
+}
+
+impl PlannedRetry {
+    fn of(retry: Retry) -> Self {
+        let Retry { max_attempts, base_delay, max_delay } = retry;
+        Self {
+            max_attempts: max_attempts.get(),
+            base_delay: show_duration(base_delay),
+            max_delay: show_duration(max_delay),
         }
     }
 }

@@ -5,8 +5,10 @@
 //! and what would be right. Only the composition root and `check` see the whole of it; everyone else gets a section.
 
 mod address;
+mod attempts;
 mod discover;
 mod expand;
+mod lead;
 mod model;
 mod nearest;
 mod node;
@@ -14,9 +16,11 @@ mod problem;
 mod provider;
 mod quantity;
 mod reader;
+mod reload;
 mod secrets;
 mod settings;
 mod sources;
+mod syntax;
 
 pub use address::{ListenAddress, ListenAddressError};
 pub use discover::{Bare, Discovered};
@@ -44,6 +48,7 @@ use problem::{Findings, Wrong};
 use provider::Pool;
 use reader::{Context, Fields, Value};
 use settings::Bounds;
+use syntax::SyntaxError;
 
 /// The largest file that is read as a configuration.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -156,8 +161,8 @@ impl Config {
         let file = Some(path.to_owned());
         let root = match node::parse(text) {
             Ok(root) => root,
-            Err(node::SyntaxError { mark, what }) => {
-                let problem = Problem { mark, key: String::new(), rule: what, right: String::new() };
+            Err(SyntaxError { mark, wrong: Wrong { rule, right } }) => {
+                let problem = Problem { mark, key: String::new(), rule, right };
                 return Err(Problems { file, problems: vec![problem] });
             }
         };
@@ -239,11 +244,11 @@ fn read_config(mut file: Fields<'_>, overrides: &Overrides) -> Config {
     }
     overrides.apply(&mut config);
     let pool = read_pool(&mut file, &bounds);
-    config.models = file.take("models").map(|list| model::read(&list, &pool, &bounds)).unwrap_or_default();
-    config.default_model = file
-        .take("default_model")
-        .and_then(|value| value.parse(|name| model::default_model(name, &config.models, &pool)));
+    let (models, names) = model::read(file.take("models").as_ref(), &pool, &bounds);
+    config.models = models;
+    config.default_model = file.take("default_model").and_then(|value| value.parse(|name| names.find(name)));
     config.limits = Limits::read(&mut file);
+    config.retry = attempts::retry(&mut file);
     config.stream = Stream::read(&mut file);
     config.drain_delay = file.read("drain_delay", config.drain_delay, quantity::duration);
     config.shutdown_grace = file.read("shutdown_grace", bounds.total, quantity::duration);

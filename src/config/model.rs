@@ -1,5 +1,7 @@
 //! `models`: the names that callers use, and where they lead.
 
+use super::attempts;
+use super::lead::Names;
 use super::nearest::suggestion;
 use super::problem::Wrong;
 use super::provider::{Pool, unique_id};
@@ -10,20 +12,21 @@ use crate::pool::Timeouts;
 use crate::route::Hedge;
 
 /// A name that callers use. `provider/model` always works as well.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     /// The name, unique among the models.
     pub id: ModelName,
     /// Where it leads, in the file's order; at least one.
     pub targets: Vec<Target>,
-    /// The names that are tried when none of the targets can answer. Default: none.
+    /// The names that are tried when none of the targets can answer, at most 8; their own fallbacks are not followed.
+    /// Default: none.
     pub fallback_models: Vec<ModelName>,
     /// When a second target is asked though the first has not failed. Default: never.
     pub hedge: Option<Hedge>,
 }
 
 /// Where a model leads.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Target {
     /// An entry of the pool.
     pub provider: ProviderId,
@@ -37,24 +40,50 @@ pub struct Target {
     pub timeouts: Timeouts,
 }
 
-/// Reads the list.
-pub(super) fn read(list: &Value<'_>, pool: &Pool, bounds: &Bounds) -> Vec<Model> {
-    let mut ids = Vec::new();
-    let mut models = Vec::new();
-    for item in list.items() {
-        let mut fields = item.fields();
-        let id = fields.require("id").and_then(|id| unique_id(&id, &ids));
-        let timeouts = TimeoutsSection::read_own(&mut fields);
-        // Checked once by itself, so that a slip is told once and not for each target.
-        timeouts.over(bounds.timeouts, bounds);
-        let targets = fields.require("targets").map(|targets| read_targets(&targets, pool, bounds, &timeouts));
-        fields.finish(&[]);
-        if let (Some(id), Some(targets)) = (&id, targets) {
-            models.push(Model { id: ModelName::new(id), targets, fallback_models: Vec::new(), hedge: None });
+/// Reads the list. Gives the models in which nothing is missing, and all names that may lead somewhere.
+pub(super) fn read(list: Option<&Value<'_>>, pool: &Pool, bounds: &Bounds) -> (Vec<Model>, Names) {
+    let mut names = Names { providers: pool.ids.clone(), ..Names::default() };
+    let entries = list.map(Value::items).unwrap_or_default();
+    let entries: Vec<Entry<'_>> = entries.iter().map(|item| read_entry(item, &mut names, pool, bounds)).collect();
+    // A fallback may stand further down, so that all names are known before the first is looked up.
+    let models = entries.into_iter().filter_map(|entry| entry.finish(&names)).collect();
+    (models, names)
+}
+
+/// A model whose fallbacks are not looked up yet.
+struct Entry<'a> {
+    id: Option<String>,
+    targets: Option<Vec<Target>>,
+    fallbacks: Option<Value<'a>>,
+    hedge: Option<(Value<'a>, Hedge)>,
+}
+
+fn read_entry<'a>(item: &Value<'a>, names: &mut Names, pool: &Pool, bounds: &Bounds) -> Entry<'a> {
+    let mut fields = item.fields();
+    let id = fields.require("id").and_then(|id| unique_id(&id, &names.aliases));
+    let timeouts = TimeoutsSection::read_own(&mut fields);
+    // Checked once by itself, so that a slip is told once and not for each target.
+    timeouts.over(bounds.timeouts, bounds);
+    let targets = fields.require("targets").map(|targets| read_targets(&targets, pool, bounds, &timeouts));
+    let fallbacks = fields.take("fallback_models");
+    let hedge = fields.take("hedge").and_then(|value| attempts::hedge(&value).map(|hedge| (value, hedge)));
+    fields.finish(&[]);
+    names.aliases.extend(id.clone());
+    names.targets.extend(targets.iter().flatten().map(|target| target.model.to_string()));
+    Entry { id, targets, fallbacks, hedge }
+}
+
+impl Entry<'_> {
+    fn finish(self, names: &Names) -> Option<Model> {
+        let fallbacks = self.fallbacks.map(|list| names.fallbacks(&list, self.id.as_deref()));
+        let (id, targets, fallback_models) = (self.id?, self.targets?, fallbacks.unwrap_or_default());
+        if let (Some((value, _)), [_], []) = (&self.hedge, targets.as_slice(), fallback_models.as_slice()) {
+            let rule = "there is nobody to ask: the model has one target and no fallbacks";
+            value.doubtful(rule, "add a target or a fallback, or leave it out");
         }
-        ids.extend(id);
+        let hedge = self.hedge.map(|(_, hedge)| hedge);
+        Some(Model { id: ModelName::new(id), targets, fallback_models, hedge })
     }
-    models
 }
 
 fn read_targets(list: &Value<'_>, pool: &Pool, bounds: &Bounds, timeouts: &TimeoutsSection<'_>) -> Vec<Target> {
@@ -91,26 +120,4 @@ fn known_provider(name: &str, pool: &Pool) -> Result<ProviderId, Wrong> {
 
 fn priority(text: &str) -> Result<u32, Wrong> {
     text.parse().map_err(|_| Wrong::new("must be a whole number", format!("0 to {}, lower is tried first", u32::MAX)))
-}
-
-/// Reads the name of the default model: an alias, `provider/model`, or a model that an alias leads to.
-///
-/// # Errors
-/// It is none of these.
-pub(super) fn default_model(name: &str, models: &[Model], pool: &Pool) -> Result<ModelName, Wrong> {
-    let is_alias = models.iter().any(|model| model.id.as_str() == name);
-    let is_target = models.iter().flat_map(|model| &model.targets).any(|target| target.model.as_str() == name);
-    let is_pair = name
-        .split_once('/')
-        .is_some_and(|(provider, model)| !model.is_empty() && pool.ids.iter().any(|id| id == provider));
-    if is_alias || is_target || is_pair {
-        return Ok(ModelName::new(name));
-    }
-    let aliases: Vec<&str> = models.iter().map(|model| model.id.as_str()).collect();
-    let pairs = pool.ids.iter().map(|id| format!("{id}/MODEL")).collect::<Vec<_>>().join("`, `");
-    let right = match aliases.is_empty() {
-        true => format!("write `{pairs}` with a model of that provider"),
-        false => format!("{}, or write `{pairs}`", suggestion(name, aliases)),
-    };
-    Err(Wrong::new(format!("`{name}` leads nowhere"), right))
 }

@@ -5,12 +5,12 @@ use std::fmt;
 use http::{HeaderMap, HeaderValue, Uri};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::address;
 use super::nearest::{either, suggestion};
 use super::problem::Wrong;
 use super::reader::{Fields, Value};
 use super::secrets::{self, Origin, Secret};
 use super::settings::{Bounds, TimeoutsSection, header_name};
+use super::{address, attempts};
 use crate::domain::{ProviderId, Vendor};
 use crate::pool::{ConcurrencyRule, Timeouts};
 use crate::protocol::vendor::Preset;
@@ -36,7 +36,7 @@ pub struct Provider {
     pub timeouts: Timeouts,
     /// The HTTP proxy on the way to it; none: it is asked directly.
     pub proxy: Option<Uri>,
-    /// The bound on attempts in flight at each of its models. Default: none.
+    /// The bound on attempts in flight at each of its models. Default: none, not adaptive.
     pub concurrency: ConcurrencyRule,
 }
 
@@ -73,6 +73,7 @@ impl fmt::Debug for Provider {
             .field("base_url", &self.base_url)
             .field("key_origin", &self.key_origin)
             .field("timeouts", &self.timeouts)
+            .field("concurrency", &self.concurrency)
             .finish_non_exhaustive()
     }
 }
@@ -142,6 +143,7 @@ fn read_provider(fields: &mut Fields<'_>, id: Option<String>, bounds: &Bounds) -
     let headers = fields.take("headers").map(|value| headers(&value)).unwrap_or_default();
     let timeouts = TimeoutsSection::read_own(fields).over(bounds.timeouts, bounds);
     let proxy = fields.take("proxy").and_then(|value| value.parse(address::proxy));
+    let concurrency = attempts::concurrency(fields);
     let (preset, base_url) = (preset?, url?);
     check_key(fields, preset, &headers, key.as_ref());
     if let Some(value) = given_url.filter(|_| key.is_some() && is_open(&base_url)) {
@@ -152,18 +154,7 @@ fn read_provider(fields: &mut Fields<'_>, id: Option<String>, bounds: &Bounds) -
     }
     let (api_key, key_origin) = key.map_or((None, None), |key| (Some(key.value), Some(key.origin)));
     let (id, vendor) = (ProviderId::new(id?), Vendor::new(preset.name));
-    Some(Provider {
-        id,
-        vendor,
-        preset,
-        base_url,
-        api_key,
-        key_origin,
-        headers,
-        timeouts,
-        proxy,
-        concurrency: ConcurrencyRule::default(),
-    })
+    Some(Provider { id, vendor, preset, base_url, api_key, key_origin, headers, timeouts, proxy, concurrency })
 }
 
 /// The row that `protocol` or `preset` names.

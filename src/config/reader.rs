@@ -3,6 +3,7 @@
 //! A section asks for its keys one by one; what nobody asked for is unknown. So there is no list of keys that could
 //! differ from what is read. Nothing here knows a setting.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use super::expand;
@@ -110,6 +111,11 @@ impl<'a> Value<'a> {
             .collect()
     }
 
+    /// Whether nothing is written, not even `{}`.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self.node.kind, Kind::Empty)
+    }
+
     /// The keys of a map.
     pub(super) fn fields(&self) -> Fields<'a> {
         Fields { section: self.clone(), entries: self.map(), asked: Vec::new() }
@@ -118,11 +124,30 @@ impl<'a> Value<'a> {
     fn map(&self) -> &'a [(Node, Node)] {
         match &self.node.kind {
             Kind::Empty => &[],
-            Kind::Map(entries) => entries,
+            Kind::Map(entries) => {
+                self.note_repeated(entries);
+                entries
+            }
             Kind::Text(_) | Kind::List(_) => {
                 self.wrong(Wrong::new("must be a map", "write `key: value` lines"));
                 &[]
             }
+        }
+    }
+
+    /// Notes every key that stands a second time.
+    fn note_repeated(&self, entries: &[(Node, Node)]) {
+        let mut seen = BTreeMap::new();
+        for (key, _) in entries {
+            let Kind::Text(name) = &key.kind else { continue };
+            let Some(first) = seen.get(name) else {
+                seen.insert(name, key.mark.line);
+                continue;
+            };
+            let rule = format!("stands here a second time, first in line {first}");
+            let right = "leave one of them out".to_owned();
+            let problem = Problem { mark: Some(key.mark), key: self.path_of(name), rule, right };
+            self.context.findings.problem(problem);
         }
     }
 

@@ -8,7 +8,7 @@ use http::header::{self, HeaderName};
 
 use super::problem::Wrong;
 use super::quantity::{self, show_duration, show_size};
-use super::reader::{Fields, Value};
+use super::reader::{Fields, Value, count};
 use crate::pool::Timeouts;
 use crate::simulator::Pace;
 use crate::telemetry::LogFormat;
@@ -134,7 +134,7 @@ impl Limits {
         let limits = Self {
             max_request_bytes: fields.read("max_request_bytes", default.max_request_bytes, quantity::size),
             max_bytes_in_flight: fields.read("max_bytes_in_flight", default.max_bytes_in_flight, quantity::size),
-            max_in_flight: default.max_in_flight,
+            max_in_flight: fields.read("max_in_flight", default.max_in_flight, |text| count(text).map(u64::from)),
             max_answer_bytes: fields.read("max_answer_bytes", default.max_answer_bytes, quantity::size),
         };
         fields.finish(&[]);

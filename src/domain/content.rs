@@ -57,6 +57,24 @@ impl Block {
         BlockKind::Text(Text { text: text.into(), ..Text::default() }).into()
     }
 
+    /// The bytes of its text; media have none.
+    pub fn text_bytes(&self) -> usize {
+        match &self.kind {
+            BlockKind::Text(text) => text.text.len(),
+            BlockKind::Refusal(refusal) => refusal.text.len(),
+            BlockKind::ToolCall(call) => match &call.input {
+                ToolInput::Json(text) | ToolInput::Text(text) => text.len(),
+            },
+            BlockKind::ToolResult(result) => result.content.iter().map(Self::text_bytes).sum(),
+            // Reasoning of earlier turns and what only a vendor knows may be left out on the way.
+            BlockKind::Reasoning(_)
+            | BlockKind::Provider(_)
+            | BlockKind::Image(_)
+            | BlockKind::Document(_)
+            | BlockKind::Audio(_) => 0,
+        }
+    }
+
     /// The same block with state.
     #[must_use]
     pub fn with_state(mut self, state: ProviderState) -> Self {

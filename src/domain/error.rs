@@ -49,6 +49,8 @@ pub enum Reason {
     Cancelled,
     /// No such method.
     MethodUnknown,
+    /// The configuration that was to be put in force is not valid.
+    ConfigurationInvalid,
     /// A defect of ours.
     Internal,
 }
@@ -66,7 +68,7 @@ pub enum Recovery {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::InvalidRequest,
         Self::RequestTooLarge,
         Self::ProviderRejected,
@@ -87,6 +89,7 @@ impl Reason {
         Self::ClientStalled,
         Self::Cancelled,
         Self::MethodUnknown,
+        Self::ConfigurationInvalid,
         Self::Internal,
     ];
 
@@ -113,6 +116,7 @@ impl Reason {
             Self::ClientStalled => "CLIENT_STALLED",
             Self::Cancelled => "CANCELLED",
             Self::MethodUnknown => "METHOD_UNKNOWN",
+            Self::ConfigurationInvalid => "CONFIGURATION_INVALID",
             Self::Internal => "INTERNAL",
         }
     }
@@ -141,6 +145,7 @@ impl Reason {
             | Self::ClientStalled
             | Self::Cancelled
             | Self::MethodUnknown
+            | Self::ConfigurationInvalid
             | Self::Internal => Recovery::Never,
         }
     }

@@ -45,6 +45,14 @@ pub struct Request {
     pub restart_on_interruption: bool,
 }
 
+impl Request {
+    /// The bytes of its texts: prompts, answers and tool results, but neither media nor tools.
+    pub fn text_bytes(&self) -> usize {
+        let of_messages = self.messages.iter().flat_map(|message| &message.content);
+        self.system.iter().chain(of_messages).map(Block::text_bytes).fold(0, usize::saturating_add)
+    }
+}
+
 /// How tokens are chosen. `None` everywhere: the provider's default.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sampling {

@@ -53,10 +53,12 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, call: Call) -> Self::Future {
+    fn call(&mut self, mut call: Call) -> Self::Future {
         let bound = call.patience.filter(|patience| *patience < self.total);
         let whose = if bound.is_some() { Whose::Caller } else { Whose::Server };
-        let at = call.received + bound.unwrap_or(self.total);
+        let patience = bound.unwrap_or(self.total);
+        let at = call.received + patience;
+        call.patience = Some(patience);
         let answer = self.inner.call(call);
         Box::pin(async move {
             let reply = tokio::time::timeout_at(at, answer).await.map_err(|_| whose.passed())??;
@@ -138,6 +140,7 @@ mod tests {
             delivery: Delivery::Stream,
             received: Instant::now(),
             patience,
+            previous_attempts: 0,
             ledger: Ledger::default(),
             trace: CallTrace::off(),
         }

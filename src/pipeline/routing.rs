@@ -3,12 +3,16 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tower::Service;
 
 use super::{Call, Reply};
 use crate::domain::Error;
 use crate::route::{Asked, Router};
+
+/// Stands for no deadline: the layer above always sets one, years before this.
+const NO_DEADLINE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// Hands calls to the router.
 #[derive(Clone, Debug)]
@@ -34,8 +38,11 @@ impl Service<Call> for Routing {
     fn call(&mut self, call: Call) -> Self::Future {
         let router = self.router.clone();
         Box::pin(async move {
-            let Call { id, request, delivery, ledger, trace, .. } = call;
-            router.route(Asked { id, request, delivery, ledger, trace }).await.map(Reply::new)
+            let Call { id, request, delivery, received, patience, previous_attempts, ledger, trace } = call;
+            let deadline = patience.and_then(|patience| received.checked_add(patience));
+            let deadline = deadline.unwrap_or(received + NO_DEADLINE);
+            let asked = Asked { id, request, delivery, deadline, previous_attempts, ledger, trace };
+            router.route(asked).await.map(Reply::new)
         })
     }
 }

@@ -25,6 +25,11 @@ impl Account {
         Self { key: Arc::new(Mutex::new(Breaker::new())), rule, models: Mutex::default() }
     }
 
+    /// What the configuration says about attempts in flight.
+    pub fn rule(&self) -> ConcurrencyRule {
+        self.rule
+    }
+
     /// The health of `model` here. It is forgotten when nobody holds it and there are too many.
     pub fn health(&self, model: &ModelId) -> Arc<Health> {
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,5 +52,72 @@ impl Account {
         let mut report: Vec<_> = models.iter().map(|(model, health)| (model.clone(), health.report(now))).collect();
         report.sort_by(|(one, _), (other, _)| one.cmp(other));
         report
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::{Error, Reason};
+    use crate::pool::health::{Access, Lease, Right, Settled};
+    use crate::protocol::Delivery;
+
+    fn account() -> Account {
+        Account::new(ConcurrencyRule::default())
+    }
+
+    fn model(name: impl std::fmt::Display) -> ModelId {
+        ModelId::new(name.to_string())
+    }
+
+    fn kept(account: &Account) -> usize {
+        account.models.lock().unwrap().len()
+    }
+
+    fn lease(health: &Arc<Health>, now: Instant) -> Lease {
+        health.lease(Delivery::Stream, Right::Standing, now).unwrap()
+    }
+
+    fn access(health: &Health, now: Instant) -> Access {
+        health.standing(Delivery::Stream, now).access
+    }
+
+    #[test]
+    fn who_asks_for_ten_thousand_names_takes_little_memory_and_nobodys_health() {
+        let (account, now) = (account(), Instant::now());
+        let configured = account.health(&model("configured"));
+        let unknown = Error::new(Reason::ProviderModelNotFound, "unknown");
+        lease(&configured, now).settle(Settled::Failed(&unknown), now);
+        for name in 0..10_000 {
+            lease(&account.health(&model(name)), now).settle(Settled::Failed(&unknown), now);
+            assert!(kept(&account) <= MAX_MODELS);
+        }
+        assert!(Arc::ptr_eq(&configured, &account.health(&model("configured"))));
+        assert_eq!(account.report(now).len(), kept(&account));
+        assert!(matches!(access(&account.health(&model("configured")), now), Access::Ejected { .. }));
+    }
+
+    #[test]
+    fn what_an_attempt_runs_on_is_not_forgotten() {
+        let (account, now) = (account(), Instant::now());
+        let running: Vec<_> = (0..2 * MAX_MODELS).map(|name| lease(&account.health(&model(name)), now)).collect();
+        assert_eq!(kept(&account), MAX_MODELS, "the others go without a memory");
+        let in_flight = |name: usize| account.health(&model(name)).standing(Delivery::Stream, now).in_flight;
+        assert!((0..MAX_MODELS).all(|name| in_flight(name) == 1));
+        drop(running);
+        account.health(&model("new"));
+        assert_eq!(kept(&account), 1);
+    }
+
+    #[test]
+    fn a_name_that_is_asked_for_again_is_remembered() {
+        let (account, now) = (account(), Instant::now());
+        let refused = Error::new(Reason::ProviderCredentialsRefused, "refused");
+        lease(&account.health(&model("a")), now).settle(Settled::Failed(&refused), now);
+        assert!(matches!(access(&account.health(&model("b")), now), Access::Ejected { .. }), "they share the key");
+        let models: Vec<_> = account.report(now + Duration::from_secs(1)).into_iter().map(|(model, _)| model).collect();
+        assert_eq!(models, [model("a"), model("b")]);
     }
 }

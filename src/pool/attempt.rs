@@ -11,8 +11,8 @@ use http_body_util::{BodyExt, Limited};
 
 use super::patience::Patience;
 use super::upstream::{Framing, Upstream, not_sent, reported_cost, within};
-use super::{Endpoint, Entry, Ledger, mask};
-use crate::domain::{AttemptOutcome, Decoded, Error, Event, Finish, Identity, Reason, Request, Started, Usage};
+use super::{Endpoint, Entry, Lease, Ledger, RetryBudget, Timeouts, mask};
+use crate::domain::{Decoded, Error, Event, Finish, Identity, Reason, Request, Started, Usage};
 use crate::protocol::{Decoder, Delivery, Exchange, HttpRefusal, Verdict};
 use crate::telemetry::{CallTrace, Target};
 use crate::transport::{Body, Incoming, Outgoing, Sending, Transport};
@@ -37,20 +37,40 @@ pub enum Commitment {
 pub struct Attempt<'a> {
     /// Carries the bytes.
     pub transport: &'a dyn Transport,
-    /// When something may leave for the client.
-    pub commitment: Commitment,
+    /// How long it may take until it is committed; nothing in it is longer than what the endpoint allows.
+    pub timeouts: Timeouts,
     /// The most that an answer may take, in bytes.
     pub max_answer_bytes: u64,
+    /// The place at the endpoint that the attempt takes.
+    pub lease: Lease,
+    /// Where a success is paid in.
+    pub budget: &'a RetryBudget,
     /// Where it is recorded.
     pub ledger: &'a Ledger,
     /// Makes its span, and the trace context for the upstream.
     pub trace: &'a CallTrace,
 }
 
-/// An answer of which something may leave for the client: the first events are ready.
+/// An answer of which something may leave for the client: the first events are ready. An error that ends it is told as
+/// it was before the commitment.
 pub type Committed = std::pin::Pin<Box<dyn Stream<Item = Result<Decoded, Error>> + Send>>;
 
-/// Sends `exchange` to `endpoint` and waits until the attempt is committed.
+/// An answer that has begun to arrive.
+#[derive(Debug)]
+pub struct Accepted {
+    endpoint: Arc<Endpoint>,
+    request_id: Option<String>,
+    answer: Answer,
+}
+
+#[derive(Debug)]
+enum Answer {
+    Arriving(Box<Upstream>),
+    /// The provider's filter stopped the prompt: that is the answer.
+    Filtered(Box<Finish>),
+}
+
+/// Sends `exchange` to `endpoint` and waits for the first event of the answer.
 ///
 /// # Errors
 /// Whatever went wrong before that, with the endpoint named; another endpoint may then be tried.
@@ -59,8 +79,8 @@ pub async fn attempt(
     exchange: Exchange,
     request: &Request,
     attempt: Attempt<'_>,
-) -> Result<Committed, Error> {
-    let mut patience = Patience::new(&endpoint.timeouts, exchange.delivery);
+) -> Result<Accepted, Error> {
+    let mut patience = Patience::new(&attempt.timeouts, exchange.delivery);
     let (mut outgoing, delivery, decoder) = outgoing(endpoint, exchange);
     let span = attempt.trace.attempt(Target {
         identity: &endpoint.identity,
@@ -68,28 +88,57 @@ pub async fn attempt(
         address: outgoing.request.uri(),
     });
     span.inject(outgoing.request.headers_mut());
-    let mut entry = attempt.ledger.begin(endpoint.identity.clone(), span);
+    let mut entry = attempt.ledger.begin(endpoint.identity.clone(), span, attempt.lease, attempt.budget.clone());
 
     let opened = open(endpoint, attempt.transport.send(outgoing), delivery, request, &mut patience, &entry).await;
     let (head, framing) = match opened {
         Ok(Opened::Answer(head, framing)) => (head, framing),
         Ok(Opened::Filtered(finish)) => {
             entry.accepted();
-            entry.settle(AttemptOutcome::Finished, finish.usage.clone(), reported_cost(&finish));
-            return Ok(filtered(endpoint, finish));
+            entry.finished(finish.usage.clone(), reported_cost(&finish));
+            return Ok(Accepted { endpoint: Arc::clone(endpoint), request_id: None, answer: Answer::Filtered(finish) });
         }
         Err(error) => {
-            entry.settle(AttemptOutcome::Failed(error.reason), Usage::default(), None);
+            entry.failed(&error, Usage::default());
             return Err(blame(endpoint, error));
         }
     };
     let request_id = request_id(head.headers());
     let mut upstream = Upstream::new(head.into_body(), framing, decoder, patience, attempt.max_answer_bytes, entry);
-    if let Err(error) = commit(&mut upstream, attempt.commitment).await {
-        let error = blame(endpoint, quotable(error.before_commit(), request, endpoint));
-        return Err(error.with(|details| details.upstream_request_id = request_id));
+    while upstream.accepted().is_none() {
+        if let Err(error) = upstream.advance().await {
+            return Err(uncommitted(endpoint, error, request, request_id));
+        }
     }
-    Ok(committed(upstream, Arc::clone(endpoint), request_id))
+    let answer = Answer::Arriving(Box::new(upstream));
+    Ok(Accepted { endpoint: Arc::clone(endpoint), request_id, answer })
+}
+
+impl Accepted {
+    /// Waits until the attempt is committed.
+    ///
+    /// # Errors
+    /// Whatever went wrong before that, with the endpoint named; another endpoint may then be tried.
+    pub async fn commit(self, commitment: Commitment, request: &Request) -> Result<Committed, Error> {
+        let Self { endpoint, request_id, answer } = self;
+        let mut upstream = match answer {
+            Answer::Arriving(upstream) => upstream,
+            Answer::Filtered(finish) => return Ok(filtered(&endpoint, finish)),
+        };
+        match reach(&mut upstream, commitment).await {
+            Ok(()) => {
+                upstream.relax(endpoint.timeouts.idle);
+                Ok(committed(upstream, endpoint, request_id))
+            }
+            Err(error) => Err(uncommitted(&endpoint, error, request, request_id)),
+        }
+    }
+}
+
+/// What a failure is called while nothing has left for the client.
+fn uncommitted(endpoint: &Endpoint, error: Error, request: &Request, request_id: Option<String>) -> Error {
+    blame(endpoint, quotable(error.before_commit(), request, endpoint))
+        .with(|details| details.upstream_request_id = request_id)
 }
 
 /// The head of an answer.
@@ -111,6 +160,7 @@ async fn open(
 ) -> Result<Opened, Error> {
     let head = within(patience, sending).await?.map_err(|error| not_sent(&error))?;
     entry.head(head.status());
+    entry.learn(&endpoint.provider.protocol.allowance(head.headers(), SystemTime::now()));
     if head.status().is_success() {
         let framing = framing(&head, delivery)?;
         return Ok(Opened::Answer(head, framing));
@@ -122,7 +172,7 @@ async fn open(
 }
 
 /// Reads until the attempt is committed.
-async fn commit(upstream: &mut Upstream, commitment: Commitment) -> Result<(), Error> {
+async fn reach(upstream: &mut Upstream, commitment: Commitment) -> Result<(), Error> {
     match commitment {
         Commitment::WholeAnswer => {
             while !upstream.is_over() {
@@ -145,13 +195,13 @@ async fn commit(upstream: &mut Upstream, commitment: Commitment) -> Result<(), E
 }
 
 /// The rest of an answer, of which the first events are ready.
-fn committed(upstream: Upstream, endpoint: Arc<Endpoint>, request_id: Option<String>) -> Committed {
+fn committed(upstream: Box<Upstream>, endpoint: Arc<Endpoint>, request_id: Option<String>) -> Committed {
     Box::pin(stream::try_unfold((upstream, endpoint, request_id), |(mut upstream, endpoint, request_id)| async move {
         match upstream.next().await {
             Ok(Some(event)) => Ok(Some((identified(event, &request_id), (upstream, endpoint, request_id)))),
             Ok(None) => Ok(None),
             Err(error) => {
-                Err(blame(&endpoint, error.after_commit()).with(|details| {
+                Err(blame(&endpoint, error).with(|details| {
                     details.upstream_request_id = request_id;
                     // The request is gone, so nothing tells what these words quote of it.
                     details.provider_error = None;

@@ -7,7 +7,9 @@ use tokio::time::Instant;
 
 use http::StatusCode;
 
-use crate::domain::{Attempt, AttemptOutcome, Cost, Identity, Reason, Usage};
+use super::RetryBudget;
+use super::health::{Lease, Settled};
+use crate::domain::{Allowance, Attempt, AttemptOutcome, Cost, Error, Identity, Reason, Usage};
 use crate::telemetry::AttemptSpan;
 
 /// The attempts of one call, in the order in which they ended. Everything that may end the call shares it.
@@ -27,9 +29,10 @@ impl Ledger {
         });
     }
 
-    /// Opens the entry of an attempt that begins now, and whose span is `span`.
-    pub fn begin(&self, endpoint: Identity, span: AttemptSpan) -> Entry {
-        Entry { ledger: self.clone(), endpoint, span, sent: Instant::now(), first_event: None, settled: false }
+    /// Opens the entry of an attempt that begins now. It holds `lease`, and pays into `budget` when it succeeds.
+    pub fn begin(&self, endpoint: Identity, span: AttemptSpan, lease: Lease, budget: RetryBudget) -> Entry {
+        let (ledger, sent) = (self.clone(), Instant::now());
+        Entry { ledger, endpoint, span, lease, budget, sent, first_event: None, settled: false }
     }
 
     /// What was tried so far.
@@ -42,12 +45,15 @@ impl Ledger {
     }
 }
 
-/// A running attempt. Dropped without being settled, it is on record as dropped.
+/// A running attempt: where all who care about its end are told of it, once. Dropped without being settled, it was given
+/// up.
 #[derive(Debug)]
 pub struct Entry {
     ledger: Ledger,
     endpoint: Identity,
     span: AttemptSpan,
+    lease: Lease,
+    budget: RetryBudget,
     sent: Instant,
     first_event: Option<Duration>,
     settled: bool,
@@ -59,19 +65,46 @@ impl Entry {
         self.span.response(status);
     }
 
+    /// The head of the answer told what is left of the account's limits.
+    pub fn learn(&self, allowance: &Allowance) {
+        if !allowance.is_silent() {
+            self.lease.learn(allowance, Instant::now());
+        }
+    }
+
     /// The first event came.
     pub fn accepted(&mut self) {
         if self.first_event.is_none() {
             self.first_event = Some(self.sent.elapsed());
             self.span.first_event();
+            self.lease.accepted(Instant::now());
         }
     }
 
-    /// Records how it went. Only the first word counts.
-    pub fn settle(&mut self, outcome: AttemptOutcome, usage: Usage, cost: Option<Cost>) {
+    /// It answered.
+    pub fn finished(&mut self, usage: Usage, cost: Option<Cost>) {
+        if !self.settled {
+            self.budget.succeeded(Instant::now());
+        }
+        self.settle(AttemptOutcome::Finished, Settled::Finished, usage, cost);
+    }
+
+    /// It failed.
+    pub fn failed(&mut self, error: &Error, usage: Usage) {
+        self.settle(AttemptOutcome::Failed(error.reason), Settled::Failed(error), usage, None);
+    }
+
+    /// It is given up; `usage` is what is known to have been used until now.
+    pub fn given_up(&mut self, usage: Usage) {
+        self.settle(AttemptOutcome::Dropped, Settled::Dropped, usage, None);
+    }
+
+    /// Only the first word counts.
+    fn settle(&mut self, outcome: AttemptOutcome, health: Settled<'_>, usage: Usage, cost: Option<Cost>) {
         if std::mem::replace(&mut self.settled, true) {
             return;
         }
+        self.lease.settle(health, Instant::now());
         self.span.settle(outcome);
         self.ledger.push(Attempt {
             endpoint: self.endpoint.clone(),
@@ -86,7 +119,7 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.settle(AttemptOutcome::Dropped, Usage::default(), None);
+        self.given_up(Usage::default());
     }
 }
 
@@ -96,6 +129,8 @@ mod tests {
     use http::Uri;
 
     use crate::domain::{ModelId, ProviderId, Vendor};
+    use crate::pool::{Account, ConcurrencyRule, Right};
+    use crate::protocol::Delivery;
     use crate::telemetry::{CallTrace, Target};
 
     fn identity() -> Identity {
@@ -107,14 +142,21 @@ mod tests {
         CallTrace::off().attempt(Target { identity: &identity(), telemetry_name: "v", address: &address })
     }
 
+    fn begun(ledger: &Ledger) -> Entry {
+        let health = Account::new(ConcurrencyRule::default()).health(&ModelId::new("m"));
+        let now = Instant::now();
+        let lease = health.lease(Delivery::Stream, Right::Standing, now).unwrap();
+        ledger.begin(identity(), span(), lease, RetryBudget::full(now))
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_attempt_is_settled_once_and_with_its_times() {
         let ledger = Ledger::default();
-        let mut entry = ledger.begin(identity(), span());
+        let mut entry = begun(&ledger);
         tokio::time::advance(Duration::from_secs(2)).await;
         entry.accepted();
         tokio::time::advance(Duration::from_secs(3)).await;
-        entry.settle(AttemptOutcome::Finished, Usage::default(), None);
+        entry.finished(Usage::default(), None);
         drop(entry);
         let lines = ledger.lines();
         assert_eq!(lines.len(), 1);
@@ -126,7 +168,7 @@ mod tests {
     #[tokio::test]
     async fn an_attempt_that_is_given_up_is_on_record() {
         let ledger = Ledger::default();
-        drop(ledger.begin(identity(), span()));
+        drop(begun(&ledger));
         assert_eq!(ledger.lines()[0].outcome, AttemptOutcome::Dropped);
     }
 }

@@ -12,7 +12,7 @@ mod timeouts;
 mod upstream;
 
 pub use account::Account;
-pub use attempt::{Attempt, Commitment, Committed, attempt};
+pub use attempt::{Accepted, Attempt, Commitment, Committed, attempt};
 pub use budget::RetryBudget;
 pub use endpoint::{Endpoint, Provider};
 pub use health::{Access, BreakerState, ConcurrencyRule, Health, HealthReport, Lease, Right, Standing};

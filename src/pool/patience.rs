@@ -38,6 +38,14 @@ impl Patience {
         Self { phase, left, idle: timeouts.idle }
     }
 
+    /// Another bound on silence between events: what was spent of the old one counts.
+    pub(super) fn relax(&mut self, idle: Duration) {
+        if matches!(self.phase, Phase::Accepted | Phase::Answering { .. }) {
+            self.left = idle.saturating_sub(self.idle.saturating_sub(self.left));
+        }
+        self.idle = idle;
+    }
+
     /// How long to wait now.
     pub(super) fn left(&self) -> Duration {
         self.left

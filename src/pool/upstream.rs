@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Entry;
 use super::patience::{Answering, Patience};
-use crate::domain::{AttemptOutcome, Cost, CostSource, Decoded, Error, Event, Finish, Reason, Usage};
+use crate::domain::{Cost, CostSource, Decoded, Error, Event, Finish, Reason, Usage};
 use crate::protocol::{Decoder, Frame, Signal};
 use crate::transport::{Body, Framed, Framer, TransportError};
 
@@ -128,6 +128,11 @@ impl Upstream {
         self.accepted
     }
 
+    /// Something of the answer leaves: from now on only the endpoint's own idle time bounds its silence.
+    pub(super) fn relax(&mut self, idle: Duration) {
+        self.patience.relax(idle);
+    }
+
     pub(super) fn is_over(&self) -> bool {
         matches!(self.reading, Reading::Over)
     }
@@ -182,7 +187,7 @@ impl Upstream {
         self.accepted.get_or_insert_with(Instant::now);
         self.entry.accepted();
         if let Some(Event::Completed(finish)) = self.fresh.last() {
-            self.entry.settle(AttemptOutcome::Finished, finish.usage.clone(), reported_cost(finish));
+            self.entry.finished(finish.usage.clone(), reported_cost(finish));
         }
         self.ready.extend(self.fresh.drain(..));
         if signal == Signal::End {
@@ -209,8 +214,7 @@ impl Upstream {
     fn fail(&mut self, error: Error) -> Error {
         self.reading = Reading::Over;
         let usage = self.decoder.usage().cut_short();
-        let reason = error.clone().before_commit().reason;
-        self.entry.settle(AttemptOutcome::Failed(reason), usage.clone(), None);
+        self.entry.failed(&error.clone().before_commit(), usage.clone());
         error.with(|details| details.usage = Some(usage).filter(|usage| !usage.is_unknown()))
     }
 }
@@ -218,7 +222,7 @@ impl Upstream {
 impl Drop for Upstream {
     fn drop(&mut self) {
         let usage = self.decoder.usage();
-        self.entry.settle(AttemptOutcome::Dropped, Usage::cut_short(usage), None);
+        self.entry.given_up(Usage::cut_short(usage));
     }
 }
 

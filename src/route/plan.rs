@@ -45,7 +45,7 @@ pub(super) fn plan(endpoint: &Endpoint, asked: &Asked, rules: &Rules, share: Opt
         request: &asked.request,
         identity: &endpoint.identity,
         facts: endpoint.facts,
-        delivery: upstream_delivery(asked, max_tokens, endpoint.facts),
+        delivery: upstream_delivery(asked, max_tokens, endpoint, share),
         max_tokens,
     })?;
     let conclusion = Conclusion {
@@ -86,13 +86,25 @@ impl Conclusion {
     }
 }
 
+/// How most targets will be asked for the answer.
+pub(super) fn likely_delivery(asked: &Asked) -> Delivery {
+    let is_short = asked.request.max_tokens.is_some_and(|max_tokens| max_tokens <= SHORT);
+    if asked.delivery == Delivery::Whole && is_short && asked.request.reasoning.is_none() {
+        Delivery::Whole
+    } else {
+        Delivery::Stream
+    }
+}
+
 /// An answer that nobody watches grow is asked for whole only where it must be short: a long one is streamed and
-/// folded, so that silence shows early.
-fn upstream_delivery(asked: &Asked, max_tokens: Tokens, facts: Option<&ModelFacts>) -> Delivery {
-    let always = facts.is_some_and(|facts| facts.constraints.reasoning_always_on == Some(true));
+/// folded, so that silence shows early. A short one is streamed too where the attempt has less time than it would
+/// otherwise be given: whether it is silent or only not done yet could not be told apart.
+fn upstream_delivery(asked: &Asked, max_tokens: Tokens, endpoint: &Endpoint, share: Option<Duration>) -> Delivery {
+    let always = endpoint.facts.is_some_and(|facts| facts.constraints.reasoning_always_on == Some(true));
     let budget = asked.request.reasoning.as_ref().map(Reasoning::budget);
     let reasons = always || budget.is_some_and(|budget| budget != Some(Tokens::ZERO));
-    if asked.delivery == Delivery::Whole && max_tokens <= SHORT && !reasons {
+    let hurried = share.is_some_and(|share| share < endpoint.timeouts.attempt);
+    if asked.delivery == Delivery::Whole && max_tokens <= SHORT && !reasons && !hurried {
         Delivery::Whole
     } else {
         Delivery::Stream

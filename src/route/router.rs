@@ -1,17 +1,19 @@
-//! The choice of a target, and the attempt at it.
+//! The way of a call through its targets: the one retry loop, up to the commitment, and past it where the caller wants a
+//! broken answer to begin anew.
 //!
-//! One attempt is made. What may be tried again after a failure is decided in one place, `domain::Reason::recovery`;
-//! a loop over the targets belongs here.
+//! Whom to ask next is decided by the [`Itinerary`]; what may be tried after a failure by `domain::Reason::recovery`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
+use tokio::time::Instant;
 
-use super::choice::in_order;
-use super::plan::{Plan, none_fits, plan, reason};
-use super::{Rules, Tables, Target};
-use crate::domain::{CallId, Error, Event, Request};
-use crate::pool::{self, Attempt, Commitment, Endpoint, Ledger};
+use super::course::Course;
+use super::journey::{Journey, Reached, Scene};
+use super::{Hedging, Table, Tables, Target};
+use crate::domain::{CallId, Error, Event, Reason, Recovery, Request, Restarted};
+use crate::pool::{Ledger, RetryBudget};
 use crate::protocol::Delivery;
 use crate::telemetry::CallTrace;
 use crate::transport::Transport;
@@ -25,6 +27,10 @@ pub struct Asked {
     pub request: Request,
     /// Whether the caller wants the answer as it is made or whole.
     pub delivery: Delivery,
+    /// When it must have ended.
+    pub deadline: Instant,
+    /// How often the client has asked before and failed (`grpc-previous-rpc-attempts`).
+    pub previous_attempts: u32,
     /// Where attempts are recorded.
     pub ledger: Ledger,
     /// Makes the spans of attempts.
@@ -36,50 +42,109 @@ pub struct Asked {
 pub struct Router {
     tables: Tables,
     transport: Arc<dyn Transport>,
+    budget: RetryBudget,
 }
+
+/// The events of an answer.
+pub type Answering = std::pin::Pin<Box<dyn Stream<Item = Result<Event, Error>> + Send>>;
 
 impl Router {
-    /// Routes by the table in force, over one worker's `transport`.
-    pub fn new(tables: Tables, transport: Arc<dyn Transport>) -> Self {
-        Self { tables, transport }
+    /// Routes by the table in force, over one worker's `transport`. Attempts beyond a call's first are paid from
+    /// `budget`, which is the whole pool's.
+    pub fn new(tables: Tables, transport: Arc<dyn Transport>, budget: RetryBudget) -> Self {
+        Self { tables, transport, budget }
     }
 
-    /// Asks the first target that can take the request. The events that come back form a valid sequence.
+    /// Asks the targets of the model until one answers. The events that come back form a valid sequence.
     ///
     /// # Errors
-    /// No such model, no target that can take the request, or whatever the attempt failed with.
-    pub async fn route(&self, asked: Asked) -> Result<impl Stream<Item = Result<Event, Error>> + Send + use<>, Error> {
+    /// No such model, no target that can take the request, or the most useful of the failures.
+    pub async fn route(&self, asked: Asked) -> Result<Answering, Error> {
         let table = self.tables.current();
         let rules = *table.rules();
-        let targets = table.resolve(asked.request.model.as_ref())?.targets;
-        let targets = in_order(targets, |below| rand::random_range(0..below));
-        let (endpoint, Plan { exchange, conclusion }) = first_fit(&targets, &asked, &rules)?;
-        let attempt = Attempt {
-            transport: self.transport.as_ref(),
-            commitment: match asked.delivery {
-                Delivery::Stream => Commitment::FirstBlock { commit_after: rules.commit_after },
-                Delivery::Whole => Commitment::WholeAnswer,
-            },
-            max_answer_bytes: rules.max_answer_bytes,
-            ledger: &asked.ledger,
-            trace: &asked.trace,
-        };
-        let events = pool::attempt(&endpoint, exchange, &asked.request, attempt).await?;
-        Ok(events.map(move |event| Ok(event?.map_end(|finish| conclusion.of(finish)))))
+        let (leads, hedging) = leads(&table, &asked.request)?;
+        drop(table);
+        if asked.previous_attempts > 0 && !self.budget.take(Instant::now()) {
+            return Err(spent());
+        }
+        if let Some(hedging) = &hedging {
+            hedging.save();
+        }
+        let restarts = asked.request.restart_on_interruption && asked.delivery == Delivery::Stream;
+        let (transport, budget) = (Arc::clone(&self.transport), self.budget.clone());
+        let course = Course::new(leads, rules.retry);
+        let mut journey = Journey { scene: Scene { asked, rules, hedging, transport, budget }, course };
+        let reached = journey.reach().await?;
+        if restarts { Ok(Box::pin(restarting(journey, reached))) } else { Ok(Box::pin(straight(reached))) }
     }
 }
 
-/// The first target that can take the request, and what to send there. Those before it are on record.
-fn first_fit(targets: &[Target], asked: &Asked, rules: &Rules) -> Result<(Arc<Endpoint>, Plan), Error> {
-    let mut misfits = Vec::new();
-    for target in targets {
-        match plan(&target.endpoint, asked, rules, None) {
-            Ok(plan) => return Ok((Arc::clone(&target.endpoint), plan)),
-            Err(unfit) => {
-                asked.ledger.skip(target.endpoint.identity.clone(), reason(&unfit));
-                misfits.push(unfit);
+/// Where the request may go, model after model, and how its model is hedged.
+fn leads(table: &Table, request: &Request) -> Result<(Vec<Vec<Target>>, Option<Arc<Hedging>>), Error> {
+    let lead = table.resolve(request.model.as_ref())?;
+    let fallbacks = if request.fallback_models.is_empty() { &lead.fallbacks } else { &request.fallback_models };
+    let mut leads = vec![lead.targets.clone()];
+    for name in fallbacks {
+        leads.push(table.resolve(Some(name))?.targets);
+    }
+    Ok((leads, lead.hedge))
+}
+
+/// A client tries again while the pool has no strength left for that.
+fn spent() -> Error {
+    let message = "the retry budget of this server is spent: too many calls fail for one to be tried again";
+    Error::new(Reason::ProviderUnavailable, message).with(|details| {
+        details.budget_spent = true;
+        details.retry_after = Some(Duration::from_secs(1));
+    })
+}
+
+/// The events of an answer that is not begun anew: what it was asked with is gone.
+fn straight(reached: Reached) -> impl Stream<Item = Result<Event, Error>> + Send {
+    let Reached { events, conclusion, .. } = reached;
+    events.map(move |event| match event {
+        Ok(event) => Ok(event.map_end(|finish| conclusion.of(finish))),
+        Err(error) => Err(error.after_commit()),
+    })
+}
+
+/// The events of an answer that begins anew elsewhere when it breaks.
+fn restarting(journey: Journey, reached: Reached) -> impl Stream<Item = Result<Event, Error>> + Send {
+    stream::try_unfold((journey, reached), |(mut journey, mut reached)| async move {
+        match reached.events.next().await {
+            None => Ok(None),
+            Some(Ok(event)) => {
+                let event = event.map_end(|finish| reached.conclusion.of(finish));
+                Ok(Some((event, (journey, reached))))
+            }
+            Some(Err(error)) => {
+                let (event, next) = anew(&mut journey, reached, error).await?;
+                Ok(Some((event, (journey, next))))
             }
         }
+    })
+}
+
+/// Begins a broken answer anew.
+///
+/// # Errors
+/// What broke it, when nobody else can answer.
+async fn anew(journey: &mut Journey, broken: Reached, error: Error) -> Result<(Event, Reached), Error> {
+    let told = error.clone().after_commit();
+    let error = error.before_commit();
+    let place = broken.place;
+    // The broken answer's connection is closed before another one is asked for.
+    drop(broken);
+    if error.recovery() == Recovery::Never || !journey.course.note(place, error) {
+        return Err(told);
     }
-    Err(none_fits(&misfits))
+    let Ok(mut next) = journey.reach().await else { return Err(told) };
+    match next.events.next().await {
+        Some(Ok(Event::Started(by))) => {
+            let attempt = journey.course.attempts();
+            Ok((Event::Restarted(Restarted { by, attempt }), next))
+        }
+        // A committed answer begins with its start.
+        _ => Err(told),
+    }
 }

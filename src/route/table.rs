@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::{Hedge, Rules};
+use super::{Hedging, Rules};
 use crate::catalog;
 use crate::domain::{Error, ListedFacts, ListedModel, ListedTarget, ModelId, ModelName, ProviderId, Reason};
 use crate::pool::{Endpoint, Provider};
@@ -70,7 +70,7 @@ pub struct Lead {
     /// The names that are tried when none of them can answer, in order.
     pub fallbacks: Vec<ModelName>,
     /// When a second target is asked though the first has not failed; none: never.
-    pub hedge: Option<Hedge>,
+    pub hedge: Option<Arc<Hedging>>,
 }
 
 impl Lead {
@@ -121,6 +121,12 @@ impl Table {
     /// The names of the configuration and where they lead, in its order.
     pub fn aliases(&self) -> &[Alias] {
         &self.aliases
+    }
+
+    /// Whether the configuration names `model` at `provider` as a target.
+    pub fn names(&self, provider: &ProviderId, model: &ModelId) -> bool {
+        let mut targets = self.targets().map(|target| &target.endpoint.identity);
+        targets.any(|identity| identity.provider == *provider && identity.model == *model)
     }
 
     /// What an empty name means.

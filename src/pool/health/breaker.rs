@@ -6,24 +6,45 @@
 //!      ▲                          ▲              the probe fails          │
 //!      │                          └───────────────────────────────────────┤
 //!      └──────────────────────────────────────────────────────────────────┘
-//!                                 the probe succeeds
+//!                                    a success
 //! ```
+//!
+//! What an attempt may say depends on when it was let through. One that was sent before the breaker opened, or before it
+//! closed again, tells of a time that is over: it neither opens nor closes anything. Otherwise a hundred calls that hang
+//! in an outage would open the breaker again when they time out after its end, and one lucky answer among the failures
+//! that opened it would close it at once.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::window::{Counts, Window};
+
+/// So many failures in a row open, however far apart they are.
+const IN_A_ROW: u32 = 5;
+/// So many failures in the window open when they are at least half of its results.
+const IN_THE_WINDOW: u32 = 5;
+/// The pause before the first probe. A failed probe doubles it.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest time between the beginnings of two probes. A probe that says nothing for so long counts as lost, and
+/// another may go: so an endpoint that was silent is found well within this time of its return, whatever the timeouts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
 /// The breaker of one endpoint or one key.
 #[derive(Debug)]
 pub(in crate::pool) struct Breaker {
     state: State,
+    /// Passes and changes are numbered in one sequence: the last number.
+    latest: u64,
+    /// The number of the last change between closed and not closed. Older passes are stale.
+    changed: u64,
 }
 
 #[derive(Debug)]
 enum State {
-    Closed { failures: u32 },
+    Closed { window: Window, streak: u32 },
     Open { until: Instant, pause: Duration },
-    HalfOpen { pause: Duration, probing: bool },
+    HalfOpen { probe: u64, begun: Instant, pause: Duration },
 }
 
 /// The state by its name.
@@ -37,29 +58,27 @@ pub enum BreakerState {
     HalfOpen,
 }
 
-/// Whether a call may go through now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether a call may go through now. Ordered by how strict it is, so that the stricter of two is their maximum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Admits {
     /// Any.
     All,
     /// One, as the probe.
     Probe,
-    /// None until then; while a probe is out, as long as nobody knows better.
+    /// None.
     None {
-        /// When a probe may go.
+        /// When a probe may go; while one is out, when it counts as lost.
         until: Instant,
     },
 }
 
-/// By which right an attempt goes through. It is given back with how the attempt went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pass {
-    /// The breaker was closed.
-    Regular,
-    /// It is the probe.
-    Probe,
-    /// The breaker was not closed, but nothing else was left.
-    LastResort,
+/// What an attempt was let through with, and shows when it tells how it went: a number, by which the breaker knows its
+/// probe and knows what is stale.
+#[derive(Debug)]
+pub(super) struct Pass {
+    number: u64,
+    /// Once it has told of its success: how many failures in a row that ended.
+    success: Option<u32>,
 }
 
 /// How surely a failure says that the next call would fail too.
@@ -74,7 +93,7 @@ pub(super) enum Severity {
 impl Breaker {
     /// Closed.
     pub(in crate::pool) fn new() -> Self {
-        Self { state: State::Closed { failures: 0 } }
+        Self { state: State::closed(), latest: 0, changed: 0 }
     }
 
     /// The state at `now`.
@@ -88,50 +107,95 @@ impl Breaker {
 
     /// Whether a call may go through.
     pub(super) fn admits(&self, now: Instant) -> Admits {
-        match self.state {
-            State::Closed { .. } => Admits::All,
-            State::Open { until, .. } if now < until => Admits::None { until },
-            State::Open { .. } | State::HalfOpen { probing: false, .. } => Admits::Probe,
-            State::HalfOpen { pause, .. } => Admits::None { until: now + pause },
-        }
+        let until = match self.state {
+            State::Closed { .. } => return Admits::All,
+            State::Open { until, .. } => until,
+            State::HalfOpen { begun, .. } => begun + LONGEST_PAUSE,
+        };
+        if now < until { Admits::None { until } } else { Admits::Probe }
     }
 
-    /// Lets a call through; none when it must go elsewhere.
-    pub(super) fn take(&mut self, now: Instant) -> Option<Pass> {
-        match self.admits(now) {
-            Admits::All => Some(Pass::Regular),
-            Admits::None { .. } => None,
-            Admits::Probe => {
-                let (State::Open { pause, .. } | State::HalfOpen { pause, .. }) = self.state else { return None };
-                self.state = State::HalfOpen { pause, probing: true };
-                Some(Pass::Probe)
+    /// Lets a call through, as the probe if there may be one. Where none is admitted it goes as a last resort: its
+    /// success counts, and its failure changes nothing, or a stream of last resorts would put off the probe for ever.
+    pub(super) fn take(&mut self, now: Instant) -> Pass {
+        let number = match (self.admits(now), &self.state) {
+            (Admits::Probe, &(State::Open { pause, .. } | State::HalfOpen { pause, .. })) => {
+                self.latest += 1;
+                self.state = State::HalfOpen { probe: self.latest, begun: now, pause };
+                self.latest
             }
+            _ => self.changed,
+        };
+        Pass { number, success: None }
+    }
+
+    /// An attempt was answered. It may say so more than once, and counts once.
+    pub(super) fn succeeded(&mut self, pass: &mut Pass, now: Instant) {
+        if self.is_stale(pass) || pass.success.is_some() {
+            return;
+        }
+        if !matches!(self.state, State::Closed { .. }) {
+            self.change(State::closed());
+            // What becomes of the answer that closed it is news.
+            pass.number = self.changed;
+        }
+        if let State::Closed { window, streak } = &mut self.state {
+            window.count(Counts { results: 1, failures: 0 }, now);
+            pass.success = Some(std::mem::take(streak));
         }
     }
 
-    /// An attempt went well.
-    pub(super) fn succeeded(&mut self, _pass: Pass, _now: Instant) {
-        self.state = State::Closed { failures: 0 };
-    }
-
-    /// An attempt failed by a fault that is this breaker's business.
-    pub(super) fn failed(&mut self, _pass: Pass, severity: Severity, now: Instant) {
-        let pause = Duration::from_secs(1);
+    /// An attempt failed by a fault that is this breaker's business. One that was answered before is the same result
+    /// still, and did not end the failures in a row.
+    pub(super) fn failed(&mut self, pass: &Pass, severity: Severity, now: Instant) {
+        if self.is_stale(pass) {
+            return;
+        }
         match &mut self.state {
-            State::Closed { failures } => {
-                *failures += 1;
-                if *failures >= 5 || severity == Severity::Certain {
-                    self.state = State::Open { until: now + pause, pause };
+            State::Closed { window, streak } => {
+                *streak = pass.success.map_or(*streak, |ended| ended.max(*streak)).saturating_add(1);
+                window.count(Counts { results: u32::from(pass.success.is_none()), failures: 1 }, now);
+                let Counts { results, failures } = window.counts(now);
+                let too_many = failures >= IN_THE_WINDOW && failures.saturating_mul(2) >= results;
+                if severity == Severity::Certain || *streak >= IN_A_ROW || too_many {
+                    self.change(State::Open { until: now + FIRST_PAUSE, pause: FIRST_PAUSE });
                 }
             }
-            State::Open { .. } | State::HalfOpen { .. } => self.state = State::Open { until: now + pause, pause },
+            State::HalfOpen { probe, begun, pause } if *probe == pass.number => {
+                let pause = (*pause * 2).min(LONGEST_PAUSE);
+                // From the beginning of the probe: how long it took to fail does not put off the next.
+                self.state = State::Open { until: *begun + pause, pause };
+            }
+            State::Open { .. } | State::HalfOpen { .. } => {}
         }
     }
 
-    /// An attempt says nothing: it was given up, or what went wrong was not this breaker's business.
-    pub(super) fn unknown(&mut self, pass: Pass, _now: Instant) {
-        if let (State::HalfOpen { probing, .. }, Pass::Probe) = (&mut self.state, pass) {
-            *probing = false;
+    /// An attempt says nothing: it was given up, or what went wrong was not this breaker's business. If it was the
+    /// probe, another may go at once.
+    pub(super) fn unknown(&mut self, pass: &Pass, now: Instant) {
+        if let State::HalfOpen { probe, pause, .. } = self.state
+            && probe == pass.number
+        {
+            self.state = State::Open { until: now, pause };
         }
     }
+
+    fn is_stale(&self, pass: &Pass) -> bool {
+        pass.number < self.changed
+    }
+
+    fn change(&mut self, state: State) {
+        self.latest += 1;
+        self.changed = self.latest;
+        self.state = state;
+    }
 }
+
+impl State {
+    fn closed() -> Self {
+        Self::Closed { window: Window::default(), streak: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests;

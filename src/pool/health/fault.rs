@@ -17,8 +17,10 @@ pub(super) enum Fault {
         /// How long it wants to be left alone.
         hold: Option<Duration>,
     },
-    /// The request, or nobody: the endpoint is well.
+    /// The request: the endpoint read it and said so, so it is well.
     Request,
+    /// The caller or this server: it says nothing about the endpoint.
+    Elsewhere,
 }
 
 /// Whose fault `error` is.
@@ -35,10 +37,8 @@ pub(super) fn fault(error: &Error) -> Fault {
         | Reason::ProviderProtocolError
         | Reason::StreamInterrupted => Fault::Endpoint(Severity::Chance),
         Reason::ProviderRateLimited => Fault::Limit { hold: error.details.retry_after },
+        Reason::ProviderRejected | Reason::ContextLengthExceeded | Reason::RequestTooLarge => Fault::Request,
         Reason::InvalidRequest
-        | Reason::RequestTooLarge
-        | Reason::ProviderRejected
-        | Reason::ContextLengthExceeded
         | Reason::CapabilityNotSupported
         | Reason::ModelNotFound
         | Reason::DeadlineExceeded
@@ -47,7 +47,8 @@ pub(super) fn fault(error: &Error) -> Fault {
         | Reason::ClientStalled
         | Reason::Cancelled
         | Reason::MethodUnknown
-        | Reason::Internal => Fault::Request,
+        | Reason::ConfigurationInvalid
+        | Reason::Internal => Fault::Elsewhere,
     }
 }
 
@@ -55,4 +56,53 @@ pub(super) fn fault(error: &Error) -> Fault {
 pub(super) fn is_overload(error: &Error) -> bool {
     matches!(error.reason, Reason::ProviderRateLimited | Reason::ProviderTimeout)
         || matches!(error.details.upstream_status, Some(503 | 529))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn error(reason: Reason, status: Option<u16>) -> Error {
+        Error::new(reason, "x").with(|details| {
+            details.upstream_status = status;
+            details.retry_after = Some(MINUTE);
+        })
+    }
+
+    #[test]
+    fn every_reason_is_somebodys_fault() {
+        use Severity::{Certain, Chance};
+        let expected = |reason| match reason {
+            Reason::ProviderCredentialsRefused => (Fault::Key(Certain), false),
+            Reason::ProviderQuotaExhausted => (Fault::Key(Certain), false),
+            Reason::ProviderModelNotFound => (Fault::Endpoint(Certain), false),
+            Reason::ProviderUnavailable => (Fault::Endpoint(Chance), false),
+            Reason::ProviderTimeout => (Fault::Endpoint(Chance), true),
+            Reason::ProviderProtocolError => (Fault::Endpoint(Chance), false),
+            Reason::StreamInterrupted => (Fault::Endpoint(Chance), false),
+            Reason::ProviderRateLimited => (Fault::Limit { hold: Some(MINUTE) }, true),
+            Reason::ProviderRejected => (Fault::Request, false),
+            Reason::ContextLengthExceeded => (Fault::Request, false),
+            Reason::RequestTooLarge => (Fault::Request, false),
+            _ => (Fault::Elsewhere, false),
+        };
+        for reason in Reason::ALL {
+            let error = error(reason, None);
+            assert_eq!((fault(&error), is_overload(&error)), expected(reason), "{reason}");
+            let names_the_provider = reason.as_str().starts_with("PROVIDER_");
+            assert!(!names_the_provider || fault(&error) != Fault::Elsewhere, "{reason} is about the provider");
+        }
+    }
+
+    #[test]
+    fn a_status_tells_a_key_from_a_model_and_an_overload_from_a_defect() {
+        let refused = |status| fault(&error(Reason::ProviderCredentialsRefused, Some(status)));
+        assert_eq!(refused(401), Fault::Key(Severity::Certain));
+        assert_eq!(refused(403), Fault::Endpoint(Severity::Certain));
+        for (status, overload) in [(500, false), (502, false), (503, true), (504, false), (529, true)] {
+            assert_eq!(is_overload(&error(Reason::ProviderUnavailable, Some(status))), overload, "{status}");
+        }
+    }
 }

@@ -1,21 +1,40 @@
 //! How long an endpoint takes to its first event: an estimate for the choice, and quantiles for hedging and planning.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+/// After so long without anything new, what was known weighs 1/e.
+const FADES_IN: Duration = Duration::from_secs(10);
+/// How many samples are kept.
+const KEPT: usize = 64;
+/// Samples older than this do not count.
+const COUNTS_FOR: Duration = Duration::from_secs(5 * 60);
+/// So many samples make a quantile: with 20 the 95th percentile is the second slowest, not the slowest.
+const ENOUGH_FOR_A_QUANTILE: usize = 20;
+/// So many samples make a minimum.
+const ENOUGH_FOR_THE_FASTEST: usize = 8;
 
 /// What was measured.
 #[derive(Debug, Default)]
 pub(super) struct Latency {
     estimate: Option<(Duration, Instant)>,
-    recent: Vec<Duration>,
+    recent: VecDeque<(Duration, Instant)>,
 }
 
 impl Latency {
-    /// A first event came after this long.
+    /// A first event came after this long. What is slower than the estimate is believed at once, what is faster little
+    /// by little: an endpoint that has become slow is avoided from its first slow answer on. A sample also brings back
+    /// some of what had faded only because nothing new was heard.
     pub(super) fn observe(&mut self, first_event: Duration, now: Instant) {
-        self.estimate = Some((first_event, now));
-        self.recent.push(first_event);
+        let faded = self.estimate(now).unwrap_or_default();
+        let fresh = 1.0 - self.weight(now);
+        self.estimate = Some((first_event.max(faded + first_event.mul_f64(fresh)), now));
+        if self.recent.len() >= KEPT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((first_event, now));
     }
 
     /// None came within this time, and nobody waits for it any more.
@@ -27,17 +46,141 @@ impl Latency {
 
     /// The peak-sensitive moving average; none while nothing was measured. It fades with time, so that an endpoint
     /// that was slow is tried again.
-    pub(super) fn estimate(&self, _now: Instant) -> Option<Duration> {
-        self.estimate.map(|(estimate, _)| estimate)
+    pub(super) fn estimate(&self, now: Instant) -> Option<Duration> {
+        self.estimate.map(|(estimate, _)| estimate.mul_f64(self.weight(now)))
     }
 
     /// The time within which this share (0 to 1) of the recent first events came; none while there are too few.
-    pub(super) fn quantile(&self, _share: f64) -> Option<Duration> {
-        self.recent.iter().max().copied()
+    pub(super) fn quantile(&self, share: f64, now: Instant) -> Option<Duration> {
+        let mut recent: Vec<Duration> = self.recent(now).collect();
+        if recent.len() < ENOUGH_FOR_A_QUANTILE {
+            return None;
+        }
+        recent.sort_unstable();
+        let rank = share * f64::from(u32::try_from(recent.len()).unwrap_or(u32::MAX));
+        let slowest = recent.last().copied();
+        (1u32..).zip(recent).find(|(at, _)| f64::from(*at) >= rank).map(|(_, quantile)| quantile).or(slowest)
     }
 
     /// The fastest of the recent first events; none while there are too few.
-    pub(super) fn fastest(&self) -> Option<Duration> {
-        self.recent.iter().min().copied()
+    pub(super) fn fastest(&self, now: Instant) -> Option<Duration> {
+        self.recent(now).min().filter(|_| self.recent(now).count() >= ENOUGH_FOR_THE_FASTEST)
+    }
+
+    fn recent(&self, now: Instant) -> impl Iterator<Item = Duration> {
+        let counts = move |at: Instant| now.saturating_duration_since(at) <= COUNTS_FOR;
+        self.recent.iter().filter(move |(_, at)| counts(*at)).map(|(sample, _)| *sample)
+    }
+
+    /// What the estimate weighs still, from 1 down to 0.
+    fn weight(&self, now: Instant) -> f64 {
+        let idle = self.estimate.map(|(_, at)| now.saturating_duration_since(at)).unwrap_or_default();
+        (-idle.as_secs_f64() / FADES_IN.as_secs_f64()).exp()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn estimate(latency: &Latency, now: Instant) -> u128 {
+        latency.estimate(now).map_or(0, |estimate| estimate.as_millis())
+    }
+
+    #[test]
+    fn nothing_is_known_at_first() {
+        let now = Instant::now();
+        let latency = Latency::default();
+        assert_eq!((latency.estimate(now), latency.quantile(0.5, now), latency.fastest(now)), (None, None, None));
+    }
+
+    #[test]
+    fn a_slow_answer_is_believed_at_once_and_a_fast_one_little_by_little() {
+        let start = Instant::now();
+        let mut latency = Latency::default();
+        latency.observe(millis(100), start);
+        latency.observe(millis(4_000), start);
+        assert_eq!(estimate(&latency, start), 4_000);
+        latency.observe(millis(100), start + millis(1));
+        assert_eq!(estimate(&latency, start + millis(1)), 3_999);
+        latency.observe(millis(100), start + millis(10_001));
+        assert_eq!(estimate(&latency, start + millis(10_001)), 1_534, "100 ms and a third of what was more");
+    }
+
+    #[test]
+    fn an_estimate_fades_so_that_the_endpoint_is_tried_again() {
+        let start = Instant::now();
+        let mut latency = Latency::default();
+        latency.observe(millis(10_000), start);
+        assert_eq!(estimate(&latency, start + millis(10_000)), 3_678);
+        assert!(estimate(&latency, start + millis(60_000)) < 25);
+        latency.observe(millis(5_000), start + millis(10_000));
+        assert_eq!(estimate(&latency, start + millis(10_000)), 6_839, "5 s and a third of what was more");
+    }
+
+    #[test]
+    fn who_waited_in_vain_knows_how_long_it_takes_at_least() {
+        let start = Instant::now();
+        let mut latency = Latency::default();
+        latency.at_least(millis(300), start);
+        latency.at_least(millis(200), start);
+        assert_eq!(estimate(&latency, start), 300);
+        latency.at_least(millis(30_000), start);
+        assert_eq!(estimate(&latency, start), 30_000);
+        assert_eq!(latency.recent.len(), 0, "and not how long it takes");
+    }
+
+    #[test]
+    fn quantiles_need_twenty_samples_and_the_fastest_eight() {
+        let now = Instant::now();
+        let mut latency = Latency::default();
+        for sample in 1..=20 {
+            assert_eq!(latency.quantile(0.5, now), None);
+            assert_eq!(latency.fastest(now).is_some(), sample > 8);
+            latency.observe(millis(sample), now);
+        }
+        assert_eq!(latency.quantile(0.5, now), Some(millis(10)));
+        assert_eq!(latency.quantile(0.95, now), Some(millis(19)));
+        assert_eq!(latency.quantile(1.0, now), Some(millis(20)));
+        assert_eq!(latency.quantile(0.0, now), Some(millis(1)));
+        assert_eq!(latency.quantile(7.0, now), Some(millis(20)));
+        assert_eq!(latency.fastest(now), Some(millis(1)));
+    }
+
+    #[test]
+    fn old_samples_do_not_count_and_the_oldest_of_many_are_forgotten() {
+        let start = Instant::now();
+        let mut latency = Latency::default();
+        for sample in 1..=100 {
+            latency.observe(millis(sample), start);
+        }
+        assert_eq!(latency.recent.len(), 64);
+        assert_eq!(latency.fastest(start + millis(300_000)), Some(millis(37)));
+        assert_eq!(latency.fastest(start + millis(300_001)), None);
+        assert_eq!(latency.quantile(0.5, start + millis(300_001)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn an_estimate_lies_between_the_sample_and_the_slowest_of_all(
+            samples in prop::collection::vec((0u64..60_000, 0u64..30_000), 1..50),
+        ) {
+            let mut latency = Latency::default();
+            let (mut now, mut slowest) = (Instant::now(), Duration::ZERO);
+            for (sample, later) in samples {
+                now += millis(later);
+                slowest = slowest.max(millis(sample));
+                latency.observe(millis(sample), now);
+                let estimate = latency.estimate(now).unwrap();
+                prop_assert!(estimate >= millis(sample) && estimate <= slowest + Duration::from_nanos(100));
+                prop_assert!(latency.estimate(now + millis(later)) <= latency.estimate(now));
+            }
+        }
     }
 }

@@ -1,0 +1,83 @@
+//! What a running server takes over from a configuration that is read anew, and what waits for a restart.
+
+use super::settings::{Limits, Log, Stream};
+use super::{Config, ListenAddress};
+use crate::simulator::Pace;
+
+impl Config {
+    /// The keys that differ between this configuration and `next` and take effect only at a restart, in the order of
+    /// the documentation. What is not written differs where its default does: `shutdown_grace` with `timeouts.total`.
+    ///
+    /// The others (`providers`, `models`, `default_model`, the timeouts of one request, `retry`, `default_max_tokens`,
+    /// `stream.commit_after`, `limits.max_answer_bytes`) hold for each call that begins after the change.
+    pub fn needs_restart(&self, next: &Self) -> Vec<&'static str> {
+        // Taken apart without a rest, so that a setting that is new does not compile before it is put in a group.
+        let Self {
+            listen,
+            admin_listen,
+            ops_listen,
+            default_model: _,
+            providers: _,
+            models: _,
+            timeouts: _,
+            total,
+            limits,
+            retry: _,
+            stream,
+            drain_delay,
+            shutdown_grace,
+            default_max_tokens: _,
+            provider_option_headers,
+            workers,
+            log,
+            pace,
+            source: _,
+            warnings: _,
+        } = self;
+        let listener = |key, ours: &ListenAddress, theirs: &ListenAddress| (key, ours != theirs);
+        let mut differs = vec![
+            listener("listen", listen, &next.listen),
+            listener("admin_listen", admin_listen, &next.admin_listen),
+            listener("ops_listen", ops_listen, &next.ops_listen),
+            ("timeouts.total", *total != next.total),
+        ];
+        differs.extend(limits_differ(limits, &next.limits));
+        differs.extend(stream_differs(stream, &next.stream));
+        differs.extend(pace_differs(pace, &next.pace));
+        differs.extend([
+            ("drain_delay", *drain_delay != next.drain_delay),
+            ("shutdown_grace", *shutdown_grace != next.shutdown_grace),
+            ("provider_option_headers", *provider_option_headers != next.provider_option_headers),
+            ("workers", *workers != next.workers),
+        ]);
+        differs.extend(log_differs(log, &next.log));
+        differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
+    }
+}
+
+fn limits_differ(ours: &Limits, theirs: &Limits) -> [(&'static str, bool); 3] {
+    let Limits { max_request_bytes, max_bytes_in_flight, max_in_flight, max_answer_bytes: _ } = ours;
+    [
+        ("limits.max_request_bytes", *max_request_bytes != theirs.max_request_bytes),
+        ("limits.max_bytes_in_flight", *max_bytes_in_flight != theirs.max_bytes_in_flight),
+        ("limits.max_in_flight", *max_in_flight != theirs.max_in_flight),
+    ]
+}
+
+fn stream_differs(ours: &Stream, theirs: &Stream) -> [(&'static str, bool); 2] {
+    let Stream { commit_after: _, heartbeat, client_stall } = ours;
+    [
+        ("stream.heartbeat", *heartbeat != theirs.heartbeat),
+        ("stream.client_stall", *client_stall != theirs.client_stall),
+    ]
+}
+
+fn pace_differs(ours: &Pace, theirs: &Pace) -> [(&'static str, bool); 2] {
+    let Pace { first_event, token } = ours;
+    [("simulator.first_event", *first_event != theirs.first_event), ("simulator.pace", *token != theirs.token)]
+}
+
+fn log_differs(ours: &Log, theirs: &Log) -> [(&'static str, bool); 2] {
+    let Log { format, level } = ours;
+    [("log.format", *format != theirs.format), ("log.level", *level != theirs.level)]
+}

@@ -1,0 +1,148 @@
+//! What an attempt holds at its endpoint while it runs, and what the endpoint's health learns from how it went.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::breaker::{Breaker, Pass};
+use super::fault::{self, Fault};
+use super::limits::Number;
+use super::{Health, State, lock};
+use crate::domain::{Allowance, Error, Reason};
+use crate::protocol::Delivery;
+
+/// What an attempt holds: its place among those in flight, and its passes through the breakers. How it ended is told
+/// once; dropped, it was given up.
+#[derive(Debug)]
+#[must_use = "the place is given back when it is dropped"]
+pub struct Lease {
+    pub(super) health: Arc<Health>,
+    pub(super) delivery: Delivery,
+    pub(super) passes: Passes,
+    pub(super) number: Number,
+    pub(super) sent: Instant,
+    pub(super) accepted: bool,
+    pub(super) settled: bool,
+}
+
+/// The passes of one attempt: through the breaker of the key, and through that of the endpoint.
+#[derive(Debug)]
+pub(super) struct Passes {
+    pub key: Pass,
+    pub own: Pass,
+}
+
+/// How an attempt ended, as far as its endpoint's health is concerned.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::pool) enum Settled<'a> {
+    /// It answered.
+    Finished,
+    /// It failed.
+    Failed(&'a Error),
+    /// It was given up.
+    Dropped,
+}
+
+impl Lease {
+    /// The first event came: the endpoint works, whatever becomes of this answer. The breakers hear of it now, not at
+    /// the end of an answer that may take minutes.
+    pub(in crate::pool) fn accepted(&mut self, now: Instant) {
+        if self.settled || std::mem::replace(&mut self.accepted, true) {
+            return;
+        }
+        let mut key = lock(&self.health.key);
+        let mut state = self.health.state();
+        self.passes.succeeded(&mut key, &mut state, now);
+        state.latency_mut(self.delivery).observe(now.saturating_duration_since(self.sent), now);
+    }
+
+    /// The headers of the answer told what is left.
+    pub(in crate::pool) fn learn(&self, allowance: &Allowance, now: Instant) {
+        self.health.state().limits.learn(self.number, allowance, now);
+    }
+
+    /// Tells how the attempt ended and gives its place back. Only the first word counts.
+    pub(in crate::pool) fn settle(&mut self, how: Settled<'_>, now: Instant) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        let mut key = lock(&self.health.key);
+        let mut state = self.health.state();
+        match how {
+            Settled::Finished => {
+                self.passes.succeeded(&mut key, &mut state, now);
+                let in_flight = state.in_flight;
+                state.concurrency.succeeded(in_flight);
+            }
+            Settled::Dropped => {
+                self.passes.unknown(&mut key, &mut state, now);
+            }
+            Settled::Failed(error) => {
+                state.failed = state.failed.saturating_add(1);
+                state.last_error = Some((error.reason, now));
+                self.passes.failed(fault::fault(error), &mut key, &mut state, now);
+                if fault::is_overload(error) {
+                    state.concurrency.overloaded(now.saturating_duration_since(self.sent), now);
+                }
+            }
+        }
+        if !self.accepted && how.is_silence() {
+            state.latency_mut(self.delivery).at_least(now.saturating_duration_since(self.sent), now);
+        }
+        state.in_flight = state.in_flight.saturating_sub(1);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.settle(Settled::Dropped, Instant::now());
+        }
+    }
+}
+
+impl Settled<'_> {
+    /// Whether somebody waited until then. A quick refusal says nothing about how slow the endpoint is.
+    fn is_silence(self) -> bool {
+        match self {
+            Self::Failed(error) => error.reason == Reason::ProviderTimeout,
+            Self::Dropped => true,
+            Self::Finished => false,
+        }
+    }
+}
+
+impl Passes {
+    fn succeeded(&mut self, key: &mut Breaker, state: &mut State, now: Instant) {
+        key.succeeded(&mut self.key, now);
+        state.breaker.succeeded(&mut self.own, now);
+    }
+
+    fn unknown(&self, key: &mut Breaker, state: &mut State, now: Instant) {
+        key.unknown(&self.key, now);
+        state.breaker.unknown(&self.own, now);
+    }
+
+    /// Charges a fault to what is at fault. Of the rest the attempt says nothing, unless it shows that it works.
+    fn failed(&mut self, fault: Fault, key: &mut Breaker, state: &mut State, now: Instant) {
+        match fault {
+            Fault::Key(severity) => {
+                key.failed(&self.key, severity, now);
+                state.breaker.unknown(&self.own, now);
+            }
+            Fault::Endpoint(severity) => {
+                key.unknown(&self.key, now);
+                state.breaker.failed(&self.own, severity, now);
+            }
+            Fault::Limit { hold } => {
+                // It answers, so it is well, though it wants to be left alone.
+                self.succeeded(key, state, now);
+                if let Some(hold) = hold {
+                    state.limits.hold(hold, now);
+                }
+            }
+            Fault::Request => self.succeeded(key, state, now),
+            Fault::Elsewhere => self.unknown(key, state, now),
+        }
+    }
+}

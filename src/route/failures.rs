@@ -1,0 +1,114 @@
+//! What a caller is told when every attempt has failed: the most useful of the failures.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::plan::none_fits;
+use crate::domain::{Error, Reason};
+use crate::pool::Access;
+use crate::protocol::Unfit;
+
+/// How long to wait before asking again where every endpoint is as busy as it may be.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// Why each target did not answer.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    failed: Vec<Error>,
+    misfits: Vec<Unfit>,
+    passed_over: Vec<Error>,
+}
+
+impl Failures {
+    /// An attempt failed.
+    pub(super) fn failed(&mut self, error: Error) {
+        self.failed.push(error);
+    }
+
+    /// A target cannot take the request.
+    pub(super) fn unfit(&mut self, unfit: Unfit) {
+        self.misfits.push(unfit);
+    }
+
+    /// A target was not asked.
+    pub(super) fn passed_over(&mut self, error: Error) {
+        self.passed_over.push(error);
+    }
+
+    /// The most useful of them, with the shortest hint of those that may be asked again.
+    pub(super) fn most_useful(self) -> Error {
+        let Self { failed, misfits, passed_over } = self;
+        if failed.is_empty() && passed_over.is_empty() {
+            return none_fits(&misfits);
+        }
+        let mut all = failed;
+        let attempted = all.len();
+        all.extend(passed_over);
+        let limited = all.iter().all(|error| error.reason == Reason::ProviderRateLimited);
+        let hint =
+            all.iter().filter(|error| is_passing(error.reason)).filter_map(|error| error.details.retry_after).min();
+        // Among failures that are equally useful the last one, and one that was seen before one that was expected.
+        let best = all.into_iter().enumerate().min_by_key(|(place, error)| {
+            (usefulness(error.reason, limited), *place >= attempted, std::cmp::Reverse(*place))
+        });
+        let Some((_, error)) = best else { return none_fits(&misfits) };
+        if is_passing(error.reason) && !error.details.futile {
+            return error.with(|details| details.retry_after = hint);
+        }
+        error
+    }
+}
+
+/// The failure that a target stands for that was not asked.
+pub(super) fn not_asked(access: Access, now: Instant) -> Option<Error> {
+    let wait = |until: Instant| until.saturating_duration_since(now);
+    let (reason, message, hint) = match access {
+        Access::Free | Access::Probe => return None,
+        Access::Held { until } => {
+            (Reason::ProviderRateLimited, "the provider has asked not to be asked before its hint is over", wait(until))
+        }
+        Access::Ejected { until } => {
+            (Reason::ProviderUnavailable, "the endpoint has failed too often of late and is not asked", wait(until))
+        }
+        Access::Full => {
+            (Reason::Overloaded, "as many requests are in flight at the endpoint as its limit allows", BUSY)
+        }
+    };
+    Some(Error::new(reason, message).with(|details| details.retry_after = Some(hint)))
+}
+
+/// Whether the failure passes by itself, so that a hint about it is worth something.
+fn is_passing(reason: Reason) -> bool {
+    matches!(reason, Reason::ProviderRateLimited | Reason::ProviderUnavailable | Reason::Overloaded)
+}
+
+/// Lower is more useful.
+fn usefulness(reason: Reason, all_limited: bool) -> u8 {
+    match reason {
+        // What a caller can mend, and what has nothing to do with an upstream.
+        Reason::InvalidRequest
+        | Reason::RequestTooLarge
+        | Reason::ProviderRejected
+        | Reason::ContextLengthExceeded
+        | Reason::CapabilityNotSupported
+        | Reason::ModelNotFound
+        | Reason::ShuttingDown
+        | Reason::ClientStalled
+        | Reason::Cancelled
+        | Reason::MethodUnknown
+        | Reason::ConfigurationInvalid
+        | Reason::Internal => 0,
+        Reason::ProviderRateLimited if all_limited => 1,
+        Reason::ProviderUnavailable | Reason::StreamInterrupted => 2,
+        Reason::ProviderTimeout => 3,
+        Reason::DeadlineExceeded => 4,
+        Reason::ProviderProtocolError => 5,
+        Reason::ProviderRateLimited => 6,
+        Reason::Overloaded => 7,
+        Reason::ProviderCredentialsRefused | Reason::ProviderQuotaExhausted | Reason::ProviderModelNotFound => 8,
+    }
+}
+
+#[cfg(test)]
+mod tests;

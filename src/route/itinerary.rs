@@ -1,0 +1,336 @@
+//! The order of a call's attempts: a pure state machine over what was tried and how the endpoints stand.
+//!
+//! Targets stand in groups, one for each priority of the model and of each model to fall back to. In a group every
+//! target is asked once, at once; then one of them once more, after its pause; then comes the next group. Only when no
+//! group has anybody left are the same endpoints tried until the attempts are used up.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::choice::{Candidate, choose};
+use super::{Retry, Target};
+use crate::domain::{Error, Identity, Reason, Recovery, Tokens};
+use crate::pool::{Access, Right, Standing};
+
+/// The longest hint that is waited for while another target is left.
+const SHORT_HINT: Duration = Duration::from_secs(5);
+
+/// What was tried, and what is left.
+#[derive(Debug)]
+pub(super) struct Itinerary {
+    stops: Vec<Stop>,
+    retry: Retry,
+    attempts: u32,
+    /// Waits that led to no attempt, since the endpoint was still not to be asked.
+    waits: u32,
+    /// Groups of which one endpoint was asked a second time.
+    repeated: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Stop {
+    target: Target,
+    name: String,
+    group: usize,
+    progress: Progress,
+    passed_over: bool,
+}
+
+/// How far it has come with one target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Not asked.
+    Fresh,
+    /// It failed and may be asked again.
+    Failed {
+        times: u32,
+        /// Not before this.
+        at: Instant,
+        /// What the provider asked for.
+        hint: Option<Duration>,
+    },
+    /// It is not asked any more.
+    Out,
+}
+
+/// The place of a target in the itinerary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place(usize);
+
+/// Whom to ask next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    /// Whom.
+    pub(super) place: Place,
+    /// When; not in the future: at once.
+    pub(super) at: Instant,
+    /// By which right.
+    pub(super) right: Right,
+}
+
+/// How the endpoints stand, the time, and dice: what changes from one question to the next.
+pub(super) struct View<'a> {
+    /// The time.
+    pub(super) now: Instant,
+    /// When the call must have ended.
+    pub(super) deadline: Instant,
+    /// The conversation that the call belongs to.
+    pub(super) conversation: Option<&'a str>,
+    /// How a target stands.
+    pub(super) standing: &'a dyn Fn(&Target) -> Standing,
+    /// A number below the one given.
+    pub(super) roll: &'a dyn Fn(u64) -> u64,
+}
+
+impl Itinerary {
+    /// Nothing was tried yet. `leads` are the targets of the model and of those to fall back to, in order; a target that
+    /// stands in several has its first place only.
+    pub(super) fn new(leads: Vec<Vec<Target>>, retry: Retry) -> Self {
+        let mut stops: Vec<Stop> = Vec::new();
+        let mut group = 0;
+        for mut targets in leads {
+            targets.sort_by_key(|target| target.priority);
+            let mut priority = None;
+            for target in targets {
+                let name = target.endpoint.identity.to_string();
+                if stops.iter().any(|stop| stop.name == name) {
+                    continue;
+                }
+                group += usize::from(priority.replace(target.priority) != Some(target.priority));
+                stops.push(Stop { target, name, group, progress: Progress::Fresh, passed_over: false });
+            }
+        }
+        Self { stops, retry, attempts: 0, waits: 0, repeated: Vec::new() }
+    }
+
+    /// All targets, in order of their groups.
+    pub(super) fn targets(&self) -> impl Iterator<Item = (Place, &Target)> {
+        self.stops.iter().enumerate().map(|(place, stop)| (Place(place), &stop.target))
+    }
+
+    /// The target at `place`.
+    pub(super) fn target(&self, place: Place) -> Option<&Target> {
+        self.stops.get(place.0).map(|stop| &stop.target)
+    }
+
+    /// The attempts that were made.
+    pub(super) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// How many targets could be asked at once, beside the one at `place`.
+    pub(super) fn others(&self, place: Place, view: &View<'_>) -> u32 {
+        let left = self.retry.max_attempts.get().saturating_sub(self.attempts.saturating_add(1));
+        let others = self.usable(view, |_| true).into_iter().filter(|(other, _)| *other != place.0).count();
+        u32::try_from(others).unwrap_or(u32::MAX).min(left)
+    }
+
+    /// Whom to ask next; none: nobody is left, or the attempts are used up.
+    pub(super) fn next(&mut self, view: &View<'_>) -> Option<Step> {
+        if self.attempts.saturating_add(self.waits) >= self.retry.max_attempts.get() {
+            return None;
+        }
+        let groups: Vec<usize> = self.groups();
+        for group in groups {
+            if let Some(step) = self.fresh(group, view).or_else(|| self.once_more(group, view)) {
+                return Some(step);
+            }
+        }
+        self.anyone_again(view).or_else(|| self.last_resort(view))
+    }
+
+    /// A target to be asked beside one that is slow; none when there is none.
+    pub(super) fn beside(&self, view: &View<'_>) -> Option<Place> {
+        if self.attempts >= self.retry.max_attempts.get() {
+            return None;
+        }
+        let groups = self.groups();
+        groups.into_iter().find_map(|group| self.choose_in(group, view))
+    }
+
+    /// An attempt at the target begins.
+    pub(super) fn begun(&mut self, place: Place) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.waits = 0;
+        if let Some(stop) = self.stops.get_mut(place.0) {
+            stop.passed_over = true;
+        }
+    }
+
+    /// The target could not be asked after all: somebody else was faster, or it is still not to be asked.
+    pub(super) fn missed(&mut self) {
+        self.waits = self.waits.saturating_add(1);
+    }
+
+    /// The target is not asked any more.
+    pub(super) fn strike(&mut self, place: Place) {
+        if let Some(stop) = self.stops.get_mut(place.0) {
+            stop.progress = Progress::Out;
+        }
+    }
+
+    /// The attempt at the target failed. False when nobody else may be asked either.
+    pub(super) fn failed(&mut self, place: Place, error: &Error, now: Instant, roll: &dyn Fn(u64) -> u64) -> bool {
+        if error.reason == Reason::ContextLengthExceeded {
+            self.strike(place);
+            return self.only_longer_contexts(place);
+        }
+        let retry = self.retry;
+        let Some(stop) = self.stops.get_mut(place.0) else { return false };
+        stop.progress = match error.recovery() {
+            Recovery::Never => return false,
+            Recovery::Elsewhere => Progress::Out,
+            Recovery::Again => {
+                let times = match stop.progress {
+                    Progress::Failed { times, .. } => times.saturating_add(1),
+                    Progress::Fresh | Progress::Out => 1,
+                };
+                let hint = error.details.retry_after;
+                let pause = backoff(&retry, times, roll).max(hint.unwrap_or_default());
+                let at = now.checked_add(pause).unwrap_or(now);
+                // Longer than ever waited for: it is as good as out, but keeps its hint for the caller.
+                if hint.is_some_and(|hint| hint > retry.max_delay) {
+                    Progress::Out
+                } else {
+                    Progress::Failed { times, at, hint }
+                }
+            }
+        };
+        true
+    }
+
+    /// The targets that were passed over since this was asked last, and why. The one that is asked next is none of them.
+    pub(super) fn passed_over(&mut self, next: Option<&Step>, view: &View<'_>) -> Vec<(Identity, Access)> {
+        let stops = self.stops.iter_mut().enumerate();
+        let fresh = stops.filter(|(place, stop)| {
+            let is_next = next.is_some_and(|step| step.place.0 == *place);
+            stop.progress == Progress::Fresh && !stop.passed_over && !is_next
+        });
+        let passed = fresh.filter_map(|(_, stop)| {
+            let access = (view.standing)(&stop.target).access;
+            let unusable = matches!(access, Access::Ejected { .. } | Access::Held { .. } | Access::Full);
+            stop.passed_over = unusable;
+            unusable.then(|| (stop.target.endpoint.identity.clone(), access))
+        });
+        passed.collect()
+    }
+
+    fn groups(&self) -> Vec<usize> {
+        let mut groups: Vec<usize> = self.stops.iter().map(|stop| stop.group).collect();
+        groups.dedup();
+        groups
+    }
+
+    /// Those that were not asked and may be asked at once.
+    fn usable(&self, view: &View<'_>, which: impl Fn(&Stop) -> bool) -> Vec<(usize, Standing)> {
+        let fresh = self.stops.iter().enumerate().filter(|(_, stop)| stop.progress == Progress::Fresh && which(stop));
+        let standing = fresh.map(|(place, stop)| (place, (view.standing)(&stop.target)));
+        standing.filter(|(_, standing)| matches!(standing.access, Access::Free | Access::Probe)).collect()
+    }
+
+    fn choose_in(&self, group: usize, view: &View<'_>) -> Option<Place> {
+        let usable = self.usable(view, |stop| stop.group == group);
+        let candidates: Vec<Candidate<'_>> = usable
+            .iter()
+            .filter_map(|(place, standing)| {
+                let stop = self.stops.get(*place)?;
+                Some(Candidate { name: &stop.name, weight: stop.target.weight, standing: *standing })
+            })
+            .collect();
+        let chosen = choose(&candidates, view.conversation, view.roll)?;
+        usable.get(chosen).map(|(place, _)| Place(*place))
+    }
+
+    fn fresh(&self, group: usize, view: &View<'_>) -> Option<Step> {
+        let place = self.choose_in(group, view)?;
+        Some(Step { place, at: view.now, right: Right::Standing })
+    }
+
+    /// One of a group's endpoints a second time, or one that asked to wait for the first.
+    fn once_more(&mut self, group: usize, view: &View<'_>) -> Option<Step> {
+        if self.repeated.contains(&group) {
+            return None;
+        }
+        let others_left = !self.usable(view, |_| true).is_empty();
+        let step =
+            self.soonest(view, |stop| stop.group == group, if others_left { SHORT_HINT } else { Duration::MAX })?;
+        self.repeated.push(group);
+        Some(step)
+    }
+
+    fn anyone_again(&self, view: &View<'_>) -> Option<Step> {
+        self.soonest(view, |_| true, Duration::MAX)
+    }
+
+    /// The endpoint that may be asked again soonest, if its hint is no longer than `longest_hint`, and in time.
+    fn soonest(&self, view: &View<'_>, which: impl Fn(&Stop) -> bool, longest_hint: Duration) -> Option<Step> {
+        let longest = longest_hint.min(self.retry.max_delay);
+        let waits = self.stops.iter().enumerate().filter(|(_, stop)| which(stop)).filter_map(|(place, stop)| {
+            let access = (view.standing)(&stop.target).access;
+            let held = match access {
+                Access::Held { until } => Some(until),
+                Access::Free | Access::Probe => None,
+                Access::Ejected { .. } | Access::Full => return None,
+            };
+            let (at, hint) = match stop.progress {
+                Progress::Fresh => (held?, None),
+                Progress::Failed { at, hint, .. } => (at.max(held.unwrap_or(at)), hint),
+                Progress::Out => return None,
+            };
+            let asked_for = hint.max(held.map(|until| until.saturating_duration_since(view.now)));
+            let in_time = asked_for.is_none_or(|hint| hint <= longest) && at < view.deadline;
+            in_time.then_some((at, place))
+        });
+        let (at, place) = waits.min()?;
+        Some(Step { place: Place(place), at, right: Right::Standing })
+    }
+
+    /// While nobody was asked the last endpoint is never ejected: better a slim chance than none.
+    fn last_resort(&self, view: &View<'_>) -> Option<Step> {
+        if self.attempts > 0 {
+            return None;
+        }
+        let fresh = self.stops.iter().enumerate().filter(|(_, stop)| stop.progress == Progress::Fresh);
+        let ejected = fresh.filter_map(|(place, stop)| match (view.standing)(&stop.target).access {
+            Access::Ejected { until } => Some((stop.group, until, place)),
+            _ => None,
+        });
+        let (_, _, place) = ejected.min()?;
+        Some(Step { place: Place(place), at: view.now, right: Right::LastResort })
+    }
+
+    /// A request that is too long for one context may fit another model's, if that is longer or not known.
+    fn only_longer_contexts(&mut self, place: Place) -> bool {
+        let Some(full) = self.stops.get(place.0) else { return false };
+        let (model, window) = (full.target.endpoint.identity.model.clone(), window(&full.target));
+        for stop in &mut self.stops {
+            let fits = match (window, self::window(&stop.target)) {
+                (_, None) => true,
+                (Some(full), Some(other)) => other > full,
+                (None, Some(_)) => false,
+            };
+            if !fits || stop.target.endpoint.identity.model == model {
+                stop.progress = Progress::Out;
+            }
+        }
+        self.stops.iter().any(|stop| stop.progress != Progress::Out)
+    }
+}
+
+/// The context of a target's model, where it is known.
+pub(super) fn window(target: &Target) -> Option<Tokens> {
+    let facts = target.endpoint.facts?;
+    facts.context_window.or(facts.max_input)
+}
+
+/// Full jitter: anything up to a bound that doubles with each failure.
+fn backoff(retry: &Retry, failures: u32, roll: &dyn Fn(u64) -> u64) -> Duration {
+    let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
+    let bound = retry.base_delay.saturating_mul(doubled).min(retry.max_delay);
+    let nanos = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
+    Duration::from_nanos(roll(nanos.saturating_add(1).max(1)))
+}
+
+#[cfg(test)]
+mod tests;

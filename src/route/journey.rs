@@ -1,0 +1,160 @@
+//! One call under way: asks one target after the other until an answer is committed.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::course::{Course, Leg, Unmade};
+use super::itinerary::Place;
+use super::plan::Conclusion;
+use super::router::Asked;
+use super::{Hedging, Rules};
+use crate::domain::Error;
+use crate::pool::{self, Accepted, Attempt, Commitment, Committed, RetryBudget};
+use crate::protocol::Delivery;
+use crate::transport::Transport;
+
+/// A call under way.
+#[derive(Debug)]
+pub(super) struct Journey {
+    pub(super) scene: Scene,
+    pub(super) course: Course,
+}
+
+/// What does not change while a call is under way.
+#[derive(Debug)]
+pub(super) struct Scene {
+    pub(super) asked: Asked,
+    pub(super) rules: Rules,
+    pub(super) hedging: Option<Arc<Hedging>>,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) budget: RetryBudget,
+}
+
+/// An answer that is committed.
+pub(super) struct Reached {
+    pub(super) events: Committed,
+    pub(super) conclusion: Conclusion,
+    pub(super) place: Place,
+}
+
+/// An answer that has begun, and where.
+type Begun = (Place, Accepted, Conclusion);
+
+/// A failure, and where.
+type Failed = (Place, Error);
+
+impl Journey {
+    /// Asks until an answer is committed.
+    ///
+    /// # Errors
+    /// The most useful of the failures.
+    pub(super) async fn reach(&mut self) -> Result<Reached, Error> {
+        let Self { scene, course } = self;
+        while let Some(step) = course.next(scene) {
+            tokio::time::sleep_until(step.at).await;
+            let leg = match course.leg(scene, step) {
+                Ok(leg) => leg,
+                Err(Unmade::Next) => continue,
+                Err(Unmade::Spent) => break,
+            };
+            match run(scene, course, leg).await {
+                Ok(reached) => return Ok(reached),
+                Err((place, error)) => {
+                    if !course.note(place, error) {
+                        break;
+                    }
+                }
+            }
+        }
+        // A client must not try again by itself while the pool has no strength left for that.
+        let spent = scene.budget.is_spent(Instant::now());
+        Err(course.give_up().with(|details| details.budget_spent = spent))
+    }
+}
+
+/// Makes an attempt, and a second one beside it where that is wanted and the first is late, until one is committed.
+async fn run(scene: &Scene, course: &mut Course, leg: Leg) -> Result<Reached, Failed> {
+    let hedging = scene.hedging.as_ref();
+    let late = hedging.and_then(|hedging| hedging.delay(&leg.endpoint, leg.exchange.delivery, Instant::now()));
+    let (place, accepted, conclusion) = match late {
+        None => accept(scene, leg).await?,
+        Some(late) => race(scene, course, leg, late).await?,
+    };
+    let commitment = match scene.asked.delivery {
+        Delivery::Stream => Commitment::FirstBlock { commit_after: scene.rules.commit_after },
+        Delivery::Whole => Commitment::WholeAnswer,
+    };
+    match accepted.commit(commitment, &scene.asked.request).await {
+        Ok(events) => Ok(Reached { events, conclusion, place }),
+        Err(error) => Err((place, error)),
+    }
+}
+
+/// Makes an attempt, up to its first event.
+async fn accept(scene: &Scene, leg: Leg) -> Result<Begun, Failed> {
+    let Leg { place, endpoint, exchange, conclusion, timeouts, lease } = leg;
+    let attempt = Attempt {
+        transport: scene.transport.as_ref(),
+        timeouts,
+        max_answer_bytes: scene.rules.max_answer_bytes,
+        lease,
+        budget: &scene.budget,
+        ledger: &scene.asked.ledger,
+        trace: &scene.asked.trace,
+    };
+    match pool::attempt(&endpoint, exchange, &scene.asked.request, attempt).await {
+        Ok(accepted) => Ok((place, accepted, conclusion)),
+        Err(error) => Err((place, error)),
+    }
+}
+
+/// Makes an attempt, and when its first event is late, another one elsewhere: the one that begins first goes on, the
+/// other is dropped at once.
+async fn race(scene: &Scene, course: &mut Course, leg: Leg, late: Duration) -> Result<Begun, Failed> {
+    let slow = leg.place;
+    let mut first = pin!(accept(scene, leg));
+    if let Ok(accepted) = tokio::time::timeout(late, &mut first).await {
+        return accepted;
+    }
+    let Some(leg) = course.beside(scene) else { return first.await };
+    let fast = leg.place;
+    let second = pin!(accept(scene, leg));
+    let begun = first_begun(course, first, second).await;
+    // Whoever began, the one that was dropped has had its chance in this call.
+    if let Ok((place, ..)) = &begun {
+        course.strike(if *place == slow { fast } else { slow });
+    }
+    begun
+}
+
+/// The first of two attempts that begins; one that fails leaves it to the other.
+async fn first_begun<One, Other>(
+    course: &mut Course,
+    mut first: Pin<&mut One>,
+    mut second: Pin<&mut Other>,
+) -> Result<Begun, Failed>
+where
+    One: Future<Output = Result<Begun, Failed>>,
+    Other: Future<Output = Result<Begun, Failed>>,
+{
+    tokio::select! {
+        biased;
+        begun = &mut first => match begun {
+            Ok(begun) => Ok(begun),
+            Err((place, error)) => {
+                course.note(place, error);
+                second.await
+            }
+        },
+        begun = &mut second => match begun {
+            Ok(begun) => Ok(begun),
+            Err((place, error)) => {
+                course.note(place, error);
+                first.await
+            }
+        },
+    }
+}

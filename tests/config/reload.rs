@@ -1,0 +1,128 @@
+//! Which keys a running server takes over, and which wait for a restart: shown for every documented key by a change of
+//! the documented file.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use completiond::config::{Config, Overrides, Sources};
+
+const DOCUMENTATION: &str = include_str!("../../docs/configuration.md");
+
+fn documented_file() -> &'static str {
+    DOCUMENTATION
+        .split("```")
+        .find_map(|part| part.strip_prefix("yaml\n"))
+        .unwrap_or_else(|| panic!("there is no file"))
+}
+
+/// The keys that have a line in the table, but for those that only hold others.
+fn documented_keys() -> BTreeSet<&'static str> {
+    let keys: BTreeSet<&str> = DOCUMENTATION
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .filter(|key| !key.starts_with("--"))
+        .collect();
+    let holds_others = |key: &str| {
+        keys.iter().any(|other| other.starts_with(&format!("{key}.")) || other.starts_with(&format!("{key}[]")))
+    };
+    keys.iter().copied().filter(|key| !holds_others(key)).collect()
+}
+
+fn parse(text: &str) -> Config {
+    let variable = |name: &str| name.ends_with("_API_KEY").then(|| format!("sk-{name}"));
+    let config = Config::parse(text, Path::new("c.yaml"), &Overrides::default(), &Sources::new(&variable));
+    config.unwrap_or_else(|problems| panic!("{problems}\n{text}"))
+}
+
+/// What waits for a restart: the key, what stands in the documented file, and what takes its place.
+const AT_A_RESTART: [(&str, &str, &str); 17] = [
+    ("listen", "listen: 127.0.0.1:50051", "listen: 127.0.0.1:1"),
+    ("admin_listen", "127.0.0.1:50052", "127.0.0.1:2"),
+    ("ops_listen", "ops.sock", "other.sock"),
+    ("timeouts.total", "total: 10m", "total: 11m"),
+    ("limits.max_request_bytes", "max_request_bytes: 32MiB", "max_request_bytes: 33MiB"),
+    ("limits.max_bytes_in_flight", "512MiB", "513MiB"),
+    ("limits.max_in_flight", "max_in_flight: 16384", "max_in_flight: 16385"),
+    ("stream.heartbeat", "heartbeat: 15s", "heartbeat: 16s"),
+    ("stream.client_stall", "client_stall: 60s", "client_stall: 61s"),
+    ("simulator.first_event", "simulator: { first_event: 200ms", "simulator: { first_event: 201ms"),
+    ("simulator.pace", "pace: 20ms", "pace: 21ms"),
+    ("drain_delay", "drain_delay: 5s", "drain_delay: 6s"),
+    ("shutdown_grace", "shutdown_grace: 10m", "shutdown_grace: 9m"),
+    ("provider_option_headers", "[anthropic-beta]", "[]"),
+    ("workers", "workers: 4", "workers: 5"),
+    ("log.format", "format: auto", "format: json"),
+    ("log.level", "level: info", "level: warn"),
+];
+
+/// What a running server takes over.
+const AT_ONCE: [(&str, &str, &str); 31] = [
+    ("default_model", "default_model: smart", "default_model: fast"),
+    ("providers[].id", "home", "house"),
+    ("providers[].protocol", "protocol: anthropic", "protocol: openai"),
+    ("providers[].preset", "preset: ollama", "preset: groq"),
+    ("providers[].base_url", "https://api.anthropic.com", "https://other.example"),
+    ("providers[].api_key", "${ANTHROPIC_API_KEY}", "${OTHER_API_KEY}"),
+    ("providers[].headers", "x-team: search", "x-team: other"),
+    ("providers[].timeouts", "{ idle: 60s }", "{ idle: 61s }"),
+    ("providers[].proxy", ":3128", ":3129"),
+    ("providers[].max_in_flight", "max_in_flight: 64", "max_in_flight: 65"),
+    ("providers[].adaptive_concurrency", "adaptive_concurrency: true", "adaptive_concurrency: false"),
+    ("models[].id", "fast", "quick"),
+    ("models[].targets[].provider", "provider: home, model: tiny", "provider: claude, model: tiny"),
+    ("models[].targets[].model", "model: tiny", "model: other"),
+    ("models[].targets[].priority", "priority: 1", "priority: 2"),
+    ("models[].targets[].weight", "weight: 1", "weight: 2"),
+    ("models[].timeouts", "{ first_event: 20s }", "{ first_event: 21s }"),
+    ("models[].fallback_models", "fallback_models: [fast]", "fallback_models: []"),
+    ("models[].hedge.quantile", "quantile: 0.95", "quantile: 0.9"),
+    ("models[].hedge.min_delay", "min_delay: 200ms", "min_delay: 100ms"),
+    ("models[].hedge.max_share", "max_share: 0.05", "max_share: 0.1"),
+    ("timeouts.connect", "connect: 5s", "connect: 6s"),
+    ("timeouts.first_event", "first_event: 30s", "first_event: 31s"),
+    ("timeouts.idle", "idle: 30s", "idle: 31s"),
+    ("timeouts.attempt", "attempt: 60s", "attempt: 61s"),
+    ("retry.max_attempts", "max_attempts: 4", "max_attempts: 5"),
+    ("retry.base_delay", "base_delay: 500ms", "base_delay: 501ms"),
+    ("retry.max_delay", "max_delay: 30s", "max_delay: 31s"),
+    ("limits.max_answer_bytes", "64MiB", "65MiB"),
+    ("stream.commit_after", "commit_after: 10s", "commit_after: 11s"),
+    ("default_max_tokens", "8192", "8193"),
+];
+
+#[test]
+fn every_key_is_taken_over_or_waits_for_a_restart() {
+    let keys: Vec<&str> = AT_A_RESTART.iter().chain(&AT_ONCE).map(|(key, ..)| *key).collect();
+    let grouped: BTreeSet<&str> = keys.iter().copied().collect();
+    assert_eq!(grouped, documented_keys());
+    let both = AT_A_RESTART.iter().filter(|(key, ..)| AT_ONCE.iter().any(|(other, ..)| key == other));
+    assert_eq!(both.count(), 0);
+}
+
+#[test]
+fn only_what_waits_for_a_restart_is_named() {
+    let before = parse(documented_file());
+    assert!(before.needs_restart(&before).is_empty());
+    let changed = |key: &str, old: &str, new: &str| {
+        assert!(documented_file().contains(old), "{key}: {old}");
+        let after = parse(&documented_file().replace(old, new));
+        // A change that changes nothing would show nothing. What is never shown differs in the file alone.
+        let is_hidden = ["providers[].headers", "providers[].proxy"].contains(&key);
+        assert!(is_hidden || format!("{before:?}") != format!("{after:?}"), "{key}");
+        before.needs_restart(&after)
+    };
+    for (key, old, new) in AT_A_RESTART {
+        assert_eq!(changed(key, old, new), [key]);
+    }
+    for (key, old, new) in AT_ONCE {
+        assert!(changed(key, old, new).is_empty(), "{key}");
+    }
+}
+
+#[test]
+fn what_is_not_written_follows_its_default() {
+    let file = "providers: [{ id: a, preset: ollama }]\n";
+    let (before, after) = (parse(file), parse(&format!("{file}timeouts: {{ total: 5m }}\n")));
+    assert_eq!(before.needs_restart(&after), ["timeouts.total", "shutdown_grace"]);
+    assert_eq!(after.needs_restart(&before), ["timeouts.total", "shutdown_grace"]);
+}
