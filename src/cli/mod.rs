@@ -71,6 +71,7 @@ enum Command {
     /// List the models that can be asked for
     Models(models::ModelsArgs),
     /// Watch the pool of a running server: how each endpoint is
+    #[command(after_long_help = pool::HELP)]
     Pool(pool::PoolArgs),
     /// Say what a configuration would do, or what is wrong with it
     Check {

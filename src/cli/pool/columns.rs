@@ -98,14 +98,15 @@ impl Column {
     /// The width with which it still says something.
     fn least(self, natural: usize) -> usize {
         match self {
-            Self::Endpoint => natural.min(24),
-            Self::LastError => natural.min(18),
+            Self::Endpoint => natural.min(28),
+            Self::LastError => natural.min(24),
             _ => natural,
         }
     }
 }
 
-/// The columns that have room in `room` cells: the less important are left out, then long names and errors are cut.
+/// The columns that have room in `room` cells: the less important are left out; what is left of the room goes to errors
+/// first, so that they are whole, and to names last.
 pub(super) fn fit(endpoints: &[EndpointView], room: usize) -> Widths {
     let natural = |column: Column| {
         let cells = endpoints.iter().map(|endpoint| width(&column.cell(endpoint).0));
@@ -119,11 +120,16 @@ pub(super) fn fit(endpoints: &[EndpointView], room: usize) -> Widths {
         }
         shown.retain(|(column, _)| *column != dropped);
     }
-    for (grown, natural) in natural {
+    let missing = total(&shown).saturating_sub(room);
+    for (column, natural) in natural.iter().rev() {
         let free = room.saturating_sub(total(&shown));
-        if let Some((_, width)) = shown.iter_mut().find(|(column, _)| *column == grown) {
-            *width = natural.min(width.saturating_add(free));
+        if let Some((_, width)) = shown.iter_mut().find(|(other, _)| other == column) {
+            *width = (*natural).min(width.saturating_add(free));
         }
+    }
+    // Where even these have no room, a beginning of the name is still more than nothing.
+    if let Some((Column::Endpoint, width)) = shown.first_mut() {
+        *width = (*width).min(width.saturating_sub(missing).max(8));
     }
     shown
 }

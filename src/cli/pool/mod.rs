@@ -31,16 +31,25 @@ use server::{AdminArgs, Server, failed};
 use table::Table;
 use view::Freshness;
 
+/// What `completiond pool --help` says below the flags.
+pub(super) const HELP: &str = "\
+On a terminal the table is drawn again at every interval. q, Esc and Ctrl-C leave it, with exit code 0; the arrow \
+keys, PgUp, PgDn, Home and End scroll. A server that goes away is waited for. Elsewhere, and with --once or --json, the \
+pool is printed once. NO_COLOR is respected.
+
+States:
+  ok           asked like any other
+  full         as many attempts run as may
+  probing      one call at a time tries whether it is well again
+  held         its provider asked to be left alone for so much longer
+  open         it fails, so calls go elsewhere for a while
+  key refused  its provider does not take the key
+  no credit    the provider's account needs credit
+
+Exit codes: 0 ok, 1 the call failed, 2 usage, 4 not reachable, 130 interrupted (by a signal, or before there is a \
+table).";
+
 /// The flags of `completiond pool`.
-///
-/// On a terminal the table is drawn again at every interval; q, Esc and Ctrl-C leave it (exit code 0), the arrow keys,
-/// PgUp, PgDn, Home and End scroll. A server that goes away is waited for. Elsewhere, and with --once or --json, the
-/// pool is printed once.
-///
-/// States: ok; full (as many attempts run as may); probing (one call tries whether it is well again); held (its
-/// provider asked to be left alone); open (it fails, so calls go elsewhere for a while); key refused; no credit.
-///
-/// Exit codes: 0 ok, 1 the call failed, 2 usage, 4 not reachable, 130 interrupted (by a signal, or before the table).
 #[derive(Debug, Args)]
 pub(super) struct PoolArgs {
     #[command(flatten)]

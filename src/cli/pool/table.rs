@@ -23,7 +23,7 @@ impl Table {
     pub(super) fn of(view: &PoolView, server: &str, freshness: &Freshness, room: usize) -> Self {
         let widths = columns::fit(&view.endpoints, room);
         let mut table = Self {
-            head: vec![first_line(server, freshness, room), sums(view, room)],
+            head: vec![first_line(view, server, freshness, room), sums(view, room)],
             titles: line(&widths, |column| (column.title().to_owned(), Style::new().add_modifier(Modifier::BOLD))),
             rows: view.endpoints.iter().map(|endpoint| line(&widths, |column| column.cell(endpoint))).collect(),
         };
@@ -44,12 +44,18 @@ impl Table {
     }
 }
 
-fn first_line(server: &str, freshness: &Freshness, room: usize) -> Line<'static> {
+/// Whose pool it is and how its endpoints are, for who is not well may stand below what the screen shows; or that all
+/// of this is old.
+fn first_line(view: &PoolView, server: &str, freshness: &Freshness, room: usize) -> Line<'static> {
     let bold = Style::new().add_modifier(Modifier::BOLD);
     match freshness {
-        Freshness::Fresh => Line::from(Span::styled(cut(&format!("pool of {server}"), room), bold)),
+        Freshness::Fresh => {
+            let whose = cut(&format!("pool of {server}"), room);
+            let left = room.saturating_sub(width(&whose));
+            Line::from(vec![Span::styled(whose, bold), Span::raw(cut(&format!(" · {}", tally(&view.endpoints)), left))])
+        }
         Freshness::Stale { age, why } => {
-            // How old the figures are matters more than whose they are, and that more than why.
+            // How old the figures are matters more than why.
             let age = format!("{server} does not answer: figures of {} ago, still trying", words::time(*age));
             let text = if why.is_empty() { age } else { format!("{age} ({why})") };
             Line::from(Span::styled(cut(&text, room), bold.fg(Color::Red)))
@@ -63,14 +69,12 @@ fn sums(view: &PoolView, room: usize) -> Line<'static> {
     let mut parts = vec![
         Span::raw(calls),
         Span::raw(format!("connections {} in, {} out", view.callers, view.providers)),
-        Span::raw(format!("{} held", words::bytes(view.bytes))),
+        Span::raw(format!("{} of requests", words::bytes(view.bytes))),
     ];
     parts.extend(view.retries.map(retry_budget));
-    // The tally goes last of all: who is not well may stand below what the screen shows.
-    parts.push(Span::raw(cut(&tally(&view.endpoints), room)));
     let together = |parts: &[Span<'_>]| parts.iter().map(|part| part.width() + 3).sum::<usize>().saturating_sub(3);
     while parts.len() > 1 && together(&parts) > room {
-        parts.remove(usize::from(parts.len() > 2));
+        parts.remove(1);
     }
     let mut spans = Vec::new();
     for part in parts {
@@ -91,17 +95,17 @@ fn retry_budget(share: Share) -> Span<'static> {
     Span::styled(format!("retries {} {}", words::bar(share, 10), words::percent(share)), style)
 }
 
-/// How many endpoints there are, and how many of them are not asked like any other.
+/// How many endpoints are in which state, the worst first.
 fn tally(endpoints: &[EndpointView]) -> String {
     let of = |state: fn(Standing) -> bool| endpoints.iter().filter(|endpoint| state(endpoint.standing)).count();
     let states = [
-        (of(|it| it == Standing::Ok), "ok"),
-        (of(|it| it == Standing::Full), "full"),
-        (of(|it| it == Standing::Probing), "probing"),
-        (of(|it| matches!(it, Standing::Held { .. })), "held"),
-        (of(|it| matches!(it, Standing::Open { .. })), "open"),
         (of(|it| it == Standing::KeyRefused), "key refused"),
         (of(|it| it == Standing::NoCredit), "no credit"),
+        (of(|it| matches!(it, Standing::Open { .. })), "open"),
+        (of(|it| matches!(it, Standing::Held { .. })), "held"),
+        (of(|it| it == Standing::Probing), "probing"),
+        (of(|it| it == Standing::Full), "full"),
+        (of(|it| it == Standing::Ok), "ok"),
     ];
     let states = states.into_iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}"));
     let states: Vec<String> = states.collect();

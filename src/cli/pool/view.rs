@@ -99,10 +99,12 @@ impl Share {
         (whole > 0.0 && share.is_finite()).then(|| Self(share.clamp(0.0, 1.0)))
     }
 
-    /// The same of numbers that are counted, to a thousandth.
+    /// The same of numbers that are counted, to a millionth; a part that is not nothing is no share of nothing.
     pub(super) fn of_count(part: u64, whole: u64) -> Option<Self> {
-        let thousandths = (u128::from(part) * 1000).checked_div(u128::from(whole))?;
-        Self::of(f64::from(u16::try_from(thousandths.min(1000)).unwrap_or(1000)), 1000.0)
+        const PARTS: u32 = 1_000_000;
+        let parts = (u128::from(part) * u128::from(PARTS)).checked_div(u128::from(whole))?;
+        let parts = u32::try_from(parts).unwrap_or(PARTS).max(u32::from(part > 0));
+        Self::of(f64::from(parts), f64::from(PARTS))
     }
 
     /// As a number from 0 to 1.

@@ -46,9 +46,9 @@ pub(super) fn left(left: Option<Left>) -> String {
     }
 }
 
-/// A failure and how long ago it was.
+/// How long ago a failure was, and what it was: where there is little room, that can be cut.
 pub(super) fn failure(failure: Option<&Failure>) -> String {
-    failure.map_or(NOTHING.to_owned(), |failure| format!("{}, {} ago", failure.reason, time(failure.age)))
+    failure.map_or(NOTHING.to_owned(), |failure| format!("{} ago: {}", time(failure.age), failure.reason))
 }
 
 /// `420 ms`, `1.3 s`, `12 s`, `4 min`, `3 h`, `2 d`: two digits say enough.
