@@ -69,12 +69,14 @@ pub(super) struct PoolArgs {
 pub(super) fn run(args: &PoolArgs) -> Result<(), Exit> {
     let runtime = runtime()?;
     let done = runtime.block_on(async {
-        let mut terminated = signal(SignalKind::terminate()).map_err(|error| unable(&error))?;
+        let ending = |kind| signal(kind).map_err(|error| unable(&error));
+        let (mut terminated, mut hung_up) = (ending(SignalKind::terminate())?, ending(SignalKind::hangup())?);
         tokio::select! {
             done = pool(args) => done,
             // What is dropped here gives the terminal back.
             _ = tokio::signal::ctrl_c() => Err(Exit::Interrupted),
             _ = terminated.recv() => Err(Exit::Interrupted),
+            _ = hung_up.recv() => Err(Exit::Interrupted),
         }
     });
     // A name that is being looked up is waited for by nobody.
