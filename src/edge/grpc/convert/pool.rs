@@ -42,7 +42,7 @@ pub(crate) struct ProviderReport {
 pub(crate) fn pool(report: PoolReport) -> proto::GetPoolResponse {
     let now = report.now;
     let endpoints = report.providers.into_iter().flat_map(|ProviderReport { provider, models }| {
-        models.into_iter().map(move |(model, health)| endpoint(&provider, &model, health, now))
+        models.into_iter().map(move |(model, health)| endpoint(&provider, &model, &health, now))
     });
     proto::GetPoolResponse {
         endpoints: endpoints.collect(),
@@ -64,7 +64,7 @@ pub(crate) fn reloaded(reloaded: Reloaded) -> proto::ReloadResponse {
     proto::ReloadResponse { source, providers, models, restart_required, warnings }
 }
 
-fn endpoint(provider: &ProviderId, model: &ModelId, health: HealthReport, now: SystemTime) -> proto::EndpointStatus {
+fn endpoint(provider: &ProviderId, model: &ModelId, health: &HealthReport, now: SystemTime) -> proto::EndpointStatus {
     proto::EndpointStatus {
         provider: provider.to_string(),
         model: model.to_string(),
