@@ -158,6 +158,34 @@ fn a_narrow_terminal_shows_what_matters_most() {
 }
 
 #[test]
+fn the_readme_shows_the_table_as_it_is() {
+    let named = |name: &str| EndpointView { limit: Some(32), failed: 4, ..endpoint(name) };
+    let mut view = pool(vec![
+        EndpointView { tokens: left(310_000, 400_000), failure: failure("timeout", 2_520), ..named("main/large-5") },
+        EndpointView {
+            standing: Standing::Held { remaining: Duration::from_secs(12) },
+            in_flight: 0,
+            tokens: left(900, 400_000),
+            failure: failure("rate limited", 18),
+            ..named("second/large-5")
+        },
+        EndpointView {
+            standing: Standing::Open { remaining: None },
+            in_flight: 0,
+            first_event: Some(Duration::from_millis(2_900)),
+            failed: 61,
+            failure: failure("unavailable", 2),
+            ..named("backup/large-5")
+        },
+    ]);
+    view.retries = Share::of(88.0, 100.0);
+    let shown = text(&screen(&view, &Freshness::Fresh, 0, 105, 9));
+    check("readme", &shown);
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    assert!(readme.contains(&format!("```text\n{shown}```\n")), "README.md should show\n{shown}");
+}
+
+#[test]
 fn many_endpoints_scroll_and_nothing_is_scrolled_to_beyond_the_last() {
     check_screen("many_first", &many(), 0, 80, 12);
     check_screen("many_last", &many(), 1000, 80, 12);
