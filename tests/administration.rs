@@ -22,7 +22,7 @@ use completiond::proto::{
 use completiond::simulator::{Simulator, Upstream};
 use completiond::telemetry::Guard;
 use prost::Message;
-use stage::{Stage, Wire, prompt, tcp, within};
+use stage::{Stage, Wire, eventually, prompt, tcp, within};
 use tonic::Code::{FailedPrecondition, NotFound, Ok as Fine, Unimplemented};
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
@@ -367,7 +367,11 @@ impl Process {
     }
 
     fn hang_up(&self) {
-        let sent = Command::new("kill").arg("-HUP").arg(self.child.id().to_string()).status();
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
         assert!(sent.unwrap().success());
     }
 
@@ -402,4 +406,20 @@ async fn a_signal_reads_the_configuration_again_and_a_bad_one_is_only_told() {
     assert!(line.contains("completiond.yaml:10:1") && !line.contains(KEY), "{line}");
     process.logs("the configuration was not put in force");
     wire.complete(&ask("two"), &[]).await.expect(Fine, "", "");
+}
+
+#[tokio::test]
+async fn a_configuration_that_never_ends_does_not_keep_the_server_from_stopping() {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start(Simulator::default()).await.unwrap());
+    std::fs::write(folder.path().join("key"), KEY).unwrap();
+    let path = write(folder.path(), &upstream, "drain_delay: 0s");
+    let mut process = Process::start(&path);
+    std::fs::remove_file(&path).unwrap();
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    process.hang_up();
+    // Opens when the server does, and nothing is ever written.
+    let opened = tokio::task::spawn_blocking(move || std::fs::OpenOptions::new().write(true).open(path));
+    let _pipe = within("the server reads its configuration", opened).await.unwrap().unwrap();
+    process.signal("-TERM");
+    eventually("the server ends", || process.child.try_wait().unwrap().is_some()).await;
 }

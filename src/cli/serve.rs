@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::client::root_cause;
 use super::settings::{ConfigArgs, ListenArgs, Loaded};
@@ -16,6 +18,9 @@ use crate::telemetry::{self, Tracer};
 
 /// How long a model server on this machine may take to say that it is there.
 const LOCAL_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How long the configuration may take to be read again.
+const READING: Duration = Duration::from_secs(10);
 
 const STRONG: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();
@@ -111,16 +116,24 @@ fn again(args: &ConfigArgs, listen: &ListenArgs) -> Load {
     Arc::new(move || {
         let (args, listen) = (args.clone(), listen.clone());
         Box::pin(async move {
-            // The file, and the files of its secrets, may lie where reading takes long.
-            let loaded = tokio::task::spawn_blocking(move || args.load(&listen)).await;
-            let Loaded { config, bare } = loaded.map_err(|_| unread())??;
+            let Loaded { config, bare } = aside(move || args.load(&listen)).await??;
             Ok(here(bare).await.unwrap_or(config))
         })
     })
 }
 
+/// Reads on a thread of its own, and waits for it no longer than [`READING`]: the file, and the files of its secrets, may
+/// lie where reading takes long or never ends. A thread of the runtime would keep the process from ending.
+async fn aside<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, Problems> {
+    let (told, result) = oneshot::channel();
+    // Whoever has waited long enough does not hear of it any more.
+    let reading = std::thread::Builder::new().name("reading".into()).spawn(move || drop(told.send(read())));
+    let Ok(_) = reading else { return Err(unread()) };
+    timeout(READING, result).await.ok().and_then(Result::ok).ok_or_else(unread)
+}
+
 fn unread() -> Problems {
-    let rule = "the configuration could not be read".to_owned();
+    let rule = format!("the configuration could not be read within {}", show_duration(READING));
     let problem = Problem { mark: None, key: String::new(), rule, right: String::new() };
     Problems { file: None, problems: vec![problem] }
 }
@@ -192,4 +205,16 @@ fn grpcurl(config: &Config, running: &Running) -> String {
     format!(
         r#"grpcurl -plaintext -d '{{{model}"prompt": "Why is the sky blue?"}}' {address} completiond.v1.CompletionService/Complete"#
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_never_ends_is_not_waited_for_for_ever() {
+        let (_never, end) = std::sync::mpsc::channel::<()>();
+        let problems = aside(move || end.recv()).await.unwrap_err();
+        assert_eq!(problems.problems[0].rule, "the configuration could not be read within 10s");
+    }
 }
