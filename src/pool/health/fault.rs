@@ -52,8 +52,11 @@ pub(super) fn fault(error: &Error) -> Fault {
     }
 }
 
-/// Whether the endpoint has too much to do.
+/// Whether the endpoint has too much to do. A single request that is larger than the whole limit does not say so.
 pub(super) fn is_overload(error: &Error) -> bool {
+    if error.details.futile {
+        return false;
+    }
     matches!(error.reason, Reason::ProviderRateLimited | Reason::ProviderTimeout)
         || matches!(error.details.upstream_status, Some(503 | 529))
 }
@@ -104,5 +107,11 @@ mod tests {
         for (status, overload) in [(500, false), (502, false), (503, true), (504, false), (529, true)] {
             assert_eq!(is_overload(&error(Reason::ProviderUnavailable, Some(status))), overload, "{status}");
         }
+    }
+
+    #[test]
+    fn a_request_that_is_larger_than_the_whole_limit_is_no_overload() {
+        let limited = error(Reason::ProviderRateLimited, Some(429));
+        assert!(is_overload(&limited) && !is_overload(&limited.with(|details| details.futile = true)));
     }
 }
