@@ -30,11 +30,15 @@ impl Account {
         self.rule
     }
 
-    /// The health of `model` here. It is forgotten when nobody holds it and there are too many.
+    /// The health of `model` here. When there are too many those are forgotten that nobody holds: first the ones that
+    /// have never answered, so that made-up names do not wipe out what was learned about real ones.
     pub fn health(&self, model: &ModelId) -> Arc<Health> {
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = models.get(model) {
             return Arc::clone(known);
+        }
+        if models.len() >= MAX_MODELS {
+            models.retain(|_, health| Arc::strong_count(health) > 1 || health.has_answered());
         }
         if models.len() >= MAX_MODELS {
             models.retain(|_, health| Arc::strong_count(health) > 1);
@@ -97,6 +101,20 @@ mod tests {
         assert!(Arc::ptr_eq(&configured, &account.health(&model("configured"))));
         assert_eq!(account.report(now).len(), kept(&account));
         assert!(matches!(access(&account.health(&model("configured")), now), Access::Ejected { .. }));
+    }
+
+    #[test]
+    fn made_up_names_do_not_wipe_out_what_is_known_about_a_model_that_answers() {
+        let (account, now) = (account(), Instant::now());
+        lease(&account.health(&model("real")), now).accepted(now);
+        for _ in 0..5 {
+            let down = Error::new(Reason::ProviderUnavailable, "down");
+            lease(&account.health(&model("real")), now).settle(Settled::Failed(&down), now);
+        }
+        for name in 0..10_000 {
+            drop(lease(&account.health(&model(name)), now));
+        }
+        assert!(matches!(access(&account.health(&model("real")), now), Access::Ejected { .. }));
     }
 
     #[test]

@@ -62,6 +62,11 @@ impl Latency {
         self.estimate.map(|(last, _)| last)
     }
 
+    /// Whether any first event has ever come.
+    pub(super) fn is_measured(&self) -> bool {
+        !self.recent.is_empty()
+    }
+
     /// The time within which this share (0 to 1) of the recent first events came; none while there are too few.
     pub(super) fn quantile(&self, share: f64, now: Instant) -> Option<Duration> {
         let mut recent: Vec<Duration> = self.recent(now).collect();

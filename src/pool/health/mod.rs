@@ -25,8 +25,8 @@ use breaker::Admits;
 pub(super) use breaker::Breaker;
 use concurrency::Concurrency;
 use latency::Latency;
-use lease::{Allotted, Passes};
 pub(super) use lease::Settled;
+use lease::{Allotted, Passes};
 use limits::Limits;
 
 pub use breaker::BreakerState;
@@ -97,7 +97,16 @@ impl Health {
         state.sent = state.sent.saturating_add(1);
         let number = state.limits.sent();
         let health = Arc::clone(self);
-        Some(Lease { health, delivery, passes, number, sent: now, accepted: false, settled: false, allotted: Allotted::All })
+        Some(Lease {
+            health,
+            delivery,
+            passes,
+            number,
+            sent: now,
+            accepted: false,
+            settled: false,
+            allotted: Allotted::All,
+        })
     }
 
     /// The time within which this share (0 to 1) of the recent answers by `delivery` began; none: too few are known.
@@ -108,6 +117,12 @@ impl Health {
     /// The shortest time in which a recent answer by `delivery` began; none: too few are known.
     pub fn fastest(&self, delivery: Delivery, now: Instant) -> Option<Duration> {
         self.state().latency(delivery).fastest(now)
+    }
+
+    /// Whether any attempt has ever begun to be answered.
+    pub(super) fn has_answered(&self) -> bool {
+        let state = self.state();
+        state.streamed.is_measured() || state.whole.is_measured()
     }
 
     /// What an operator sees.
