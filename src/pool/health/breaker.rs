@@ -86,7 +86,9 @@ pub(super) struct Pass {
 pub(super) enum Severity {
     /// It may have been chance: it counts.
     Chance,
-    /// A refused key or an unknown model does not mend by itself: one is enough.
+    /// A refused key or an unknown model does not mend by itself: one is enough, unless the window knows of successes. A
+    /// caller who asks for what the account cannot afford, or for a file that is gone, is told the same, and must not
+    /// take the endpoint away from all others by one call.
     Certain,
 }
 
@@ -157,7 +159,9 @@ impl Breaker {
                 window.count(Counts { results: u32::from(pass.success.is_none()), failures: 1 }, now);
                 let Counts { results, failures } = window.counts(now);
                 let too_many = failures >= IN_THE_WINDOW && failures.saturating_mul(2) >= results;
-                if severity == Severity::Certain || *streak >= IN_A_ROW || too_many {
+                // Where others were answered lately it may be about what this one asked for.
+                let is_certain = severity == Severity::Certain && failures >= results;
+                if is_certain || *streak >= IN_A_ROW || too_many {
                     self.change(State::Open { until: now + FIRST_PAUSE, pause: FIRST_PAUSE });
                 }
             }

@@ -161,6 +161,40 @@ fn answers_that_all_break_off_after_their_first_event_eject() {
 }
 
 #[test]
+fn callers_in_a_hurry_do_not_take_an_endpoint_away_from_the_others() {
+    let now = Instant::now();
+    let silent = |endpoint: &Arc<Health>, accepted: bool, waited: Duration| {
+        for _ in 0..5 {
+            let mut lease = lease(endpoint, now).in_haste();
+            if accepted {
+                lease.accepted(now);
+            }
+            let error = Error::new(Reason::ProviderTimeout, "silent");
+            lease.settle(Settled::Failed(&error), now + waited);
+        }
+        access(endpoint, now + waited)
+    };
+    let known = |first_event: Duration| {
+        let endpoint = health(&key(), None);
+        for _ in 0..20 {
+            let mut lease = lease(&endpoint, now);
+            lease.accepted(now + first_event);
+            lease.settle(Settled::Finished, now + first_event);
+        }
+        endpoint
+    };
+    let millis = Duration::from_millis;
+    let adaptive = Arc::new(Health::new(key(), ConcurrencyRule { most: None, adaptive: true }));
+    assert_eq!(silent(&adaptive, false, millis(5)), Access::Free, "nobody knows how long it takes");
+    assert_eq!(adaptive.report(now).limit, Some(16));
+    assert!(matches!(silent(&adaptive, false, SECOND), Access::Ejected { .. }));
+    assert_eq!(silent(&known(3 * SECOND), false, 2 * SECOND), Access::Free, "it takes longer as a rule");
+    assert!(matches!(silent(&known(millis(100)), false, millis(100)), Access::Ejected { .. }));
+    assert_eq!(silent(&known(millis(100)), true, millis(200)), Access::Free, "it has begun");
+    assert!(matches!(silent(&known(millis(100)), true, SECOND), Access::Ejected { .. }));
+}
+
+#[test]
 fn only_waiting_tells_how_slow_an_endpoint_is() {
     let now = Instant::now();
     let endpoint = health(&key(), None);

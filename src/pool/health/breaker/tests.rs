@@ -74,6 +74,27 @@ fn a_certain_failure_opens_it_at_once() {
 }
 
 #[test]
+fn a_certain_failure_among_successes_is_one_failure() {
+    let start = Instant::now();
+    let mut breaker = Breaker::new();
+    let refuse = |breaker: &mut Breaker, now| {
+        let pass = breaker.take(now);
+        breaker.failed(&pass, Severity::Certain, now);
+    };
+    succeed(&mut breaker, start);
+    for _ in 0..4 {
+        refuse(&mut breaker, start + SECOND);
+    }
+    assert_eq!(breaker.state(start + SECOND), BreakerState::Closed);
+    let mut same = Breaker::new();
+    succeed(&mut same, start);
+    refuse(&mut same, start + 10 * SECOND);
+    assert_eq!(same.state(start + 10 * SECOND), BreakerState::Open, "the success is long ago");
+    refuse(&mut breaker, start + SECOND);
+    assert_eq!(breaker.state(start + SECOND), BreakerState::Open, "five in a row");
+}
+
+#[test]
 fn after_the_pause_one_probe_goes_through_and_its_success_closes() {
     let start = Instant::now();
     let mut breaker = opened(start);
@@ -102,8 +123,9 @@ fn the_pause_doubles_with_each_failed_probe_up_to_three_seconds_and_a_success_re
     }
     now += 3 * SECOND;
     succeed(&mut breaker, now);
-    let pass = breaker.take(now);
-    breaker.failed(&pass, Severity::Certain, now);
+    for _ in 0..5 {
+        fail(&mut breaker, now);
+    }
     assert_eq!(breaker.admits(now), Admits::None { until: now + SECOND });
 }
 
