@@ -67,6 +67,11 @@ impl Latency {
         !self.recent.is_empty()
     }
 
+    /// Whether a first event has come since then.
+    pub(super) fn has_answered_since(&self, then: Instant) -> bool {
+        self.recent.back().is_some_and(|(_, at)| *at > then)
+    }
+
     /// The time within which this share (0 to 1) of the recent first events came; none while there are too few.
     pub(super) fn quantile(&self, share: f64, now: Instant) -> Option<Duration> {
         let mut recent: Vec<Duration> = self.recent(now).collect();

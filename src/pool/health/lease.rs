@@ -116,13 +116,18 @@ impl Lease {
     }
 
     /// Whether the silence that ended the attempt says more about its caller's deadline than about the endpoint: it is
-    /// shorter than what the endpoint is known to take, or would be noticed in one that nobody knows. How long it takes
-    /// after its first event is never known.
+    /// shorter than what the endpoint is known to take, or would be noticed in one that nobody knows; or others were
+    /// answered in the meantime, so that it was the request that takes longer. How long it takes after its first event is
+    /// never known.
     fn was_cut_off(&self, error: &Error, state: &State, now: Instant) -> bool {
         if self.allotted == Allotted::All || error.reason != Reason::ProviderTimeout {
             return false;
         }
-        let usual = state.latency(self.delivery).quantile(USUAL, now);
+        let latency = state.latency(self.delivery);
+        if !self.accepted && latency.has_answered_since(self.sent) {
+            return true;
+        }
+        let usual = latency.quantile(USUAL, now);
         let long = usual.map_or(LATE, |usual| if self.accepted { usual.max(LATE) } else { usual });
         now.saturating_duration_since(self.sent) < long
     }

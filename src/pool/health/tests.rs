@@ -178,8 +178,9 @@ fn callers_in_a_hurry_do_not_take_an_endpoint_away_from_the_others() {
         let endpoint = health(&key(), None);
         for _ in 0..20 {
             let mut lease = lease(&endpoint, now);
-            lease.accepted(now + first_event);
-            lease.settle(Settled::Finished, now + first_event);
+            lease.sent = now - first_event;
+            lease.accepted(now);
+            lease.settle(Settled::Finished, now);
         }
         endpoint
     };
@@ -192,6 +193,24 @@ fn callers_in_a_hurry_do_not_take_an_endpoint_away_from_the_others() {
     assert!(matches!(silent(&known(millis(100)), false, millis(100)), Access::Ejected { .. }));
     assert_eq!(silent(&known(millis(100)), true, millis(200)), Access::Free, "it has begun");
     assert!(matches!(silent(&known(millis(100)), true, SECOND), Access::Ejected { .. }));
+}
+
+#[test]
+fn a_hurried_silence_is_charged_only_where_nobody_is_answered() {
+    let now = Instant::now();
+    let endpoint = health(&key(), None);
+    let error = Error::new(Reason::ProviderTimeout, "silent");
+    let hurried: Vec<_> = (0..10).map(|_| lease(&endpoint, now).in_haste()).collect();
+    let mut other = lease(&endpoint, now);
+    other.accepted(now + SECOND);
+    for mut lease in hurried {
+        lease.settle(Settled::Failed(&error), now + 2 * SECOND);
+    }
+    assert_eq!(access(&endpoint, now + 2 * SECOND), Access::Free, "only what they asked for takes longer");
+    for _ in 0..5 {
+        lease(&endpoint, now + 2 * SECOND).in_haste().settle(Settled::Failed(&error), now + 4 * SECOND);
+    }
+    assert!(matches!(access(&endpoint, now + 4 * SECOND), Access::Ejected { .. }));
 }
 
 #[test]
