@@ -161,13 +161,12 @@ impl Itinerary {
         self.anyone_again(view).or_else(|| self.last_resort(view))
     }
 
-    /// A target to be asked beside one that is slow; none when there is none.
-    pub(super) fn beside(&self, view: &View<'_>) -> Option<Place> {
+    /// A target to be asked beside `slow`; none when there is none.
+    pub(super) fn beside(&self, slow: Place, view: &View<'_>) -> Option<Place> {
         if self.attempts >= self.retry.max_attempts.get() {
             return None;
         }
-        let groups = self.groups();
-        groups.into_iter().find_map(|group| self.choose_in(group, view))
+        self.groups().into_iter().find_map(|group| self.choose_in(group, Some(slow), view))
     }
 
     /// An attempt at the target begins.
@@ -237,8 +236,10 @@ impl Itinerary {
         standing.filter(|(_, standing)| matches!(standing.access, Access::Free | Access::Probe)).collect()
     }
 
-    fn choose_in(&self, group: usize, view: &View<'_>) -> Option<Place> {
-        let usable = self.usable(view, |stop| stop.group == group);
+    /// One of a group that was not asked and may be asked at once, but for `except`.
+    fn choose_in(&self, group: usize, except: Option<Place>, view: &View<'_>) -> Option<Place> {
+        let mut usable = self.usable(view, |stop| stop.group == group);
+        usable.retain(|(place, _)| except != Some(Place(*place)));
         let candidates: Vec<Candidate<'_>> = usable
             .iter()
             .filter_map(|(place, standing)| {
@@ -251,7 +252,7 @@ impl Itinerary {
     }
 
     fn fresh(&self, group: usize, view: &View<'_>) -> Option<Step> {
-        let place = self.choose_in(group, view)?;
+        let place = self.choose_in(group, None, view)?;
         Some(Step { place, at: view.now, right: Right::Standing })
     }
 
