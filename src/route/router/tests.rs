@@ -99,11 +99,11 @@ async fn a_name_that_leads_nowhere_costs_no_token() {
 
 #[tokio::test(start_paused = true)]
 async fn while_the_budget_is_spent_each_call_is_asked_about_once_and_its_client_told_not_to_try_again() {
-    let stage = Stage::new([("a", vec![refuses(500)]), ("b", vec![answers(NOW, "hello")])]);
+    let stage = Stage::new([("a", vec![refuses(403)]), ("b", vec![answers(NOW, "hello")])]);
     stage.spend_budget();
     let told = stage.call(ordinary()).await;
     assert_eq!(stage.asked(), ["a"]);
-    assert_eq!(told.ledger(), ["a failed: PROVIDER_UNAVAILABLE"]);
+    assert_eq!(told.ledger(), ["a failed: PROVIDER_CREDENTIALS_REFUSED"]);
     assert!(told.error.unwrap().details.budget_spent);
     let sent = stage.endpoint("b").health.report(Instant::now()).sent;
     assert_eq!(sent, 0, "who is not asked learns nothing of it");
