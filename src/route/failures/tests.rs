@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
 
+use std::slice::from_ref;
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -46,8 +48,8 @@ fn of_two_the_more_useful_is_told_in_whichever_order_they_came() {
                 let pair = [useful.clone(), other.clone()];
                 assert_eq!(reason(&pair, &[]), useful.reason, "{pair:?}");
                 assert_eq!(reason(&[other.clone(), useful.clone()], &[]), useful.reason, "{pair:?}");
-                assert_eq!(reason(&[useful.clone()], &[other.clone()]), useful.reason, "{pair:?}");
-                assert_eq!(reason(&[other], &[useful.clone()]), useful.reason, "{pair:?}");
+                assert_eq!(reason(from_ref(&useful), from_ref(&other)), useful.reason, "{pair:?}");
+                assert_eq!(reason(&[other], from_ref(&useful)), useful.reason, "{pair:?}");
             }
         }
     }
@@ -57,8 +59,8 @@ fn of_two_the_more_useful_is_told_in_whichever_order_they_came() {
 fn one_failure_is_told_as_it_is() {
     for reason in Reason::ALL {
         let alone = hinted(reason, 3);
-        assert_eq!(told(&[alone.clone()], &[]), alone);
-        assert_eq!(told(&[], &[alone.clone()]), alone);
+        assert_eq!(told(from_ref(&alone), &[]), alone);
+        assert_eq!(told(&[], from_ref(&alone)), alone);
     }
 }
 
