@@ -155,3 +155,33 @@ async fn a_target_that_cannot_take_the_request_is_passed_over_once() {
     assert_eq!(told.ledger(), ["a skipped: INVALID_REQUEST", "b skipped: INVALID_REQUEST"]);
     assert_eq!(stage.asked(), [""; 0]);
 }
+
+/// A request that is too long for a context of 16 thousand tokens by any measure.
+fn too_long() -> Asked {
+    let mut asked = ordinary();
+    asked.request.messages[0].content = vec![crate::domain::Block::text("a".repeat(140_000))];
+    asked
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_context_that_is_too_short_by_any_measure_is_passed_over_once() {
+    let stage = Stage::new([
+        ("a/gpt-3.5-turbo", vec![answers(NOW, "a")]),
+        ("b", vec![refuses(403)]),
+        ("c", vec![refuses(403)]),
+    ]);
+    let told = stage.call(too_long()).await;
+    assert_eq!(told.ledger()[0], "a skipped: CONTEXT_LENGTH_EXCEEDED");
+    assert_eq!(stage.asked(), ["b", "c"]);
+    let mut unfit = too_long();
+    unfit.request.sampling.top_k = Some(1);
+    let told = stage.call(unfit).await;
+    let expected = ["a skipped: CONTEXT_LENGTH_EXCEEDED", "b skipped: INVALID_REQUEST", "c skipped: INVALID_REQUEST"];
+    assert_eq!(told.ledger(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_all_contexts_are_too_short_it_is_for_the_provider_to_say_so() {
+    let stage = Stage::new([("a/gpt-3.5-turbo", vec![refuses(400)])]);
+    assert_eq!(stage.call(too_long()).await.ledger(), ["a failed: PROVIDER_REJECTED"]);
+}

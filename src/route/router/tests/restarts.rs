@@ -79,3 +79,10 @@ async fn an_answer_that_does_not_break_is_told_as_it_is() {
     let stage = Stage::new([("a", vec![answers(NOW, "whole")])]);
     assert_eq!(stage.call(restarting()).await.story(), ["a starts", "whole", "a is done"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_begun_anew_after_a_rejection() {
+    let stage = Stage::new([("a", vec![breaks("half", Piece::Rejection)]), ("b", vec![answers(NOW, "whole")])]);
+    assert_eq!(stage.call(restarting()).await.story(), ["a starts", "half", "PROVIDER_REJECTED"]);
+    assert_eq!(stage.asked(), ["a"]);
+}

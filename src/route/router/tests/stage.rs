@@ -10,9 +10,9 @@ use hyper::body::Frame;
 
 use super::*;
 use crate::domain::{AttemptOutcome, Block, Message, ModelId, ModelName, Role};
-use crate::pool::{Endpoint, Provider, Timeouts};
+use crate::pool::{Endpoint, Provider};
 use crate::route::table::tests::{provider, rules};
-use crate::route::{Alias, Hedge, Hedging, Lead, Rules};
+use crate::route::{Alias, Hedge, Hedging, Lead};
 use crate::transport::{Incoming, Outgoing, Sending, TransportError};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -39,6 +39,8 @@ pub(super) enum Piece {
     End,
     /// The connection is lost.
     Lost,
+    /// The provider says in the place of a chunk that it rejects the request.
+    Rejection,
     /// Nothing more comes.
     Stall,
 }
@@ -74,6 +76,7 @@ impl Piece {
             Self::End => {
                 Ok([Self::chunk(&serde_json::json!({}), Some("stop")), "data: [DONE]\n\n".into()].concat().into())
             }
+            Self::Rejection => Ok(Bytes::from_static(b"data: {\"error\":{\"message\":\"no\",\"code\":400}}\n\n")),
             Self::Lost => Err(TransportError::Lost("the script says so".into())),
             Self::Stall => std::future::pending().await,
         }
@@ -129,31 +132,31 @@ pub(super) struct Stage {
     start: Instant,
 }
 
-/// An endpoint of one provider, of its own priority in the order of the cast.
-fn endpoint(name: &str, timeouts: Timeouts) -> Arc<Endpoint> {
+/// The endpoint `provider/model`, or one whose model nobody knows.
+fn endpoint(name: &str, model: &str) -> Arc<Endpoint> {
     let provider = Arc::into_inner(provider(name)).unwrap();
     let provider = Provider { base_url: format!("http://{name}/v1").parse().unwrap(), ..provider };
-    Arc::new(Endpoint::known(&Arc::new(provider), ModelId::new("own")).with_timeouts(timeouts))
+    Arc::new(Endpoint::known(&Arc::new(provider), ModelId::new(model)))
 }
 
 impl Stage {
     /// Endpoints in the order of their priorities.
     pub(super) fn new<const N: usize>(cast: [(&str, Vec<Play>); N]) -> Self {
-        Self::with(cast, rules(), None)
+        Self::with(cast, None)
     }
 
     /// The same with hedging.
     pub(super) fn hedged<const N: usize>(cast: [(&str, Vec<Play>); N], hedge: Hedge) -> Self {
-        Self::with(cast, rules(), Some(hedge))
+        Self::with(cast, Some(hedge))
     }
 
-    /// The same with rules of its own.
-    pub(super) fn with<const N: usize>(cast: [(&str, Vec<Play>); N], rules: Rules, hedge: Option<Hedge>) -> Self {
+    fn with<const N: usize>(cast: [(&str, Vec<Play>); N], hedge: Option<Hedge>) -> Self {
         let (script, start) = (Arc::new(Script::default()), Instant::now());
         let mut endpoints = BTreeMap::new();
         let mut targets = Vec::new();
         for (priority, (name, plays)) in (0..).zip(cast) {
-            let endpoint = endpoint(name, Timeouts::default());
+            let (name, model) = name.split_once('/').unwrap_or((name, "own"));
+            let endpoint = endpoint(name, model);
             targets.push(Target { endpoint: Arc::clone(&endpoint), priority, weight: 1 });
             endpoints.insert(name.to_owned(), endpoint);
             script.plays.lock().unwrap().insert(name.to_owned(), plays.into());
@@ -161,7 +164,7 @@ impl Stage {
         let hedge = hedge.map(|rule| Arc::new(Hedging::new(rule)));
         let name = ModelName::new("smart");
         let aliases = vec![Alias { name: name.clone(), lead: Lead { targets, fallbacks: Vec::new(), hedge } }];
-        let tables = Tables::new(Table::new(Vec::new(), aliases, Some(name), rules));
+        let tables = Tables::new(Table::new(Vec::new(), aliases, Some(name), rules()));
         let budget = RetryBudget::full(start);
         let transport: Arc<dyn Transport> = Arc::clone(&script) as _;
         let router = Router::new(tables, transport, budget.clone());
