@@ -1,0 +1,16 @@
+//! Upstreams that misbehave in every way that they know, over real sockets: what callers see of it, and what it costs
+//! the providers. Each story is told for every wire protocol.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what it expects, and this crate is nothing but tests; what was measured is printed"
+)]
+
+mod misbehaviour;
+mod pair;
+#[path = "../support/mod.rs"]
+mod support;
+mod table;
+mod way;
