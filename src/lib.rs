@@ -15,12 +15,14 @@
 //! - [`simulator`]: an upstream inside the process, on the same wire formats
 //! - [`catalog`]: what is known about models, as data
 //! - [`telemetry`]: logs and traces
+//! - [`count`]: how many there are of something
 //! - [`domain`]: what all of them speak of
 
 pub mod app;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod count;
 pub mod credentials;
 pub mod domain;
 pub mod edge;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use completiond::config::{Config, Discovered, Overrides, Problems, Source, Sources};
-use completiond::domain::{Identity, ModelId};
+use completiond::domain::{Allowance, Identity, ModelId};
 use completiond::protocol::vendor::{Auth, Preset};
 use completiond::protocol::{Exchange, HttpRefusal, Order, Protocol, Unfit, Verdict};
 use completiond::route::Retry;
@@ -30,6 +30,10 @@ impl Protocol for Named {
 
     fn encode(&self, _: &Order<'_>) -> Result<Exchange, Unfit> {
         Err(Unfit::Parameters(Vec::new()))
+    }
+
+    fn allowance(&self, _: &http::HeaderMap, _: std::time::SystemTime) -> Allowance {
+        Allowance::default()
     }
 
     fn refuse(&self, _: &Identity, _: &HttpRefusal<'_>) -> Verdict {

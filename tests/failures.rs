@@ -68,9 +68,10 @@ impl Scene {
     }
 }
 
+/// One attempt for each call: what is tried again, and where, has tests of its own.
 async fn at(url: &str, settings: &str) -> Server {
     let providers: String = PROTOCOLS.iter().map(|protocol| provider(protocol, protocol, url)).collect();
-    Server::start(&format!("{settings}\nproviders:\n{providers}")).await
+    Server::start(&format!("retry: {{ max_attempts: 1 }}\n{settings}\nproviders:\n{providers}")).await
 }
 
 fn asked(protocol: &str, directives: &str, mode: Mode) -> CompleteRequest {

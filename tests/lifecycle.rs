@@ -194,12 +194,54 @@ async fn requests_beyond_the_bytes_in_flight_are_refused_until_there_is_room() {
 }
 
 #[tokio::test]
+async fn calls_beyond_the_limit_are_refused_on_their_headers_until_one_has_ended() {
+    let stage = Stage::set("openai", "", |config| config.limits.max_in_flight = 5).await;
+    let wire = stage.wire().await;
+    let mut open = Vec::new();
+    for _ in 0..5 {
+        let mut events = wire.stream(&prompt("sim: tokens=100 stall_after=5"), &[]).await;
+        assert!(matches!(events.event().await, Event::Started(_)));
+        open.push(events);
+    }
+    assert_eq!(stage.running.admission.calls_in_flight(), 5);
+    // Of the one too many not even the message has come when it is refused.
+    let (_rest, head) = wire.begin(1000, &[]);
+    let refused = Events::of(within("a head", head).await.unwrap());
+    assert_eq!(refused.pushback(), Some("1000"));
+    refused.end().await.expect(tonic::Code::Unavailable, "OVERLOADED", "too many calls are in flight");
+    let unary = wire.complete(&prompt("hello"), &[]).await;
+    unary.expect(tonic::Code::Unavailable, "OVERLOADED", "too many calls are in flight");
+    // Probes get through to a server that is full.
+    let health = wire.send_raw("/grpc.health.v1.Health/Check", vec![0; 5].into(), &[]);
+    Events::of(within("a head", health).await.unwrap()).end().await.expect(Fine, "", "");
+    assert_eq!(stage.running.admission.calls_in_flight(), 5);
+    open.pop();
+    eventually("the place is given back", || stage.running.admission.calls_in_flight() == 4).await;
+    wire.complete(&prompt("hello"), &[]).await.expect(Fine, "", "");
+    drop(open);
+    stage.is_quiet().await;
+}
+
+#[tokio::test]
+async fn a_call_keeps_its_place_until_its_response_has_ended_not_only_begun() {
+    let stage = Stage::set("openai", "", |config| config.limits.max_in_flight = 1).await;
+    let wire = stage.wire().await;
+    let mut events = wire.stream(&prompt("sim: tokens=3"), &[]).await;
+    assert!(matches!(events.event().await, Event::Started(_)));
+    assert_eq!(stage.running.admission.calls_in_flight(), 1);
+    events.end().await.expect(Fine, "", "");
+    stage.is_quiet().await;
+    wire.complete(&prompt("hello"), &[]).await.expect(Fine, "", "");
+    stage.is_quiet().await;
+}
+
+#[tokio::test]
 async fn uploads_that_never_end_count_and_give_back_what_they_took() {
     let stage = Stage::with("limits: { max_request_bytes: 64KiB, max_bytes_in_flight: 100KiB }").await;
     let wire = stage.wire().await;
     let (_rest, first) = wire.begin(60_000, &[]);
     let first = tokio::spawn(first);
-    eventually("the upload counts", || stage.running.admission.in_flight() >= 60_000).await;
+    eventually("the upload counts", || stage.running.admission.bytes_in_flight() >= 60_000).await;
     let (_more, second) = wire.begin(60_000, &[]);
     let second = Events::of(within("a head", second).await.unwrap());
     second.end().await.expect(tonic::Code::Unavailable, "OVERLOADED", "in flight");
@@ -218,7 +260,7 @@ async fn a_compressed_request_counts_as_large_as_it_is() {
     let mut first = client.clone();
     let held = tokio::spawn(async move { first.complete(large).await });
     stage.upstream_is(|counts| counts.open == 1).await;
-    assert!(stage.running.admission.in_flight() > 72_000);
+    assert!(stage.running.admission.bytes_in_flight() > 72_000);
     let refused = client.complete(prompt(&"words ".repeat(12_000))).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused:?}");
     held.abort();

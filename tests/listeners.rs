@@ -86,10 +86,15 @@ macro_rules! reflected_services {
 #[tokio::test]
 async fn both_versions_of_reflection_name_the_services() {
     let stage = Stage::with("").await;
-    let channel = channel(&stage.running.public).await;
-    for services in [reflected_services!(v1, channel.clone()), reflected_services!(v1alpha, channel.clone())] {
-        for name in ["completiond.v1.CompletionService", "grpc.health.v1.Health"] {
-            assert!(services.iter().any(|service| service == name), "{name} is not in {services:?}");
+    let (completions, administration) = ("completiond.v1.CompletionService", "completiond.v1.AdminService");
+    let Running { public, admin, .. } = &stage.running;
+    for (bound, served, not_served) in [(public, completions, administration), (admin, administration, completions)] {
+        let channel = channel(bound).await;
+        for services in [reflected_services!(v1, channel.clone()), reflected_services!(v1alpha, channel.clone())] {
+            for name in [served, "grpc.health.v1.Health"] {
+                assert!(services.iter().any(|service| service == name), "{name} is not in {services:?}");
+            }
+            assert!(!services.iter().any(|service| service == not_served), "{not_served} is in {services:?}");
         }
     }
 }
@@ -202,5 +207,5 @@ async fn a_request_beyond_the_limit_is_refused_packed_or_not() {
         let status = client.complete(large.clone()).await.unwrap_err();
         assert_eq!(status.code(), InvalidArgument, "{status:?}");
     }
-    eventually("nothing is in flight", || stage.running.admission.in_flight() == 0).await;
+    eventually("nothing is in flight", || stage.running.admission.bytes_in_flight() == 0).await;
 }

@@ -42,6 +42,10 @@ pub fn refuse(vendor: &str, input: &[u8]) {
     let (headers, body) = head(bytes);
     let number = first.iter().take(2).fold(0, |number, byte| number << 8 | u16::from(*byte));
     let Ok(status) = StatusCode::from_u16(300 + number % 300) else { return };
+    let allowance = protocol(vendor).allowance(&headers, SystemTime::UNIX_EPOCH);
+    for quota in [allowance.requests, allowance.tokens].into_iter().flatten() {
+        assert!(quota.resets_in.is_none_or(|wait| wait <= LONGEST), "{quota:?}");
+    }
     let refusal = HttpRefusal { status, headers: &headers, body, now: SystemTime::UNIX_EPOCH };
     match protocol(vendor).refuse(&identity(vendor), &refusal) {
         Verdict::Answer(finish) => assert_eq!(finish.reason, FinishReason::ContentFilter),

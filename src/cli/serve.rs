@@ -1,6 +1,7 @@
 //! `completiond serve`: says what it found and where it listens, and serves until it is told to stop.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -9,8 +10,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::client::root_cause;
 use super::settings::{ConfigArgs, ListenArgs, Loaded};
 use super::{Exit, local, runtime, tell, tell_problems};
-use crate::app::{self, Running, StartError};
-use crate::config::{Bare, Config, Source, show_duration};
+use crate::app::{self, Load, Reloading, Running, StartError};
+use crate::config::{Bare, Config, Problem, Problems, Source, show_duration};
 use crate::telemetry::{self, Tracer};
 
 /// How long a model server on this machine may take to say that it is there.
@@ -21,28 +22,36 @@ const FAINT: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const CAREFUL: Style = AnsiColor::Yellow.on_default();
 
-/// Serves until SIGTERM or SIGINT, and then until running calls have ended; a second signal ends at once.
+/// Serves until SIGTERM or SIGINT, and then until running calls have ended; a second signal ends at once. SIGHUP reads
+/// the configuration again.
 pub(super) fn run(args: &ConfigArgs, listen: &ListenArgs) -> Result<(), Exit> {
     let Loaded { config, bare } = args.load(listen).map_err(tell_problems)?;
     let log = &config.log;
     let settings = telemetry::Settings { log_filter: log.level.clone(), log_format: log.format };
     let guard = telemetry::init(&settings).map_err(|error| failed(&error))?;
-    match runtime()?.block_on(serve(config, bare, guard.tracer())) {
+    match runtime()?.block_on(serve(config, bare, again(args, listen), guard.tracer())) {
         Ok(done) => done,
         Err(error) => Err(failed(&error)),
     }
 }
 
-async fn serve(config: Config, bare: Option<Bare>, tracer: Tracer) -> Result<Result<(), Exit>, StartError> {
-    let mut stop = Signals::new().map_err(|error| StartError::System(error.into()))?;
-    let running = app::start(&config, tracer).await?;
-    let config = match bare {
-        Some(bare) if io::stdin().is_terminal() => instead(config, bare, &running).await?,
-        _ => config,
+async fn serve(config: Config, bare: Option<Bare>, load: Load, tracer: Tracer) -> Result<Result<(), Exit>, StartError> {
+    let mut signals = Signals::new().map_err(|error| StartError::System(error.into()))?;
+    let running = app::start_reloadable(&config, load, tracer).await?;
+    // The port is open already: nobody waits for this.
+    let config = match here(bare).await {
+        Some(found) => {
+            running.reloading.put_in_force(found.clone()).await?;
+            found
+        }
+        None => config,
     };
     // A closed standard output is no reason not to serve.
     let _ = announce(&config, &running);
-    stop.next().await;
+    while signals.next().await == Told::Reload {
+        // In a task of its own: a file that cannot be read at once must not keep the server from stopping.
+        tokio::spawn(reload(running.reloading.clone()));
+    }
     tracing::info!(
         drain_delay = %show_duration(config.drain_delay),
         grace = %show_duration(config.shutdown_grace),
@@ -50,34 +59,86 @@ async fn serve(config: Config, bare: Option<Bare>, tracer: Tracer) -> Result<Res
     );
     tokio::select! {
         () = running.stop() => Ok(Ok(())),
-        () = stop.next() => Ok(Err(Exit::Interrupted)),
+        () = signals.stop() => Ok(Err(Exit::Interrupted)),
     }
 }
 
-/// SIGTERM and SIGINT.
+/// What a signal says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Stop,
+    Reload,
+}
+
+/// SIGTERM, SIGINT and SIGHUP.
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+    on_terminal: bool,
 }
 
 impl Signals {
     fn new() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            on_terminal: io::stdin().is_terminal(),
+        })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Told {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+            // A terminal that is closed says so by the same signal, and then what runs on it shall end.
+            _ = self.hangup.recv() => match self.on_terminal && !io::stdin().is_terminal() {
+                true => Told::Stop,
+                false => Told::Reload,
+            },
         }
+    }
+
+    async fn stop(&mut self) {
+        while self.next().await != Told::Stop {}
     }
 }
 
-/// A provider that runs on this machine, in the simulator's place. The port is open already: nobody waits for this.
-async fn instead(config: Config, bare: Bare, running: &Running) -> Result<Config, StartError> {
-    let Ok(Some(config)) = tokio::time::timeout(LOCAL_TIMEOUT, local::find(bare)).await else { return Ok(config) };
-    running.tables.replace(app::table(&config)?);
-    Ok(config)
+/// The configuration as it was read at the start, read again.
+fn again(args: &ConfigArgs, listen: &ListenArgs) -> Load {
+    let (args, listen) = (args.clone(), listen.clone());
+    Arc::new(move || {
+        let (args, listen) = (args.clone(), listen.clone());
+        Box::pin(async move {
+            // The file, and the files of its secrets, may lie where reading takes long.
+            let loaded = tokio::task::spawn_blocking(move || args.load(&listen)).await;
+            let Loaded { config, bare } = loaded.map_err(|_| unread())??;
+            Ok(here(bare).await.unwrap_or(config))
+        })
+    })
+}
+
+fn unread() -> Problems {
+    let rule = "the configuration could not be read".to_owned();
+    let problem = Problem { mark: None, key: String::new(), rule, right: String::new() };
+    Problems { file: None, problems: vec![problem] }
+}
+
+/// Reads the configuration again and says what is wrong with it; what has changed is told where it is put in force.
+async fn reload(reloading: Reloading) {
+    if let Err(error) = reloading.reload().await {
+        for violation in &error.details.violations {
+            tracing::error!(key = violation.field, problem = %violation.rule, "a problem of the configuration");
+        }
+        tracing::error!(reason = error.reason.as_str(), %error, "the configuration was not put in force");
+    }
+}
+
+/// A provider that runs on this machine, in the simulator's place; looked for only where a person sits.
+async fn here(bare: Option<Bare>) -> Option<Config> {
+    let bare = bare.filter(|_| io::stdin().is_terminal())?;
+    tokio::time::timeout(LOCAL_TIMEOUT, local::find(bare)).await.ok().flatten()
 }
 
 fn failed(error: &dyn std::error::Error) -> Exit {

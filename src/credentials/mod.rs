@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::protocol::vendor::Auth;
 
 /// Signs requests with one account's key, if it has one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Credentials {
     header: Option<(HeaderName, HeaderValue)>,
 }

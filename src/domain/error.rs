@@ -49,6 +49,8 @@ pub enum Reason {
     Cancelled,
     /// No such method.
     MethodUnknown,
+    /// The configuration that was to be put in force is not valid.
+    ConfigurationInvalid,
     /// A defect of ours.
     Internal,
 }
@@ -66,7 +68,7 @@ pub enum Recovery {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::InvalidRequest,
         Self::RequestTooLarge,
         Self::ProviderRejected,
@@ -87,6 +89,7 @@ impl Reason {
         Self::ClientStalled,
         Self::Cancelled,
         Self::MethodUnknown,
+        Self::ConfigurationInvalid,
         Self::Internal,
     ];
 
@@ -113,6 +116,7 @@ impl Reason {
             Self::ClientStalled => "CLIENT_STALLED",
             Self::Cancelled => "CANCELLED",
             Self::MethodUnknown => "METHOD_UNKNOWN",
+            Self::ConfigurationInvalid => "CONFIGURATION_INVALID",
             Self::Internal => "INTERNAL",
         }
     }
@@ -120,14 +124,15 @@ impl Reason {
     /// What may be tried after it. The one place where this is decided; an [`Error`] can only narrow it.
     pub const fn recovery(self) -> Recovery {
         match self {
-            Self::ProviderRateLimited | Self::ProviderUnavailable => Recovery::Again,
-            // A silent endpoint is not asked twice for the same call; a refused key, an empty account, an unknown
-            // model and bytes that make no sense stay what they are.
+            // Bytes that make no sense are most often a passing fault of a proxy in between: a page of HTML, or an
+            // answer that was torn.
+            Self::ProviderRateLimited | Self::ProviderUnavailable | Self::ProviderProtocolError => Recovery::Again,
+            // A silent endpoint is not asked twice for the same call; a refused key, an empty account and an unknown
+            // model stay what they are.
             Self::ProviderTimeout
             | Self::ProviderModelNotFound
             | Self::ProviderQuotaExhausted
-            | Self::ProviderCredentialsRefused
-            | Self::ProviderProtocolError => Recovery::Elsewhere,
+            | Self::ProviderCredentialsRefused => Recovery::Elsewhere,
             Self::InvalidRequest
             | Self::RequestTooLarge
             | Self::ProviderRejected
@@ -141,6 +146,7 @@ impl Reason {
             | Self::ClientStalled
             | Self::Cancelled
             | Self::MethodUnknown
+            | Self::ConfigurationInvalid
             | Self::Internal => Recovery::Never,
         }
     }
@@ -308,6 +314,11 @@ mod tests {
         let error = Error::new(Reason::ProviderUnavailable, "down");
         assert_eq!(error.recovery(), Recovery::Again);
         assert_eq!(error.with(|d| d.futile = true).recovery(), Recovery::Elsewhere);
+    }
+
+    #[test]
+    fn bytes_that_make_no_sense_may_be_a_passing_fault() {
+        assert_eq!(Error::protocol("it is a web page").recovery(), Recovery::Again);
     }
 
     #[test]

@@ -3,47 +3,29 @@
 //! A call never leaves its worker, so nothing on its way is shared with another core but atomics.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use super::{Connection, Drain, Listener, Served};
+use crate::count::{Count, Held};
 
 /// How much a worker has to do: the streams that it serves, and connections as long as they have none.
 #[derive(Clone, Debug, Default)]
 pub struct Load {
-    streams: Arc<AtomicUsize>,
-    connections: Arc<AtomicUsize>,
-}
-
-/// One more stream or connection, as long as it is held.
-#[derive(Debug)]
-pub struct Held(Arc<AtomicUsize>);
-
-impl Held {
-    fn of(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(count))
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    streams: Count,
+    connections: Count,
 }
 
 impl Load {
     /// One stream more.
     pub fn stream(&self) -> Held {
-        Held::of(&self.streams)
+        self.streams.one()
     }
 
     fn rank(&self) -> (usize, usize) {
-        (self.streams.load(Ordering::Relaxed), self.connections.load(Ordering::Relaxed))
+        (self.streams.now(), self.connections.now())
     }
 }
 
@@ -66,7 +48,8 @@ struct Worker {
 struct Arriving {
     connection: Connection,
     face: Face,
-    held: Held,
+    /// At its worker, and at its listener.
+    held: [Held; 2],
 }
 
 /// Which of a worker's services a connection is for.
@@ -87,15 +70,15 @@ impl Workers {
     }
 
     /// Hands the connections of `listener` out, each to the worker with the fewest streams, until the drain begins.
-    /// They are served by the workers' service number `face`.
-    pub async fn accept(&self, listener: Listener, face: usize, drain: &Drain) {
+    /// They are served by the workers' service number `face`, and `open` says how many there are.
+    pub async fn accept(&self, listener: Listener, face: usize, open: &Count, drain: &Drain) {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = drain.refusing() => return,
             };
             match accepted {
-                Ok(connection) => self.hand_out(connection, face),
+                Ok(connection) => self.hand_out(connection, face, open),
                 Err(error) => {
                     tracing::warn!(%error, "a connection was not accepted");
                     // Most often there are no file descriptors left: some calls must end before it can go on.
@@ -105,11 +88,11 @@ impl Workers {
         }
     }
 
-    fn hand_out(&self, connection: Connection, face: Face) {
+    fn hand_out(&self, connection: Connection, face: Face, open: &Count) {
         // A worker that is gone has panicked.
         let workers = self.workers.iter().filter(|worker| !worker.connections.is_closed());
         if let Some(worker) = workers.min_by_key(|worker| worker.load.rank()) {
-            let held = Held::of(&worker.load.connections);
+            let held = [worker.load.connections.one(), open.one()];
             let _ = worker.connections.send(Arriving { connection, face, held });
         }
     }
@@ -187,7 +170,7 @@ mod tests {
     fn a_burst_of_connections_is_spread_before_any_is_served() {
         let workers = workers(3);
         let (connections, _clients): (Vec<_>, Vec<_>) = (0..9).map(|_| connection()).unzip();
-        connections.into_iter().for_each(|connection| workers.hand_out(connection, 0));
+        connections.into_iter().for_each(|connection| workers.hand_out(connection, 0, &Count::default()));
         assert_eq!(ranks(&workers), [(0, 3), (0, 3), (0, 3)]);
     }
 
@@ -196,7 +179,7 @@ mod tests {
         let workers = workers(2);
         let busy = workers.workers.first().unwrap().load.stream();
         let (connections, _clients): (Vec<_>, Vec<_>) = (0..3).map(|_| connection()).unzip();
-        connections.into_iter().for_each(|connection| workers.hand_out(connection, 0));
+        connections.into_iter().for_each(|connection| workers.hand_out(connection, 0, &Count::default()));
         assert_eq!(ranks(&workers), [(1, 0), (0, 3)]);
         drop(busy);
         assert_eq!(ranks(&workers), [(0, 0), (0, 3)]);
@@ -206,7 +189,7 @@ mod tests {
     async fn workers_end_when_their_last_connection_is_closed() {
         let workers = workers(2);
         let (connection, client) = connection();
-        workers.hand_out(connection, 0);
+        workers.hand_out(connection, 0, &Count::default());
         let ended = tokio::spawn(workers.ended());
         drop(client);
         ended.await.unwrap();

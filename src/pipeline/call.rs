@@ -26,6 +26,8 @@ pub struct Call {
     pub received: Instant,
     /// How long its caller waits, from then on; none: as long as it takes.
     pub patience: Option<Duration>,
+    /// How often the caller's own client has sent it before: gRPC clients that try again by themselves say so.
+    pub previous_attempts: u32,
     /// What was tried for it.
     pub ledger: Ledger,
     /// Makes the spans of attempts.

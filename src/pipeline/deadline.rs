@@ -140,6 +140,7 @@ mod tests {
             delivery: Delivery::Stream,
             received: Instant::now(),
             patience,
+            previous_attempts: 0,
             ledger: Ledger::default(),
             trace: CallTrace::off(),
         }

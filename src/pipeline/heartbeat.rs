@@ -124,6 +124,7 @@ mod tests {
             delivery,
             received: Instant::now(),
             patience: None,
+            previous_attempts: 0,
             ledger: Ledger::default(),
             trace: CallTrace::off(),
         };

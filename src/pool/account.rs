@@ -25,6 +25,11 @@ impl Account {
         Self { key: Arc::new(Mutex::new(Breaker::new())), rule, models: Mutex::default() }
     }
 
+    /// What the configuration says about attempts in flight.
+    pub fn rule(&self) -> ConcurrencyRule {
+        self.rule
+    }
+
     /// The health of `model` here. It is forgotten when nobody holds it and there are too many.
     pub fn health(&self, model: &ModelId) -> Arc<Health> {
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);

@@ -60,6 +60,11 @@ impl RetryBudget {
         Duration::from_nanos(self.with(now, |bucket| bucket.billionths)).as_secs_f64()
     }
 
+    /// The most tokens that there can be.
+    pub fn capacity(&self) -> f64 {
+        Duration::from_nanos(CAPACITY).as_secs_f64()
+    }
+
     fn with<T>(&self, now: Instant, change: impl FnOnce(&mut Bucket) -> T) -> T {
         let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         bucket.fill(now);

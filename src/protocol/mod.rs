@@ -4,6 +4,7 @@
 //! does I/O, reads a clock or rolls a die. A request becomes an [`Exchange`]; the frames that come back go through its
 //! [`Decoder`].
 
+mod allowance;
 mod anthropic;
 mod few;
 mod hints;
@@ -11,6 +12,7 @@ mod left_out;
 pub mod openai;
 mod options;
 pub mod vendor;
+mod wait;
 
 pub use anthropic::{Anthropic, Version as AnthropicVersion};
 pub use options::OWNED_KEYS;
@@ -34,9 +36,8 @@ pub trait Protocol: Send + Sync + std::fmt::Debug {
     fn encode(&self, order: &Order<'_>) -> Result<Exchange, Unfit>;
 
     /// What the headers of any answer say about the account's rate limits; `now` for those that name a time.
-    fn allowance(&self, _headers: &HeaderMap, _now: std::time::SystemTime) -> Allowance {
-        Allowance::default()
-    }
+    /// What cannot be read is as good as not said, and no reset is further away than a day.
+    fn allowance(&self, headers: &HeaderMap, now: std::time::SystemTime) -> Allowance;
 
     /// Reads an HTTP answer that is not 2xx: most often a failure, but a filtered prompt is an answer.
     fn refuse(&self, identity: &Identity, refusal: &HttpRefusal<'_>) -> Verdict;

@@ -95,10 +95,14 @@ impl Course {
             self.strike(step.place);
             return Err(Unmade::Next);
         }
+        if self.attempts() > 0 && scene.budget.is_spent(now) {
+            return Err(Unmade::Spent);
+        }
         let Some(lease) = endpoint.health.lease(exchange.delivery, step.right, now) else {
             self.itinerary.missed();
             return Err(Unmade::Next);
         };
+        // Between the two questions somebody else may have taken the last token.
         if self.attempts() > 0 && !scene.budget.take(now) {
             return Err(Unmade::Spent);
         }

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::course::Course;
 use super::journey::{Journey, Reached, Scene};
-use super::{Hedging, Table, Tables, Target};
-use crate::domain::{CallId, Error, Event, Reason, Recovery, Request, Restarted};
+use super::{Lead, Table, Tables, Target};
+use crate::domain::{CallId, Error, Event, ModelName, Reason, Recovery, Request, Restarted};
 use crate::pool::{Ledger, RetryBudget};
 use crate::protocol::Delivery;
 use crate::telemetry::CallTrace;
@@ -62,7 +62,9 @@ impl Router {
     pub async fn route(&self, asked: Asked) -> Result<Answering, Error> {
         let table = self.tables.current();
         let rules = *table.rules();
-        let (leads, hedging) = leads(&table, &asked.request)?;
+        let lead = table.resolve(asked.request.model.as_ref())?;
+        let leads = leads(&table, &lead, &asked.request.fallback_models)?;
+        let hedging = lead.hedge;
         drop(table);
         if asked.previous_attempts > 0 && !self.budget.take(Instant::now()) {
             return Err(spent());
@@ -79,15 +81,14 @@ impl Router {
     }
 }
 
-/// Where the request may go, model after model, and how its model is hedged.
-fn leads(table: &Table, request: &Request) -> Result<(Vec<Vec<Target>>, Option<Arc<Hedging>>), Error> {
-    let lead = table.resolve(request.model.as_ref())?;
-    let fallbacks = if request.fallback_models.is_empty() { &lead.fallbacks } else { &request.fallback_models };
+/// Where a request may go, model after model; `wanted` are the models that it names to fall back to.
+fn leads(table: &Table, lead: &Lead, wanted: &[ModelName]) -> Result<Vec<Vec<Target>>, Error> {
+    let fallbacks = if wanted.is_empty() { &lead.fallbacks } else { wanted };
     let mut leads = vec![lead.targets.clone()];
     for name in fallbacks {
         leads.push(table.resolve(Some(name))?.targets);
     }
-    Ok((leads, lead.hedge))
+    Ok(leads)
 }
 
 /// A client tries again while the pool has no strength left for that.

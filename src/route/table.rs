@@ -123,6 +123,12 @@ impl Table {
         &self.aliases
     }
 
+    /// Whether the configuration names `model` at `provider` as a target.
+    pub fn names(&self, provider: &ProviderId, model: &ModelId) -> bool {
+        let mut targets = self.targets().map(|target| &target.endpoint.identity);
+        targets.any(|identity| identity.provider == *provider && identity.model == *model)
+    }
+
     /// What an empty name means.
     pub fn default_model(&self) -> Option<&ModelName> {
         self.default_model.as_ref()

@@ -19,6 +19,8 @@ pub enum Rpc {
     StreamComplete,
     /// `ListModels`.
     ListModels,
+    /// `Reload`.
+    Reload,
 }
 
 impl Rpc {
@@ -28,6 +30,7 @@ impl Rpc {
             Self::Complete => "Complete",
             Self::StreamComplete => "StreamComplete",
             Self::ListModels => "ListModels",
+            Self::Reload => "Reload",
         }
     }
 
@@ -37,6 +40,7 @@ impl Rpc {
             Self::Complete => "completiond.v1.CompletionService/Complete",
             Self::StreamComplete => "completiond.v1.CompletionService/StreamComplete",
             Self::ListModels => "completiond.v1.CompletionService/ListModels",
+            Self::Reload => "completiond.v1.AdminService/Reload",
         }
     }
 }

@@ -14,15 +14,18 @@ use tokio::net::TcpStream;
 use tower::Service;
 
 use super::BoxError;
+use super::counted::Counted;
+use crate::count::Count;
 
 /// How often a silent connection is probed, so that a dead peer is noticed.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// Makes connections and gives up after `timeout`.
+/// Makes connections, gives up after `timeout`, and counts those that are open.
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
     inner: HttpsConnector<HttpConnector>,
     timeout: Duration,
+    open: Count,
 }
 
 /// A connection that was not made in time.
@@ -31,7 +34,7 @@ pub(super) struct Connector {
 pub(super) struct TooSlow(pub(super) Duration);
 
 impl Connector {
-    pub(super) fn new(trust: &Arc<rustls::ClientConfig>, timeout: Duration) -> Self {
+    pub(super) fn new(trust: &Arc<rustls::ClientConfig>, timeout: Duration, open: Count) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -41,12 +44,12 @@ impl Connector {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        Self { inner, timeout }
+        Self { inner, timeout, open }
     }
 }
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Response = Counted<MaybeHttpsStream<TokioIo<TcpStream>>>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
@@ -56,9 +59,12 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, address: Uri) -> Self::Future {
         let connecting = self.inner.call(address);
-        let timeout = self.timeout;
+        let (timeout, open) = (self.timeout, self.open.clone());
         Box::pin(async move {
-            tokio::time::timeout(timeout, connecting).await.unwrap_or_else(|_| Err(TooSlow(timeout).into()))
+            match tokio::time::timeout(timeout, connecting).await {
+                Ok(connected) => Ok(Counted::new(connected?, open.one())),
+                Err(_) => Err(TooSlow(timeout).into()),
+            }
         })
     }
 }

@@ -11,6 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::connector::{Connector, TooSlow};
 use super::{BoxError, Outgoing, Proxied, Sending, Transport, TransportError};
+use crate::count::Count;
 
 /// How long an unused connection is kept. Load balancers cut theirs after 50 seconds and more; a request on a
 /// connection that the peer is just closing would be lost.
@@ -29,12 +30,19 @@ pub struct Direct {
     /// A client for each connect timeout that the configuration names: rarely more than one.
     clients: Mutex<HashMap<Duration, Pooled>>,
     proxied: Proxied,
+    open: Count,
 }
 
 impl Direct {
     /// A client without connections, which trusts what `trust` says.
     pub fn new(trust: Arc<rustls::ClientConfig>) -> Self {
-        Self { proxied: Proxied::new(Arc::clone(&trust)), trust, clients: Mutex::default() }
+        Self { proxied: Proxied::new(Arc::clone(&trust)), trust, clients: Mutex::default(), open: Count::default() }
+    }
+
+    /// The same, whose open connections `open` counts; those through a proxy it does not.
+    #[must_use]
+    pub fn counted_by(self, open: Count) -> Self {
+        Self { open, ..self }
     }
 
     fn client(&self, connect_timeout: Duration) -> Pooled {
@@ -44,7 +52,7 @@ impl Direct {
                 .pool_timer(TokioTimer::new())
                 .pool_idle_timeout(POOL_IDLE)
                 .http1_max_buf_size(READ_BYTES)
-                .build(Connector::new(&self.trust, connect_timeout))
+                .build(Connector::new(&self.trust, connect_timeout, self.open.clone()))
         });
         client.clone()
     }

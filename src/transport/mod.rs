@@ -3,6 +3,7 @@
 //! Nothing here knows a protocol, a provider or a model.
 
 mod connector;
+mod counted;
 mod direct;
 mod fetch;
 mod proxied;

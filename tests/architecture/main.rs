@@ -15,7 +15,8 @@ use source::{Source, sources};
 /// Whom each part may use beside itself. A part that is new has to be put here, and with it the decision.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    ("transport", &[]),
+    ("count", &[]),
+    ("transport", &["count"]),
     ("catalog", &["domain"]),
     ("telemetry", &["domain"]),
     ("protocol", &["domain"]),
@@ -26,7 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("pipeline", &["domain", "protocol", "pool", "route", "telemetry"]),
     // The generated code is built with the edge's own codec; nothing else of it is known there.
     ("proto", &["edge"]),
-    ("edge", &["domain", "protocol", "pool", "route", "pipeline", "telemetry", "proto"]),
+    ("edge", &["count", "domain", "protocol", "pool", "route", "pipeline", "telemetry", "proto"]),
     (
         "config",
         &["domain", "protocol", "credentials", "pool", "route", "pipeline", "telemetry", "catalog", "simulator"],
@@ -43,6 +44,7 @@ const ALL: &[&str] = &[
     "catalog",
     "cli",
     "config",
+    "count",
     "credentials",
     "domain",
     "edge",

@@ -66,8 +66,14 @@ impl Stage {
 
     /// The same over this wire protocol.
     pub async fn speaking(protocol: &str, settings: &str) -> Self {
+        Self::set(protocol, settings, |_| {}).await
+    }
+
+    /// The same, with a configuration that is changed after it was read.
+    pub async fn set(protocol: &str, settings: &str, change: impl FnOnce(&mut Config)) -> Self {
         let upstream = Upstream::start(Simulator::default()).await.unwrap();
-        let config = parsed(&configuration(&upstream.url(), protocol, settings));
+        let mut config = parsed(&configuration(&upstream.url(), protocol, settings));
+        change(&mut config);
         let running = completiond::app::start(&config, Guard::start(|_| None).unwrap().tracer()).await.unwrap();
         Self { upstream, running }
     }
@@ -88,7 +94,9 @@ impl Stage {
     /// Waits until nothing is in flight any more, neither here nor upstream.
     pub async fn is_quiet(&self) {
         self.upstream_is(|counts| counts.open == 0).await;
-        eventually("bytes in flight are given back", || self.running.admission.in_flight() == 0).await;
+        let admission = &self.running.admission;
+        let in_flight = || (admission.calls_in_flight(), admission.bytes_in_flight());
+        eventually("what calls had taken is given back", || in_flight() == (0, 0)).await;
     }
 }
 

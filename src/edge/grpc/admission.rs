@@ -1,4 +1,4 @@
-//! Who is let in: decided on the headers, and while a body arrives, by the bytes that are in flight.
+//! Who is let in: decided on the headers by the calls that are in flight, and while a body arrives by the bytes.
 //!
 //! What is taken for a call is given back when its response has ended or was dropped.
 
@@ -21,8 +21,10 @@ use uuid::Uuid;
 use super::convert::LedgerView;
 use super::status;
 use super::timeout::grpc_timeout;
+use crate::count::Held;
 use crate::domain::{CallId, Error, Reason};
-use crate::edge::worker::{Held, Load};
+use crate::edge::worker::Load;
+use crate::proto::completion_service_server::SERVICE_NAME;
 
 /// The bounds on what callers may send.
 #[derive(Clone, Copy, Debug)]
@@ -31,14 +33,17 @@ pub struct Limits {
     pub max_request_bytes: usize,
     /// All requests that are being served, in bytes.
     pub max_bytes_in_flight: u64,
+    /// All calls that are being served, each until its response has ended.
+    pub max_in_flight: u64,
     /// How long a request may take to arrive, where its caller's deadline is not earlier.
     pub arrival: Duration,
 }
 
-/// The bytes of all requests that are being served. Clones share them.
+/// The calls that are being served, and the bytes of their requests. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Admission {
-    in_flight: Arc<AtomicU64>,
+    calls: Arc<AtomicU64>,
+    bytes: Arc<AtomicU64>,
     limits: Limits,
 }
 
@@ -49,33 +54,65 @@ pub(super) struct Arrived(pub(super) Instant);
 impl Admission {
     /// Nothing is in flight.
     pub fn new(limits: Limits) -> Self {
-        Self { in_flight: Arc::default(), limits }
+        Self { calls: Arc::default(), bytes: Arc::default(), limits }
+    }
+
+    /// The calls that are in flight. Health checks, reflection and administration are none of them.
+    pub fn calls_in_flight(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
     }
 
     /// The bytes that are in flight.
-    pub fn in_flight(&self) -> u64 {
-        self.in_flight.load(Ordering::Relaxed)
+    pub fn bytes_in_flight(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
-    fn open(&self) -> Arc<Charge> {
-        Arc::new(Charge { admission: self.clone(), bytes: AtomicU64::new(0) })
+    /// Lets a call to the method at `path` in.
+    fn open(&self, path: &str) -> Result<Arc<Charge>, Error> {
+        let charge = Charge { admission: self.clone(), calls: AtomicU64::new(0), bytes: AtomicU64::new(0) };
+        if is_counted(path) {
+            charge.take_place()?;
+        }
+        charge.take(0)?;
+        Ok(Arc::new(charge))
     }
+}
+
+/// Whether calls to `path` are bounded: an operator and a probe shall get through to a server that is full.
+fn is_counted(path: &str) -> bool {
+    let method = path.strip_prefix('/').and_then(|path| path.strip_prefix(SERVICE_NAME));
+    method.is_some_and(|method| method.starts_with('/'))
 }
 
 /// What one call has in flight, given back at its end.
 #[derive(Debug)]
 pub(super) struct Charge {
     admission: Admission,
+    /// One, or none.
+    calls: AtomicU64,
     bytes: AtomicU64,
 }
 
 impl Charge {
+    /// Takes a place among the calls in flight, if there is one.
+    fn take_place(&self) -> Result<(), Error> {
+        let most = self.admission.limits.max_in_flight;
+        let one_more = |calls: u64| (calls < most).then_some(calls + 1);
+        match self.admission.calls.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
+            Ok(_) => {
+                self.calls.store(1, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(_) => Err(overloaded("too many calls are in flight on this server")),
+        }
+    }
+
     /// Takes `bytes` more, unless there would be too many.
     fn take(&self, bytes: u64) -> Result<(), Error> {
-        let before = self.admission.in_flight.fetch_add(bytes, Ordering::Relaxed);
+        let before = self.admission.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) > self.admission.limits.max_bytes_in_flight {
-            Err(overloaded())
+            Err(overloaded("too many bytes of requests are in flight on this server"))
         } else {
             Ok(())
         }
@@ -89,7 +126,8 @@ impl Charge {
 
     /// Gives everything back before the response is gone: its client does not take it. Only the first time counts.
     pub(super) fn give_back(&self) {
-        self.admission.in_flight.fetch_sub(self.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        self.admission.calls.fetch_sub(self.calls.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        self.admission.bytes.fetch_sub(self.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
@@ -99,9 +137,8 @@ impl Drop for Charge {
     }
 }
 
-fn overloaded() -> Error {
-    Error::new(Reason::Overloaded, "too many bytes of requests are in flight on this server")
-        .with(|details| details.retry_after = Some(Duration::from_secs(1)))
+fn overloaded(why: &'static str) -> Error {
+    Error::new(Reason::Overloaded, why).with(|details| details.retry_after = Some(Duration::from_secs(1)))
 }
 
 fn late() -> Error {
@@ -141,10 +178,10 @@ where
         let id = CallId::new(Uuid::now_v7());
         request.extensions_mut().insert(id);
         let refusal = Refusal { id, view: self.view };
-        let charge = self.admission.open();
-        if let Err(error) = charge.take(0) {
-            return Box::pin(std::future::ready(Ok(refusal.status(&error).into_http())));
-        }
+        let charge = match self.admission.open(request.uri().path()) {
+            Ok(charge) => charge,
+            Err(error) => return Box::pin(std::future::ready(Ok(refusal.status(&error).into_http()))),
+        };
         let stream = self.load.stream();
         let arrived = Instant::now();
         request.extensions_mut().insert(Arrived(arrived));

@@ -5,24 +5,28 @@ use std::time::Duration;
 
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
-use tonic_health::pb::health_server::HealthServer;
+use tonic_health::pb::health_server::{self, HealthServer};
 use tonic_health::server::{HealthReporter, HealthService};
 use tower::Layer;
 use tower::util::BoxCloneSyncService;
 use uuid::Uuid;
 
+use super::admin::Administration;
 use super::admission::{Admission, Admitted, Limits};
 use super::complete_status::CompleteStatusLayer;
 use super::convert::{LedgerView, RequestRules};
 use super::service::Completions;
 use super::until_drain::UntilDrain;
 use super::watched::Watch;
+use crate::count::Count;
 use crate::domain::CallId;
-use crate::edge::Drain;
 use crate::edge::worker::Load;
+use crate::edge::{Drain, Reload};
 use crate::pipeline::Pipeline;
+use crate::pool::RetryBudget;
 use crate::proto;
-use crate::proto::completion_service_server::CompletionServiceServer;
+use crate::proto::admin_service_server::{self, AdminServiceServer};
+use crate::proto::completion_service_server::{self, CompletionServiceServer};
 use crate::route::Tables;
 use crate::telemetry::Tracer;
 
@@ -42,8 +46,16 @@ pub struct Faces {
     pub rules: Arc<RequestRules>,
     /// The bounds on what callers may send.
     pub limits: Limits,
-    /// The bytes in flight.
+    /// The calls and bytes in flight.
     pub admission: Admission,
+    /// What is left for second attempts.
+    pub retry_budget: RetryBudget,
+    /// The connections from callers.
+    pub callers: Count,
+    /// The connections to providers.
+    pub upstreams: Count,
+    /// Reads the configuration again.
+    pub reload: Arc<dyn Reload>,
     /// Whether callers see which endpoints were tried.
     pub view: LedgerView,
     /// How long a client may take nothing.
@@ -75,12 +87,24 @@ impl Faces {
         .send_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Zstd);
         let routes = Routes::new(completions).add_service(self.health());
-        self.serve(reflected(routes, &self.drain), load)
+        self.serve(reflected(routes, completion_service_server::SERVICE_NAME, &self.drain), load)
     }
 
-    /// What operators reach: health and reflection; administration is to come.
+    /// What operators reach: administration, health and reflection.
     pub fn admin(&self, load: &Load) -> Served {
-        self.serve(reflected(Routes::new(self.health()), &self.drain), load)
+        let administration = AdminServiceServer::new(Administration {
+            tables: self.tables.clone(),
+            retry_budget: self.retry_budget.clone(),
+            admission: self.admission.clone(),
+            callers: self.callers.clone(),
+            upstreams: self.upstreams.clone(),
+            reload: Arc::clone(&self.reload),
+            view: self.view,
+            tracer: self.tracer.clone(),
+        })
+        .max_encoding_message_size(usize::MAX);
+        let routes = Routes::new(administration).add_service(self.health());
+        self.serve(reflected(routes, admin_service_server::SERVICE_NAME, &self.drain), load)
     }
 
     /// What probes reach: health, which tells no secret and asks for no key.
@@ -100,13 +124,16 @@ impl Faces {
     }
 }
 
-/// The routes with reflection, in the version that is current and in the one that older tools ask for.
-fn reflected(routes: Routes, drain: &Drain) -> Routes {
+/// The routes with reflection, in the version that is current and in the one that older tools ask for. It names
+/// `service`, which the listener serves, and not those of the contract that another one does.
+fn reflected(routes: Routes, service: &str, drain: &Drain) -> Routes {
     let builder = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name(service)
+            .with_service_name(health_server::SERVICE_NAME)
     };
     match (builder().build_v1(), builder().build_v1alpha()) {
         (Ok(current), Ok(older)) => routes

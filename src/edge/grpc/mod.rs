@@ -1,11 +1,13 @@
 //! The gRPC face: the only place that knows `tonic::Status` and the generated types.
 
+mod admin;
 mod admission;
 mod codec;
 mod complete_status;
 mod convert;
 mod expansion;
 mod faces;
+mod retried;
 mod rich_status;
 mod service;
 mod status;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::admission::Arrived;
 use super::convert::{self, LedgerView, RequestRules};
 use super::expansion;
+use super::retried::previous_attempts;
 use super::timeout::grpc_timeout;
 use super::told::Told;
 use super::watched::{Watch, Watched};
@@ -60,10 +61,12 @@ impl Completions {
         }
         let (metadata, _, message) = request.into_parts();
         let patience = grpc_timeout(metadata.as_ref())?;
+        let previous_attempts = previous_attempts(metadata.as_ref());
         told.charge_for(expansion::footprint(&message))?;
         let request = convert::request(message, &self.rules)?;
         let trace = told.understood(&request);
-        Ok(Call { id: told.id, request, delivery, received, patience, ledger: told.ledger.clone(), trace })
+        let (id, ledger) = (told.id, told.ledger.clone());
+        Ok(Call { id, request, delivery, received, patience, previous_attempts, ledger, trace })
     }
 
     /// Runs `answer` unless the server ends before it does.

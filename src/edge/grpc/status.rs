@@ -35,9 +35,10 @@ pub(crate) const fn code(reason: Reason) -> Code {
         Reason::InvalidRequest | Reason::RequestTooLarge | Reason::ProviderRejected | Reason::ContextLengthExceeded => {
             Code::InvalidArgument
         }
-        Reason::CapabilityNotSupported | Reason::ProviderModelNotFound | Reason::ProviderCredentialsRefused => {
-            Code::FailedPrecondition
-        }
+        Reason::CapabilityNotSupported
+        | Reason::ProviderModelNotFound
+        | Reason::ProviderCredentialsRefused
+        | Reason::ConfigurationInvalid => Code::FailedPrecondition,
         Reason::ModelNotFound => Code::NotFound,
         Reason::ProviderRateLimited | Reason::ProviderQuotaExhausted => Code::ResourceExhausted,
         Reason::ProviderUnavailable | Reason::StreamInterrupted | Reason::Overloaded | Reason::ShuttingDown => {
@@ -83,7 +84,7 @@ pub(crate) fn status(error: &Error, id: Option<CallId>, view: LedgerView) -> Sta
     if let Some(id) = id {
         rich.add(&request_info(id));
     }
-    if let Retry::After(delay) = retry {
+    if let Retry::After(delay) | Retry::ByTheCaller(Some(delay)) = retry {
         rich.add(&pb::RetryInfo { retry_delay: Some(duration(delay)) });
     }
     let failure = id.map(|id| failure_detail(id, error));
@@ -115,6 +116,8 @@ pub(super) fn framework_status(
 enum Retry {
     /// Wait this long.
     After(Duration),
+    /// Leave it to the caller, who may wait this long: the server has as many second tries as it can bear.
+    ByTheCaller(Option<Duration>),
     /// Not try: the same call would fail in the same way.
     Never,
     /// Whatever it does by itself.
@@ -129,7 +132,7 @@ impl Retry {
                 let millis = i32::try_from(delay.as_millis()).unwrap_or(i32::MAX);
                 trailer.insert(PUSHBACK, millis.into());
             }
-            Self::Never => {
+            Self::Never | Self::ByTheCaller(_) => {
                 trailer.insert(PUSHBACK, (-1).into());
             }
             Self::AsItLikes => {}
@@ -139,6 +142,14 @@ impl Retry {
 }
 
 fn retry(error: &Error) -> Retry {
+    match by_reason(error) {
+        Retry::After(delay) if error.details.budget_spent => Retry::ByTheCaller(Some(delay)),
+        Retry::AsItLikes if error.details.budget_spent => Retry::ByTheCaller(None),
+        retry => retry,
+    }
+}
+
+fn by_reason(error: &Error) -> Retry {
     match error.reason {
         Reason::ProviderRateLimited | Reason::ProviderUnavailable | Reason::Overloaded => {
             if error.details.futile {
@@ -164,7 +175,8 @@ fn retry(error: &Error) -> Retry {
         | Reason::ProviderCredentialsRefused
         | Reason::DeadlineExceeded
         | Reason::Cancelled
-        | Reason::MethodUnknown => Retry::Never,
+        | Reason::MethodUnknown
+        | Reason::ConfigurationInvalid => Retry::Never,
     }
 }
 

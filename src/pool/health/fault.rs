@@ -47,6 +47,7 @@ pub(super) fn fault(error: &Error) -> Fault {
         | Reason::ClientStalled
         | Reason::Cancelled
         | Reason::MethodUnknown
+        | Reason::ConfigurationInvalid
         | Reason::Internal => Fault::Elsewhere,
     }
 }

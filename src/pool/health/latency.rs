@@ -7,6 +7,11 @@ use tokio::time::Instant;
 
 /// After so long without anything new, what was known weighs 1/e.
 const FADES_IN: Duration = Duration::from_secs(10);
+/// What weighs less is not known any more. An estimate that went on fading would make an endpoint that was idle look like
+/// the fastest of all, and everybody would go there at once; one of which nothing is known is tried like any other.
+const FORGOTTEN_BELOW: f64 = 0.25;
+/// Of an endpoint that was never heard of, waiting in vain tells something from here on.
+const LATE: Duration = Duration::from_secs(1);
 /// How many samples are kept.
 const KEPT: usize = 64;
 /// Samples older than this do not count.
@@ -28,26 +33,33 @@ impl Latency {
     /// by little: an endpoint that has become slow is avoided from its first slow answer on. A sample also brings back
     /// some of what had faded only because nothing new was heard.
     pub(super) fn observe(&mut self, first_event: Duration, now: Instant) {
-        let faded = self.estimate(now).unwrap_or_default();
-        let fresh = 1.0 - self.weight(now);
-        self.estimate = Some((first_event.max(faded + first_event.mul_f64(fresh)), now));
+        let weight = self.weight(now);
+        let known = self.last().unwrap_or_default().mul_f64(weight);
+        self.estimate = Some((first_event.max(known + first_event.mul_f64(1.0 - weight)), now));
         if self.recent.len() >= KEPT {
             self.recent.pop_front();
         }
         self.recent.push_back((first_event, now));
     }
 
-    /// None came within this time, and nobody waits for it any more.
+    /// None came within this time, and nobody waits for it any more. That is news when it is slower than what was known
+    /// last: a lower bound may make an endpoint look slow, and never fast.
     pub(super) fn at_least(&mut self, waited: Duration, now: Instant) {
-        if self.estimate(now).is_none_or(|estimate| estimate < waited) {
+        if waited >= self.last().unwrap_or(LATE) {
             self.estimate = Some((waited, now));
         }
     }
 
-    /// The peak-sensitive moving average; none while nothing was measured. It fades with time, so that an endpoint
-    /// that was slow is tried again.
+    /// The peak-sensitive moving average; none while nothing was measured. It fades with time until it is forgotten, so
+    /// that an endpoint that was slow is tried again.
     pub(super) fn estimate(&self, now: Instant) -> Option<Duration> {
-        self.estimate.map(|(estimate, _)| estimate.mul_f64(self.weight(now)))
+        let weight = self.weight(now);
+        self.last().filter(|_| weight >= FORGOTTEN_BELOW).map(|last| last.mul_f64(weight))
+    }
+
+    /// The average as it was when something was heard last.
+    pub(super) fn last(&self) -> Option<Duration> {
+        self.estimate.map(|(last, _)| last)
     }
 
     /// The time within which this share (0 to 1) of the recent first events came; none while there are too few.
@@ -114,25 +126,30 @@ mod tests {
     }
 
     #[test]
-    fn an_estimate_fades_so_that_the_endpoint_is_tried_again() {
+    fn an_estimate_fades_until_it_is_forgotten_so_that_the_endpoint_is_tried_again() {
         let start = Instant::now();
         let mut latency = Latency::default();
         latency.observe(millis(10_000), start);
         assert_eq!(estimate(&latency, start + millis(10_000)), 3_678);
-        assert!(estimate(&latency, start + millis(60_000)) < 25);
+        assert_eq!(estimate(&latency, start + millis(13_800)), 2_515);
+        assert_eq!(latency.estimate(start + millis(13_900)), None, "not known, which is not the same as fast");
+        assert_eq!(latency.last(), Some(millis(10_000)));
         latency.observe(millis(5_000), start + millis(10_000));
         assert_eq!(estimate(&latency, start + millis(10_000)), 6_839, "5 s and a third of what was more");
     }
 
     #[test]
-    fn who_waited_in_vain_knows_how_long_it_takes_at_least() {
+    fn waiting_in_vain_makes_an_endpoint_look_slow_and_never_fast() {
         let start = Instant::now();
         let mut latency = Latency::default();
-        latency.at_least(millis(300), start);
-        latency.at_least(millis(200), start);
-        assert_eq!(estimate(&latency, start), 300);
-        latency.at_least(millis(30_000), start);
-        assert_eq!(estimate(&latency, start), 30_000);
+        latency.at_least(millis(999), start);
+        assert_eq!(latency.estimate(start), None, "a short wait says nothing about an endpoint that nobody knows");
+        latency.at_least(millis(3_000), start);
+        assert_eq!(estimate(&latency, start), 3_000);
+        latency.at_least(millis(2_000), start + millis(10_000));
+        assert_eq!(estimate(&latency, start + millis(10_000)), 1_103, "nor that it has become faster");
+        latency.at_least(millis(30_000), start + millis(60_000));
+        assert_eq!(estimate(&latency, start + millis(60_000)), 30_000);
         assert_eq!(latency.recent.len(), 0, "and not how long it takes");
     }
 

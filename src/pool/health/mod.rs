@@ -119,7 +119,7 @@ impl Health {
             key,
             in_flight: state.in_flight,
             limit: state.concurrency.limit(),
-            latency: state.streamed.estimate(now).or_else(|| state.whole.estimate(now)),
+            latency: state.streamed.last().or_else(|| state.whole.last()),
             sent: state.sent,
             failed: state.failed,
             last_error: state.last_error.map(|(reason, at)| (reason, now.saturating_duration_since(at))),

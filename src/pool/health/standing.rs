@@ -14,7 +14,7 @@ pub struct Standing {
     pub access: Access,
     /// Attempts in flight.
     pub in_flight: u32,
-    /// How long it takes to begin an answer; none: not known yet.
+    /// How long it takes to begin an answer; none: not known yet, or not any more.
     pub latency: Option<Duration>,
     /// Whether little is left of its rate limits: others are asked first.
     pub is_short: bool,
@@ -61,7 +61,8 @@ pub struct HealthReport {
     pub in_flight: u32,
     /// The most of them; none: without a limit.
     pub limit: Option<u32>,
-    /// The moving average of the time to the first event of streamed answers; of whole ones where none was streamed.
+    /// The moving average of the time to the first event of streamed answers, as it was when the last one came; of
+    /// whole answers where none was streamed.
     pub latency: Option<Duration>,
     /// Attempts so far.
     pub sent: u64,

@@ -192,6 +192,7 @@ fn a_place_is_given_back_once() {
     drop(other);
     let report = endpoint.report(now);
     assert_eq!((report.in_flight, report.sent, report.failed, report.limit), (0, 2, 0, Some(2)));
+    assert_eq!(report.latency, None, "what is over does not begin any more");
 }
 
 #[test]

@@ -6,10 +6,15 @@
 mod decode;
 mod encode;
 mod fields;
+mod limits;
 mod refuse;
 
+use std::time::SystemTime;
+
+use http::HeaderMap;
+
 use super::{Exchange, HttpRefusal, Order, Protocol, Unfit, Verdict};
-use crate::domain::Identity;
+use crate::domain::{Allowance, Identity};
 
 /// The Messages protocol in one of its versions.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,6 +56,10 @@ impl Protocol for Anthropic {
 
     fn encode(&self, order: &Order<'_>) -> Result<Exchange, Unfit> {
         encode::exchange(self.version, order)
+    }
+
+    fn allowance(&self, headers: &HeaderMap, now: SystemTime) -> Allowance {
+        limits::allowance(headers, now)
     }
 
     fn refuse(&self, identity: &Identity, refusal: &HttpRefusal<'_>) -> Verdict {

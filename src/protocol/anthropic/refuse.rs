@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::limits;
 use crate::domain::{Details, Error, Finish, FinishReason, Identity, ProviderError, Reason, Recovery};
 use crate::protocol::{HttpRefusal, Verdict, hints};
 
@@ -13,16 +14,20 @@ pub(super) fn verdict(identity: &Identity, refusal: &HttpRefusal<'_>) -> Verdict
     let status = refusal.status.as_u16();
     match said.meaning(status) {
         Meaning::Filtered => Verdict::Answer(Box::new(filtered(&said))),
-        Meaning::Failure(reason) => Verdict::Failure(said.into_error(identity, reason, status).with(|details| {
-            let header = refusal.headers.get("request-id").and_then(|id| id.to_str().ok());
-            details.upstream_request_id = header.map(str::to_owned).or(details.upstream_request_id.take());
-            details.upstream_status = Some(status);
-            // An account that is empty, or a request that is wrong, is not cured by waiting.
-            if reason.recovery() == Recovery::Again {
-                details.retry_after = hints::retry_after(refusal.headers, refusal.now);
-                details.futile = hints::is_futile(refusal.headers);
-            }
-        })),
+        Meaning::Failure(reason) => {
+            let error = said.into_error(identity, reason, status);
+            let delay = hints::delay(refusal, &error, limits::allowance);
+            Verdict::Failure(error.with(|details| {
+                let header = refusal.headers.get("request-id").and_then(|id| id.to_str().ok());
+                details.upstream_request_id = header.map(str::to_owned).or(details.upstream_request_id.take());
+                details.upstream_status = Some(status);
+                // An account that is empty, or a request that is wrong, is not cured by waiting.
+                if reason.recovery() == Recovery::Again {
+                    details.retry_after = delay;
+                    details.futile = hints::is_futile(refusal.headers);
+                }
+            }))
+        }
     }
 }
 

@@ -7,14 +7,19 @@ mod decode;
 mod dialect;
 mod encode;
 mod kept;
+mod limits;
 mod refuse;
 
 pub use dialect::{
     CacheMark, Dialect, MaxTokens, Passback, Prefill, ReasoningAsk, ReasoningText, SchemaAsk, Seed, ToolIds, UserField,
 };
 
+use std::time::SystemTime;
+
+use http::HeaderMap;
+
 use super::{Exchange, HttpRefusal, Order, Protocol, Unfit, Verdict};
-use crate::domain::Identity;
+use crate::domain::{Allowance, Identity};
 
 /// The protocol in one dialect.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +41,10 @@ impl Protocol for OpenAi {
 
     fn encode(&self, order: &Order<'_>) -> Result<Exchange, Unfit> {
         encode::encode(&self.dialect, order)
+    }
+
+    fn allowance(&self, headers: &HeaderMap, now: SystemTime) -> Allowance {
+        limits::allowance(headers, now)
     }
 
     fn refuse(&self, identity: &Identity, refusal: &HttpRefusal<'_>) -> Verdict {

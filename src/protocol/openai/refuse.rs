@@ -5,11 +5,8 @@
 
 mod words;
 
-use std::time::Duration;
-
-use http::HeaderMap;
-
-use crate::domain::{Details, Error, Finish, FinishReason, Identity, ProviderError, Reason, RefusalDetail};
+use super::limits;
+use crate::domain::{Error, Finish, FinishReason, Identity, ProviderError, Reason, RefusalDetail};
 use crate::protocol::{HttpRefusal, Verdict, hints};
 use words::{Words, says};
 
@@ -28,11 +25,12 @@ pub(super) fn verdict(identity: &Identity, refusal: &HttpRefusal<'_>) -> Verdict
         finish.metadata.extend(request_id.map(|id| ("upstream_request_id".to_owned(), id)));
         return Verdict::Answer(Box::new(finish));
     }
-    Verdict::Failure(failure(identity, status, &words).with(|details| {
+    let error = failure(identity, status, &words);
+    let delay = hints::delay(refusal, &error, limits::allowance);
+    Verdict::Failure(error.with(|details| {
         details.upstream_status = Some(status);
         details.upstream_request_id = request_id;
-        details.retry_after =
-            hints::retry_after(refusal.headers, refusal.now).or_else(|| reset(refusal.headers, details));
+        details.retry_after = delay;
         details.futile |= hints::is_futile(refusal.headers);
     }))
 }
@@ -176,57 +174,4 @@ fn is_unknown_model(words: &Words) -> bool {
 /// The model's own mistakes, which the server calls the caller's: another try may do.
 fn is_luck(words: &Words) -> bool {
     matches!(words.code.as_str(), "tool_use_failed" | "json_validate_failed")
-}
-
-/// When the limit that was met begins anew, from headers that give it as `1m2.5s`. Like any wait, no more than a day
-/// of it is believed.
-fn reset(headers: &HeaderMap, details: &Details) -> Option<Duration> {
-    // Only a limit that was met by rate is gone when it begins anew.
-    if details.upstream_status != Some(429) || details.futile {
-        return None;
-    }
-    let header = |name: String| headers.get(name)?.to_str().ok();
-    ["requests", "tokens"]
-        .into_iter()
-        .filter(|what| header(format!("x-ratelimit-remaining-{what}")) == Some("0"))
-        .filter_map(|what| duration(header(format!("x-ratelimit-reset-{what}"))?))
-        .max()
-        .map(|wait| wait.min(hints::LONGEST))
-}
-
-/// A duration as `120ms`, `1s`, `6m0s`, `1h2m3.5s`.
-fn duration(text: &str) -> Option<Duration> {
-    let mut rest = text.trim();
-    let mut seconds = 0.0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, behind) = rest.split_at(digits);
-        let unit = behind.find(|c: char| c.is_ascii_digit()).unwrap_or(behind.len());
-        let (unit, behind) = behind.split_at(unit);
-        let factor = match unit {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 0.001,
-            _ => return None,
-        };
-        seconds += number.parse::<f64>().ok()? * factor;
-        rest = behind;
-    }
-    Duration::try_from_secs_f64(seconds).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_as_the_headers_write_them() {
-        for (text, millis) in [("120ms", 120), ("1s", 1000), ("6m0s", 360_000), ("1h0m0.5s", 3_600_500), ("", 0)] {
-            assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
-        }
-        for text in ["1", "s", "1x", "-1s", "1.2.3s"] {
-            assert_eq!(duration(text), None, "{text}");
-        }
-    }
 }

@@ -15,6 +15,7 @@ mod models;
 mod options;
 mod page;
 mod parameter;
+mod pool;
 mod request;
 mod tool;
 mod usage;
@@ -28,6 +29,7 @@ pub(crate) use event::event;
 pub use ledger::LedgerView;
 pub(crate) use models::models;
 pub use options::RequestRules;
+pub(crate) use pool::{PoolReport, ProviderReport, pool, reloaded};
 pub(crate) use request::request;
 
 pub(super) use ledger::attempt;

@@ -67,6 +67,7 @@ fn each_reason_has_its_code_and_its_advice_to_clients() {
         (Reason::ClientStalled, Code::Aborted, "CLIENT_STALLED", None),
         (Reason::Cancelled, Code::Cancelled, "CANCELLED", never),
         (Reason::MethodUnknown, Code::Unimplemented, "METHOD_UNKNOWN", never),
+        (Reason::ConfigurationInvalid, Code::FailedPrecondition, "CONFIGURATION_INVALID", never),
         (Reason::Internal, Code::Internal, "INTERNAL", None),
     ];
     let told_of: Vec<_> = table.iter().map(|line| line.0).collect();
@@ -97,6 +98,24 @@ fn a_hint_of_the_upstream_is_passed_on_unless_nothing_helps() {
     let broke = Error::new(Reason::ProviderQuotaExhausted, "broke");
     let broke = told(&broke.with(|d| d.retry_after = Some(Duration::from_secs(5))));
     assert!(pushback(&broke) == Some("-1") && broke.get_details_retry_info().is_none());
+}
+
+#[test]
+fn where_the_retry_budget_is_spent_only_the_caller_decides_about_another_try() {
+    for reason in Reason::ALL {
+        let usual = told(&Error::new(reason, "down"));
+        let spent = told(&Error::new(reason, "down").with(|d| d.budget_spent = true));
+        assert_eq!(pushback(&spent), Some("-1"), "{reason}");
+        let delay = |status: &Status| status.get_details_retry_info().and_then(|retry| retry.retry_delay);
+        assert_eq!(delay(&spent), delay(&usual), "{reason}");
+        assert_eq!(spent.code(), usual.code(), "{reason}");
+    }
+    let hinted = Error::new(Reason::ProviderUnavailable, "down").with(|d| {
+        d.budget_spent = true;
+        d.retry_after = Some(Duration::from_secs(7));
+    });
+    let delay = told(&hinted).get_details_retry_info().unwrap().retry_delay;
+    assert_eq!(delay, Some(Duration::from_secs(7)));
 }
 
 #[test]

@@ -102,9 +102,9 @@ impl World {
         }
     }
 
-    fn take(&mut self, step: Step) -> TestCaseResult {
+    fn take(&mut self, step: &Step) -> TestCaseResult {
         let before = BREAKERS.map(|breaker| self.admits(breaker));
-        let (acted, number) = match step {
+        let (acted, number) = match *step {
             Step::Lease { at, right } => return self.lease(at, right),
             Step::Wait(_) => return Ok(()),
             Step::Accept(_) | Step::Settle(..) | Step::Drop(_) if self.leases.is_empty() => return Ok(()),
@@ -208,7 +208,7 @@ proptest! {
                     tokio::time::advance(time).await;
                 }
                 world.now = Instant::now();
-                world.take(step)?;
+                world.take(&step)?;
                 world.check_places()?;
             }
             world.leases.clear();

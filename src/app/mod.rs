@@ -1,0 +1,157 @@
+//! The composition root: builds what all workers share from a configuration, starts the workers, and serves until told
+//! to stop. Only this folder and the command line see the whole configuration.
+
+mod reload;
+mod table;
+mod workers;
+
+pub use reload::{Load, Loading, Reloading};
+pub use table::table;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tonic_health::server::HealthReporter;
+
+use crate::config::{Config, ListenAddress};
+use crate::count::Count;
+use crate::edge::{Admission, Bound, Drain, Listener, Workers};
+use crate::route::Tables;
+use crate::telemetry::Tracer;
+use crate::transport::BoxError;
+use workers::{ADMIN, OPS, PUBLIC, Shared};
+
+/// How long the last words to clients may take after the calls were ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener could not be bound.
+    #[error(
+        "cannot listen on {address}: {source}; --listen, --admin-listen and --ops-listen name other addresses, and port 0 is any free one"
+    )]
+    Listen {
+        /// Where.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A provider's key cannot be sent.
+    #[error("providers: {provider}: {source}")]
+    Key {
+        /// Whose.
+        provider: String,
+        /// Why.
+        source: crate::credentials::UnusableKey,
+    },
+    /// What no configuration causes.
+    #[error("the server cannot start: {0}")]
+    System(#[from] BoxError),
+}
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Where callers reach it.
+    pub public: Bound,
+    /// Where operators reach it.
+    pub admin: Bound,
+    /// Where probes reach it.
+    pub ops: Bound,
+    /// Puts other configurations in force.
+    pub reloading: Reloading,
+    /// What callers have in flight.
+    pub admission: Admission,
+    drain: Drain,
+    drain_delay: Duration,
+    shutdown_grace: Duration,
+    health: HealthReporter,
+    workers: Arc<Workers>,
+    accepting: JoinSet<()>,
+}
+
+/// Starts serving. A reload finds what it was started with.
+///
+/// # Errors
+/// [`StartError`], before anything is served.
+pub async fn start(config: &Config, tracer: Tracer) -> Result<Running, StartError> {
+    start_reloadable(config, reload::same(config), tracer).await
+}
+
+/// Starts serving; `load` reads the configuration again.
+///
+/// # Errors
+/// [`StartError`], before anything is served.
+pub async fn start_reloadable(config: &Config, load: Load, tracer: Tracer) -> Result<Running, StartError> {
+    let reloading = Reloading::new(config, Tables::new(table(config, None)?), load);
+    let listeners =
+        [listen(&config.listen).await?, listen(&config.admin_listen).await?, listen(&config.ops_listen).await?];
+    let [public, admin, ops] = listeners.each_ref().map(Listener::bound);
+    let (public, admin, ops) = (public.map_err(system)?, admin.map_err(system)?, ops.map_err(system)?);
+
+    let faces = workers::faces(config, &reloading, &public, tracer);
+    let (drain, health) = (faces.drain.clone(), faces.health.clone());
+    let (admission, callers) = (faces.admission.clone(), faces.callers.clone());
+    let shared = Shared::new(config, faces)?;
+    let workers = Workers::start(config.workers.get(), &drain, move |load| shared.services(load)).map_err(system)?;
+    let workers = Arc::new(workers);
+    let mut accepting = JoinSet::new();
+    let counts = [(PUBLIC, callers), (ADMIN, Count::default()), (OPS, Count::default())];
+    for ((face, open), listener) in counts.into_iter().zip(listeners) {
+        let (workers, drain) = (Arc::clone(&workers), drain.clone());
+        accepting.spawn(async move { workers.accept(listener, face, &open, &drain).await });
+    }
+    set_health(&health, tonic_health::ServingStatus::Serving).await;
+    Ok(Running {
+        public,
+        admin,
+        ops,
+        reloading,
+        admission,
+        drain,
+        drain_delay: config.drain_delay,
+        shutdown_grace: config.shutdown_grace,
+        health,
+        workers,
+        accepting,
+    })
+}
+
+impl Running {
+    /// Stops in order: health says so and calls are still served for the drain delay; then connections are told to go
+    /// away and running calls may finish within the grace; then the rest is ended. Dropping the future of this skips
+    /// what is left of that.
+    pub async fn stop(mut self) {
+        set_health(&self.health, tonic_health::ServingStatus::NotServing).await;
+        tokio::time::sleep(self.drain_delay).await;
+        self.drain.refuse();
+        while self.accepting.join_next().await.is_some() {}
+        let Some(workers) = Arc::into_inner(self.workers) else { return };
+        let mut ended = std::pin::pin!(workers.ended());
+        if tokio::time::timeout(self.shutdown_grace, &mut ended).await.is_err() {
+            self.drain.end();
+            let _ = tokio::time::timeout(LAST_WORDS, ended).await;
+        }
+    }
+}
+
+async fn listen(address: &ListenAddress) -> Result<Listener, StartError> {
+    let listener = match address {
+        ListenAddress::Tcp(host) => Listener::tcp(host).await,
+        ListenAddress::Unix(path) => Listener::unix(path).await,
+    };
+    listener.map_err(|source| StartError::Listen { address: address.to_string(), source })
+}
+
+async fn set_health(health: &HealthReporter, status: tonic_health::ServingStatus) {
+    for service in ["", "completiond.v1.CompletionService"] {
+        health.set_service_status(service, status).await;
+    }
+}
+
+fn system(error: io::Error) -> StartError {
+    StartError::System(error.into())
+}

@@ -1,0 +1,85 @@
+//! What the workers share, and what each of them builds from it.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tonic_health::server::HealthReporter;
+
+use super::{Reloading, StartError};
+use crate::config::Config;
+use crate::count::Count;
+use crate::edge::{Admission, Bound, Drain, Faces, LedgerView, Limits, Load, RequestRules, Served, Watch};
+use crate::pipeline::{self, pipeline};
+use crate::pool::RetryBudget;
+use crate::route::Router;
+use crate::simulator::Simulator;
+use crate::telemetry::Tracer;
+use crate::transport::{Direct, Schemes, Transport, system_trust};
+
+/// The listeners' services, by their number at every worker.
+pub(super) const PUBLIC: usize = 0;
+pub(super) const ADMIN: usize = 1;
+pub(super) const OPS: usize = 2;
+
+/// What every worker builds its own services from.
+#[derive(Clone)]
+pub(super) struct Shared {
+    faces: Faces,
+    settings: pipeline::Settings,
+    trust: Arc<rustls::ClientConfig>,
+    simulator: Arc<dyn Transport>,
+}
+
+impl Shared {
+    pub(super) fn new(config: &Config, faces: Faces) -> Result<Self, StartError> {
+        Ok(Self {
+            faces,
+            settings: pipeline::Settings { total: config.total, heartbeat: config.stream.heartbeat },
+            trust: system_trust()?,
+            simulator: Arc::new(Simulator::new(config.pace)),
+        })
+    }
+
+    /// A worker's services, in the order of their numbers. Runs on the worker.
+    pub(super) fn services(&self, load: &Load) -> Vec<Served> {
+        let network: Arc<dyn Transport> =
+            Arc::new(Direct::new(Arc::clone(&self.trust)).counted_by(self.faces.upstreams.clone()));
+        let transport = Schemes::new([
+            ("https", Arc::clone(&network)),
+            ("http", network),
+            ("simulator", Arc::clone(&self.simulator)),
+        ]);
+        let router = Router::new(self.faces.tables.clone(), Arc::new(transport), self.faces.retry_budget.clone());
+        let watch = Watch::new(self.faces.client_stall);
+        tokio::spawn(watch.clone().run(self.faces.drain.clone()));
+        let public = self.faces.public(pipeline(router, self.settings), watch, load);
+        vec![public, self.faces.admin(load), self.faces.ops(load)]
+    }
+}
+
+/// What the edge of all workers shares.
+pub(super) fn faces(config: &Config, reloading: &Reloading, public: &Bound, tracer: Tracer) -> Faces {
+    let limits = Limits {
+        max_request_bytes: usize::try_from(config.limits.max_request_bytes).unwrap_or(usize::MAX),
+        max_bytes_in_flight: config.limits.max_bytes_in_flight,
+        max_in_flight: config.limits.max_in_flight,
+        arrival: config.total,
+    };
+    Faces {
+        tables: reloading.tables().clone(),
+        rules: Arc::new(RequestRules {
+            allowed_headers: config.provider_option_headers.iter().map(ToString::to_string).collect(),
+        }),
+        limits,
+        admission: Admission::new(limits),
+        retry_budget: RetryBudget::full(Instant::now()),
+        callers: Count::default(),
+        upstreams: Count::default(),
+        reload: Arc::new(reloading.clone()),
+        view: if public.is_loopback() { LedgerView::Full } else { LedgerView::WithoutEndpoints },
+        client_stall: config.stream.client_stall,
+        drain: Drain::default(),
+        tracer,
+        health: HealthReporter::new(),
+    }
+}

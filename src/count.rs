@@ -1,0 +1,31 @@
+//! How many there are of something, such as connections or streams. It does not know what is counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A number of things that are held. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Count(Arc<AtomicUsize>);
+
+/// One more, as long as it is held.
+#[derive(Debug)]
+pub struct Held(Arc<AtomicUsize>);
+
+impl Count {
+    /// One more.
+    pub fn one(&self) -> Held {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Held(Arc::clone(&self.0))
+    }
+
+    /// How many are held now.
+    pub fn now(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

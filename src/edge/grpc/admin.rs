@@ -1,0 +1,74 @@
+//! What operators ask: how the pool is, and to read the configuration again.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::time::Instant;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::admission::Admission;
+use super::convert::{self, LedgerView, PoolReport, ProviderReport};
+use super::told::Told;
+use crate::count::Count;
+use crate::domain::CallId;
+use crate::edge::Reload;
+use crate::pool::RetryBudget;
+use crate::proto;
+use crate::proto::admin_service_server::AdminService;
+use crate::route::{Table, Tables};
+use crate::telemetry::{CallSpan, Rpc, Tracer};
+
+/// The answers to operators.
+#[derive(Clone, Debug)]
+pub(super) struct Administration {
+    pub(super) tables: Tables,
+    pub(super) retry_budget: RetryBudget,
+    pub(super) admission: Admission,
+    pub(super) callers: Count,
+    pub(super) upstreams: Count,
+    pub(super) reload: Arc<dyn Reload>,
+    pub(super) view: LedgerView,
+    pub(super) tracer: Tracer,
+}
+
+#[tonic::async_trait]
+impl AdminService for Administration {
+    async fn get_pool(&self, _: Request<proto::GetPoolRequest>) -> Result<Response<proto::GetPoolResponse>, Status> {
+        // Somebody may ask this once a second, and it changes nothing: it leaves neither a span nor a log line.
+        let now = Instant::now();
+        Ok(Response::new(convert::pool(PoolReport {
+            providers: providers(&self.tables.current(), now),
+            retry_tokens: self.retry_budget.tokens(now),
+            retry_capacity: self.retry_budget.capacity(),
+            calls_in_flight: self.admission.calls_in_flight(),
+            bytes_in_flight: self.admission.bytes_in_flight(),
+            callers: self.callers.now(),
+            upstreams: self.upstreams.now(),
+            now: SystemTime::now(),
+        })))
+    }
+
+    async fn reload(&self, request: Request<proto::ReloadRequest>) -> Result<Response<proto::ReloadResponse>, Status> {
+        let id = request.extensions().get().copied().unwrap_or_else(|| CallId::new(Uuid::now_v7()));
+        let span = CallSpan::start(&self.tracer, request.metadata().as_ref(), Rpc::Reload, id);
+        let mut told = Told::new(id, self.view, span, request.extensions().get().cloned());
+        match self.reload.reload().await {
+            Ok(reloaded) => {
+                told.answered();
+                Ok(Response::new(convert::reloaded(reloaded)))
+            }
+            Err(error) => Err(told.status(error)),
+        }
+    }
+}
+
+/// How each provider is: the models that the configuration names there, and those that were asked.
+fn providers(table: &Table, now: Instant) -> Vec<ProviderReport> {
+    let providers = table.providers().iter().map(|provider| {
+        let mut models = provider.account.report(now);
+        models.retain(|(model, report)| report.sent > 0 || table.names(&provider.id, model));
+        ProviderReport { provider: provider.id.clone(), models }
+    });
+    providers.collect()
+}
