@@ -9,6 +9,8 @@
 )]
 
 mod misbehaviour;
+mod mixed;
+mod outage;
 mod pair;
 #[path = "../support/mod.rs"]
 mod support;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use completiond::proto::stream_complete_response::block_delta::Delta;
 use completiond::proto::stream_complete_response::{BlockDelta, Event};
-use completiond::proto::{Attempt, AttemptOutcome, CompleteRequest, CompletionOutcome};
+use completiond::proto::{Attempt, AttemptOutcome, CompleteRequest, CompletionOutcome, StreamCompleteResponse};
 use tonic::{Code, Request};
 
 use crate::support::{Client, Seen, Server, fold};
@@ -13,7 +13,7 @@ use crate::support::{Client, Seen, Server, fold};
 /// What a caller asks for here, and what the answer must be.
 pub(crate) const TEXT: &str = "an answer that is told in so many words that it can break in the middle of them";
 /// The deadline of every call: far beyond what any of them takes. A call that hangs fails by it.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// How a completion is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +83,7 @@ async fn streamed(mut client: Client, request: Request<CompleteRequest>) -> Saw 
             Ok(Some(event)) => told.push(event),
             Ok(None) => break,
             Err(status) => {
-                let text = told.iter().filter_map(|told| text_of(told.event.as_ref()?)).collect();
-                return Saw::Break { text, events: told.len(), failure: Seen::of(&status) };
+                return Saw::Break { text: text_of(&told), failure: Seen::of(&status) };
             }
         }
     }
@@ -93,11 +92,17 @@ async fn streamed(mut client: Client, request: Request<CompleteRequest>) -> Saw 
     Saw::Answer { text: folded.text, restarts, outcome: folded.outcome.unwrap().into() }
 }
 
-fn text_of(event: &Event) -> Option<&str> {
-    match event {
-        Event::BlockDelta(BlockDelta { delta: Some(Delta::Text(text)), .. }) => Some(text),
-        _ => None,
+/// The text so far: what came before a restart is void.
+fn text_of(told: &[StreamCompleteResponse]) -> String {
+    let mut text = String::new();
+    for event in told.iter().filter_map(|told| told.event.as_ref()) {
+        match event {
+            Event::Restarted(_) => text.clear(),
+            Event::BlockDelta(BlockDelta { delta: Some(Delta::Text(more)), .. }) => text.push_str(more),
+            _ => {}
+        }
     }
+    text
 }
 
 /// What a caller saw.
@@ -108,7 +113,7 @@ pub(crate) enum Saw {
     /// A failure before anything of an answer.
     Refusal(Seen),
     /// A failure after a part of the answer.
-    Break { text: String, events: usize, failure: Seen },
+    Break { text: String, failure: Seen },
 }
 
 impl Saw {
