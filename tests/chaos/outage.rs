@@ -117,16 +117,17 @@ fn judge(outage: Outage, asked: &[Asked], received: usize) {
     }
     let late: Vec<_> = asked.iter().filter(|call| call.after > LEARNING).collect();
     let sent_late: usize = late.iter().map(|call| call.saw.sent()).sum();
+    assert!(late.len() > 100, "the load was not made");
     let mut took: Vec<_> = late.iter().map(|call| call.took).collect();
     took.sort_unstable();
-    let longest = took.last().copied().unwrap_or_default();
+    let nearly_all = took[took.len() * 99 / 100];
     println!(
-        "{outage:?}: {} calls, {sent} attempts; after {LEARNING:?} {} calls, {sent_late} attempts, median {:?}, longest {longest:?}",
+        "{outage:?}: {} calls, {sent} attempts; after {LEARNING:?} {} calls, {sent_late} attempts, median {:?}, 99 of 100 within {nearly_all:?}, longest {:?}",
         asked.len(),
         late.len(),
-        took.get(took.len() / 2)
+        took[took.len() / 2],
+        took[took.len() - 1]
     );
-    assert!(late.len() > 100, "the load was not made");
     assert!(5 * sent_late <= 6 * late.len(), "{outage:?}: {sent_late} attempts for {} calls", late.len());
-    assert!(longest < Duration::from_secs(1), "{outage:?}: an answer took {longest:?}");
+    assert!(nearly_all < Duration::from_secs(1), "{outage:?}: answers take {nearly_all:?}");
 }

@@ -1,0 +1,1 @@
+//! A server that stops while its calls are in every state that a call can be in.
