@@ -16,14 +16,17 @@ use crate::pool::{Access, Right, Standing};
 /// The longest hint that is waited for while another target is left.
 const SHORT_HINT: Duration = Duration::from_secs(5);
 
+/// The most steps in a row that lead to no attempt: whoever is overtaken that often has waited long enough.
+const MOST_MISSED: u32 = 8;
+
 /// What was tried, and what is left.
 #[derive(Debug)]
 pub(super) struct Itinerary {
     stops: Vec<Stop>,
     retry: Retry,
     attempts: u32,
-    /// Waits that led to no attempt, since the endpoint was still not to be asked.
-    waits: u32,
+    /// Steps since the last attempt that led to none, since the endpoint was not to be asked any more, or still not.
+    missed: u32,
     /// Groups of which one endpoint was asked a second time.
     repeated: Vec<usize>,
 }
@@ -101,7 +104,7 @@ impl Itinerary {
                 stops.push(Stop { target, name, group, progress: Progress::Fresh, passed_over: false });
             }
         }
-        Self { stops, retry, attempts: 0, waits: 0, repeated: Vec::new() }
+        Self { stops, retry, attempts: 0, missed: 0, repeated: Vec::new() }
     }
 
     /// All targets, in order of their groups.
@@ -128,7 +131,7 @@ impl Itinerary {
 
     /// Whom to ask next; none: nobody is left, or the attempts are used up.
     pub(super) fn next(&mut self, view: &View<'_>) -> Option<Step> {
-        if self.attempts.saturating_add(self.waits) >= self.retry.max_attempts.get() {
+        if self.attempts >= self.retry.max_attempts.get() || self.missed >= MOST_MISSED {
             return None;
         }
         let groups: Vec<usize> = self.groups();
@@ -152,7 +155,7 @@ impl Itinerary {
     /// An attempt at the target begins.
     pub(super) fn begun(&mut self, place: Place) {
         self.attempts = self.attempts.saturating_add(1);
-        self.waits = 0;
+        self.missed = 0;
         if let Some(stop) = self.stops.get_mut(place.0) {
             stop.passed_over = true;
         }
@@ -160,7 +163,7 @@ impl Itinerary {
 
     /// The target could not be asked after all: somebody else was faster, or it is still not to be asked.
     pub(super) fn missed(&mut self) {
-        self.waits = self.waits.saturating_add(1);
+        self.missed = self.missed.saturating_add(1);
     }
 
     /// The target is not asked any more.

@@ -46,7 +46,7 @@ pub struct Faces {
     pub rules: Arc<RequestRules>,
     /// The bounds on what callers may send.
     pub limits: Limits,
-    /// The calls and bytes in flight.
+    /// The calls and bytes that callers have in flight.
     pub admission: Admission,
     /// What is left for second attempts.
     pub retry_budget: RetryBudget,
@@ -87,7 +87,8 @@ impl Faces {
         .send_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Zstd);
         let routes = Routes::new(completions).add_service(self.health());
-        self.serve(reflected(routes, completion_service_server::SERVICE_NAME, &self.drain), load)
+        let routes = reflected(routes, completion_service_server::SERVICE_NAME, &self.drain);
+        self.serve(routes, self.admission.clone(), load)
     }
 
     /// What operators reach: administration, health and reflection.
@@ -104,12 +105,13 @@ impl Faces {
         })
         .max_encoding_message_size(usize::MAX);
         let routes = Routes::new(administration).add_service(self.health());
-        self.serve(reflected(routes, admin_service_server::SERVICE_NAME, &self.drain), load)
+        let routes = reflected(routes, admin_service_server::SERVICE_NAME, &self.drain);
+        self.serve(routes, self.apart(), load)
     }
 
     /// What probes reach: health, which tells no secret and asks for no key.
     pub fn ops(&self, load: &Load) -> Served {
-        self.serve(Routes::new(self.health()), load)
+        self.serve(Routes::new(self.health()), self.apart(), load)
     }
 
     fn health(&self) -> UntilDrain<HealthServer<HealthService>> {
@@ -117,9 +119,14 @@ impl Faces {
         UntilDrain::new(health, self.drain.clone())
     }
 
-    fn serve(&self, routes: Routes, load: &Load) -> Served {
+    /// What callers have in flight keeps neither operators nor probes out.
+    fn apart(&self) -> Admission {
+        Admission::new(self.limits)
+    }
+
+    fn serve(&self, routes: Routes, admission: Admission, load: &Load) -> Served {
         let ids = CompleteStatusLayer::new(Arc::new(|| CallId::new(Uuid::now_v7())));
-        let admitted = Admitted::new(ids.layer(routes.prepare()), self.admission.clone(), load.clone(), self.view);
+        let admitted = Admitted::new(ids.layer(routes.prepare()), admission, load.clone(), self.view);
         BoxCloneSyncService::new(admitted)
     }
 }
