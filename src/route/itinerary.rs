@@ -15,9 +15,9 @@ use crate::pool::{Access, Right, Standing};
 
 /// The longest hint that is waited for while another target is left.
 const SHORT_HINT: Duration = Duration::from_secs(5);
-
-/// The most steps in a row that lead to no attempt: whoever is overtaken that often has waited long enough.
-const MOST_MISSED: u32 = 8;
+/// So many times in a row a target may turn out not to be asked after all; then the call is given up. Each is a race that
+/// somebody else has won, so few ever lose more than one.
+const MOST_MISSES: u32 = 8;
 
 /// What was tried, and what is left.
 #[derive(Debug)]
@@ -25,8 +25,8 @@ pub(super) struct Itinerary {
     stops: Vec<Stop>,
     retry: Retry,
     attempts: u32,
-    /// Steps since the last attempt that led to none, since the endpoint was not to be asked any more, or still not.
-    missed: u32,
+    /// Steps since the last attempt that led to none, since the endpoint was not to be asked after all.
+    misses: u32,
     /// Groups of which one endpoint was asked a second time.
     repeated: Vec<usize>,
 }
@@ -55,6 +55,24 @@ enum Progress {
     },
     /// It is not asked any more.
     Out,
+}
+
+impl Progress {
+    /// How far it has come after a failure that may pass; `hint` is what the provider asked for.
+    fn after_failure(self, retry: &Retry, hint: Option<Duration>, (now, roll): (Instant, &dyn Fn(u64) -> u64)) -> Self {
+        let times = match self {
+            Self::Fresh => 1,
+            Self::Failed { times, .. } => times.saturating_add(1),
+            // What is out stays out, whatever an attempt says that was under way.
+            Self::Out => return Self::Out,
+        };
+        // Longer than is ever waited for. The failure keeps the hint for the caller.
+        if hint.is_some_and(|hint| hint > retry.max_delay) {
+            return Self::Out;
+        }
+        let pause = backoff(retry, times, roll).max(hint.unwrap_or_default());
+        now.checked_add(pause).map_or(Self::Out, |at| Self::Failed { times, at, hint })
+    }
 }
 
 /// The place of a target in the itinerary.
@@ -104,12 +122,13 @@ impl Itinerary {
                 stops.push(Stop { target, name, group, progress: Progress::Fresh, passed_over: false });
             }
         }
-        Self { stops, retry, attempts: 0, missed: 0, repeated: Vec::new() }
+        Self { stops, retry, attempts: 0, misses: 0, repeated: Vec::new() }
     }
 
-    /// All targets, in order of their groups.
+    /// The targets that may still be asked, in order of their groups.
     pub(super) fn targets(&self) -> impl Iterator<Item = (Place, &Target)> {
-        self.stops.iter().enumerate().map(|(place, stop)| (Place(place), &stop.target))
+        let left = self.stops.iter().enumerate().filter(|(_, stop)| stop.progress != Progress::Out);
+        left.map(|(place, stop)| (Place(place), &stop.target))
     }
 
     /// The target at `place`.
@@ -131,11 +150,10 @@ impl Itinerary {
 
     /// Whom to ask next; none: nobody is left, or the attempts are used up.
     pub(super) fn next(&mut self, view: &View<'_>) -> Option<Step> {
-        if self.attempts >= self.retry.max_attempts.get() || self.missed >= MOST_MISSED {
+        if self.attempts >= self.retry.max_attempts.get() || self.misses >= MOST_MISSES {
             return None;
         }
-        let groups: Vec<usize> = self.groups();
-        for group in groups {
+        for group in self.groups() {
             if let Some(step) = self.fresh(group, view).or_else(|| self.once_more(group, view)) {
                 return Some(step);
             }
@@ -143,19 +161,18 @@ impl Itinerary {
         self.anyone_again(view).or_else(|| self.last_resort(view))
     }
 
-    /// A target to be asked beside one that is slow; none when there is none.
-    pub(super) fn beside(&self, view: &View<'_>) -> Option<Place> {
+    /// A target to be asked beside `slow`; none when there is none.
+    pub(super) fn beside(&self, slow: Place, view: &View<'_>) -> Option<Place> {
         if self.attempts >= self.retry.max_attempts.get() {
             return None;
         }
-        let groups = self.groups();
-        groups.into_iter().find_map(|group| self.choose_in(group, view))
+        self.groups().into_iter().find_map(|group| self.choose_in(group, Some(slow), view))
     }
 
     /// An attempt at the target begins.
     pub(super) fn begun(&mut self, place: Place) {
         self.attempts = self.attempts.saturating_add(1);
-        self.missed = 0;
+        self.misses = 0;
         if let Some(stop) = self.stops.get_mut(place.0) {
             stop.passed_over = true;
         }
@@ -163,7 +180,7 @@ impl Itinerary {
 
     /// The target could not be asked after all: somebody else was faster, or it is still not to be asked.
     pub(super) fn missed(&mut self) {
-        self.missed = self.missed.saturating_add(1);
+        self.misses = self.misses.saturating_add(1);
     }
 
     /// The target is not asked any more.
@@ -179,36 +196,23 @@ impl Itinerary {
             self.strike(place);
             return self.only_longer_contexts(place);
         }
-        let retry = self.retry;
         let Some(stop) = self.stops.get_mut(place.0) else { return false };
         stop.progress = match error.recovery() {
             Recovery::Never => return false,
             Recovery::Elsewhere => Progress::Out,
-            Recovery::Again => {
-                let times = match stop.progress {
-                    Progress::Failed { times, .. } => times.saturating_add(1),
-                    Progress::Fresh | Progress::Out => 1,
-                };
-                let hint = error.details.retry_after;
-                let pause = backoff(&retry, times, roll).max(hint.unwrap_or_default());
-                let at = now.checked_add(pause).unwrap_or(now);
-                // Longer than ever waited for: it is as good as out, but keeps its hint for the caller.
-                if hint.is_some_and(|hint| hint > retry.max_delay) {
-                    Progress::Out
-                } else {
-                    Progress::Failed { times, at, hint }
-                }
-            }
+            Recovery::Again => stop.progress.after_failure(&self.retry, error.details.retry_after, (now, roll)),
         };
         true
     }
 
-    /// The targets that were passed over since this was asked last, and why. The one that is asked next is none of them.
+    /// The targets that were passed over since this was asked last, and why. The one that is asked next is none of them,
+    /// nor are those of later groups, whose turn has not come.
     pub(super) fn passed_over(&mut self, next: Option<&Step>, view: &View<'_>) -> Vec<(Identity, Access)> {
+        let next = next.and_then(|step| Some((step.place.0, self.stops.get(step.place.0)?.group)));
         let stops = self.stops.iter_mut().enumerate();
         let fresh = stops.filter(|(place, stop)| {
-            let is_next = next.is_some_and(|step| step.place.0 == *place);
-            stop.progress == Progress::Fresh && !stop.passed_over && !is_next
+            let had_its_turn = next.is_none_or(|(next, group)| next != *place && stop.group <= group);
+            stop.progress == Progress::Fresh && !stop.passed_over && had_its_turn
         });
         let passed = fresh.filter_map(|(_, stop)| {
             let access = (view.standing)(&stop.target).access;
@@ -232,8 +236,10 @@ impl Itinerary {
         standing.filter(|(_, standing)| matches!(standing.access, Access::Free | Access::Probe)).collect()
     }
 
-    fn choose_in(&self, group: usize, view: &View<'_>) -> Option<Place> {
-        let usable = self.usable(view, |stop| stop.group == group);
+    /// One of a group that was not asked and may be asked at once, but for `except`.
+    fn choose_in(&self, group: usize, except: Option<Place>, view: &View<'_>) -> Option<Place> {
+        let mut usable = self.usable(view, |stop| stop.group == group);
+        usable.retain(|(place, _)| except != Some(Place(*place)));
         let candidates: Vec<Candidate<'_>> = usable
             .iter()
             .filter_map(|(place, standing)| {
@@ -246,7 +252,7 @@ impl Itinerary {
     }
 
     fn fresh(&self, group: usize, view: &View<'_>) -> Option<Step> {
-        let place = self.choose_in(group, view)?;
+        let place = self.choose_in(group, None, view)?;
         Some(Step { place, at: view.now, right: Right::Standing })
     }
 
@@ -255,9 +261,8 @@ impl Itinerary {
         if self.repeated.contains(&group) {
             return None;
         }
-        let others_left = !self.usable(view, |_| true).is_empty();
-        let step =
-            self.soonest(view, |stop| stop.group == group, if others_left { SHORT_HINT } else { Duration::MAX })?;
+        // A longer hint is waited for when no group has anybody left.
+        let step = self.soonest(view, |stop| stop.group == group, SHORT_HINT)?;
         self.repeated.push(group);
         Some(step)
     }

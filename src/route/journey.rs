@@ -11,7 +11,7 @@ use super::itinerary::Place;
 use super::plan::Conclusion;
 use super::router::Asked;
 use super::{Hedging, Rules};
-use crate::domain::Error;
+use crate::domain::{Error, Reason, Recovery};
 use crate::pool::{self, Accepted, Attempt, Commitment, Committed, RetryBudget};
 use crate::protocol::Delivery;
 use crate::transport::Transport;
@@ -119,7 +119,7 @@ async fn race(scene: &Scene, course: &mut Course, leg: Leg, late: Duration) -> R
     if let Ok(accepted) = tokio::time::timeout(late, &mut first).await {
         return accepted;
     }
-    let Some(leg) = course.beside(scene) else { return first.await };
+    let Some(leg) = course.beside(scene, slow) else { return first.await };
     let fast = leg.place;
     let second = pin!(accept(scene, leg));
     let begun = first_begun(course, first, second).await;
@@ -130,7 +130,8 @@ async fn race(scene: &Scene, course: &mut Course, leg: Leg, late: Duration) -> R
     begun
 }
 
-/// The first of two attempts that begins; one that fails leaves it to the other.
+/// The first of two attempts that begins; one that fails leaves it to the other, unless it shows that the request itself
+/// is at fault.
 async fn first_begun<One, Other>(
     course: &mut Course,
     mut first: Pin<&mut One>,
@@ -143,18 +144,23 @@ where
     tokio::select! {
         biased;
         begun = &mut first => match begun {
-            Ok(begun) => Ok(begun),
-            Err((place, error)) => {
+            Err((place, error)) if !is_final(&error) => {
                 course.note(place, error);
                 second.await
             }
+            over => over,
         },
         begun = &mut second => match begun {
-            Ok(begun) => Ok(begun),
-            Err((place, error)) => {
+            Err((place, error)) if !is_final(&error) => {
                 course.note(place, error);
                 first.await
             }
+            over => over,
         },
     }
+}
+
+/// Whether nobody else may be asked, whoever is left.
+fn is_final(error: &Error) -> bool {
+    error.recovery() == Recovery::Never && error.reason != Reason::ContextLengthExceeded
 }
