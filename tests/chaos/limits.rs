@@ -29,18 +29,3 @@ async fn an_endpoint_that_is_nearly_at_its_limit_is_spared_while_another_is_not(
         }
     }
 }
-
-#[tokio::test]
-async fn an_endpoint_that_has_room_again_is_asked_again() {
-    for protocol in PROTOCOLS {
-        let pair = Pair::with(protocol, Peer::Equal, "").await;
-        let model = &pair.upstreams.model();
-        // What is asked for while B is spared too goes to A, whose answer tells that there is room.
-        pair.upstreams.a.play(["left=1", "left=90"]);
-        pair.upstreams.b.play(["left=1"]);
-        for expected in [[1, 0], [1, 1], [2, 1], [3, 1], [4, 1]] {
-            assert!(Way::Folded.ask(&pair.server, model).await.is_answer());
-            assert_eq!(pair.upstreams.received(), expected, "{protocol}");
-        }
-    }
-}

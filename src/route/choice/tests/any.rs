@@ -20,8 +20,12 @@ fn latency() -> impl Strategy<Value = Option<Duration>> {
 
 fn any_standing() -> impl Strategy<Value = Standing> {
     let access = prop_oneof![9 => Just(Access::Free), 1 => Just(Access::Probe)];
-    (access, extreme(0..100), latency(), any::<bool>())
-        .prop_map(|(access, in_flight, latency, is_short)| Standing { access, in_flight, latency, is_short })
+    (access, extreme(0..100), latency(), any::<bool>()).prop_map(|(access, in_flight, latency, is_short)| Standing {
+        access,
+        in_flight,
+        latency,
+        is_short,
+    })
 }
 
 /// Whether it is neither short nor slower than anybody.

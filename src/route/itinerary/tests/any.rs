@@ -28,9 +28,8 @@ fn turn() -> impl Strategy<Value = Turn> {
         1 => Just(Reason::ContextLengthExceeded),
         1 => prop::sample::select(Reason::ALL.to_vec()),
     ];
-    let fails = (reason, prop::option::of(duration()), 0u64..3_000, 0u64..=1000).prop_map(
-        |(reason, hint, after, pause)| Turn::Fails { reason, hint, after: millis(after), pause },
-    );
+    let fails = (reason, prop::option::of(duration()), 0u64..3_000, 0u64..=1000)
+        .prop_map(|(reason, hint, after, pause)| Turn::Fails { reason, hint, after: millis(after), pause });
     prop_oneof![1 => Just(Turn::Missed), 1 => Just(Turn::Unfit), 8 => fails]
 }
 

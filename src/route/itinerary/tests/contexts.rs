@@ -51,7 +51,10 @@ fn it_is_over_when_nobody_has_a_longer_one() {
 #[test]
 fn one_that_failed_before_and_is_no_longer_is_not_asked_again() {
     let mut story = Story::of(vec![vec![taking("a/one", Some(10))], vec![taking("b/two", Some(10))]], 9);
-    assert_eq!(story.told(|name| if name == "a" { down() } else { long() }), ["a/one", "a/one after 500ms", "b/two after 500ms"]);
+    assert_eq!(
+        story.told(|name| if name == "a" { down() } else { long() }),
+        ["a/one", "a/one after 500ms", "b/two after 500ms"]
+    );
 }
 
 #[test]
