@@ -111,9 +111,9 @@ impl Course {
         Ok(Leg { place: step.place, endpoint, exchange, conclusion, timeouts, lease })
     }
 
-    /// A second attempt beside the one at `slow`; none where there is nobody to ask, or it may not be made.
-    pub(super) fn beside(&mut self, scene: &Scene, slow: Place) -> Option<Leg> {
-        let place = with_view(scene, |view| self.itinerary.beside(slow, view))?;
+    /// A second attempt beside one that is late; none where there is nobody to ask, or it may not be made.
+    pub(super) fn beside(&mut self, scene: &Scene) -> Option<Leg> {
+        let place = with_view(scene, |view| self.itinerary.beside(view))?;
         if !scene.hedging.as_ref().is_some_and(|hedging| hedging.spend()) {
             return None;
         }

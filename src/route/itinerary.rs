@@ -45,9 +45,11 @@ struct Stop {
 enum Progress {
     /// Not asked.
     Fresh,
+    /// It is being asked, after so many failures.
+    Running { failures: u32 },
     /// It failed and may be asked again.
     Failed {
-        times: u32,
+        failures: u32,
         /// Not before this.
         at: Instant,
         /// What the provider asked for.
@@ -58,11 +60,19 @@ enum Progress {
 }
 
 impl Progress {
+    fn begun(self) -> Self {
+        match self {
+            Self::Fresh => Self::Running { failures: 0 },
+            Self::Running { failures } | Self::Failed { failures, .. } => Self::Running { failures },
+            Self::Out => Self::Out,
+        }
+    }
+
     /// How far it has come after a failure that may pass; `hint` is what the provider asked for.
     fn after_failure(self, retry: &Retry, hint: Option<Duration>, (now, roll): (Instant, &dyn Fn(u64) -> u64)) -> Self {
-        let times = match self {
+        let failures = match self {
             Self::Fresh => 1,
-            Self::Failed { times, .. } => times.saturating_add(1),
+            Self::Running { failures } | Self::Failed { failures, .. } => failures.saturating_add(1),
             // What is out stays out, whatever an attempt says that was under way.
             Self::Out => return Self::Out,
         };
@@ -70,8 +80,8 @@ impl Progress {
         if hint.is_some_and(|hint| hint > retry.max_delay) {
             return Self::Out;
         }
-        let pause = backoff(retry, times, roll).max(hint.unwrap_or_default());
-        now.checked_add(pause).map_or(Self::Out, |at| Self::Failed { times, at, hint })
+        let pause = backoff(retry, failures, roll).max(hint.unwrap_or_default());
+        now.checked_add(pause).map_or(Self::Out, |at| Self::Failed { failures, at, hint })
     }
 }
 
@@ -161,12 +171,12 @@ impl Itinerary {
         self.anyone_again(view).or_else(|| self.last_resort(view))
     }
 
-    /// A target to be asked beside `slow`; none when there is none.
-    pub(super) fn beside(&self, slow: Place, view: &View<'_>) -> Option<Place> {
+    /// A target to be asked beside one that is slow; none when there is none.
+    pub(super) fn beside(&self, view: &View<'_>) -> Option<Place> {
         if self.attempts >= self.retry.max_attempts.get() {
             return None;
         }
-        self.groups().into_iter().find_map(|group| self.choose_in(group, Some(slow), view))
+        self.groups().into_iter().find_map(|group| self.choose_in(group, view))
     }
 
     /// An attempt at the target begins.
@@ -174,7 +184,7 @@ impl Itinerary {
         self.attempts = self.attempts.saturating_add(1);
         self.misses = 0;
         if let Some(stop) = self.stops.get_mut(place.0) {
-            stop.passed_over = true;
+            stop.progress = stop.progress.begun();
         }
     }
 
@@ -236,10 +246,9 @@ impl Itinerary {
         standing.filter(|(_, standing)| matches!(standing.access, Access::Free | Access::Probe)).collect()
     }
 
-    /// One of a group that was not asked and may be asked at once, but for `except`.
-    fn choose_in(&self, group: usize, except: Option<Place>, view: &View<'_>) -> Option<Place> {
-        let mut usable = self.usable(view, |stop| stop.group == group);
-        usable.retain(|(place, _)| except != Some(Place(*place)));
+    /// One of a group that was not asked and may be asked at once.
+    fn choose_in(&self, group: usize, view: &View<'_>) -> Option<Place> {
+        let usable = self.usable(view, |stop| stop.group == group);
         let candidates: Vec<Candidate<'_>> = usable
             .iter()
             .filter_map(|(place, standing)| {
@@ -252,7 +261,7 @@ impl Itinerary {
     }
 
     fn fresh(&self, group: usize, view: &View<'_>) -> Option<Step> {
-        let place = self.choose_in(group, None, view)?;
+        let place = self.choose_in(group, view)?;
         Some(Step { place, at: view.now, right: Right::Standing })
     }
 
@@ -284,7 +293,7 @@ impl Itinerary {
             let (at, hint) = match stop.progress {
                 Progress::Fresh => (held?, None),
                 Progress::Failed { at, hint, .. } => (at.max(held.unwrap_or(at)), hint),
-                Progress::Out => return None,
+                Progress::Running { .. } | Progress::Out => return None,
             };
             let asked_for = hint.max(held.map(|until| until.saturating_duration_since(view.now)));
             let in_time = asked_for.is_none_or(|hint| hint <= longest) && at < view.deadline;

@@ -119,7 +119,7 @@ async fn race(scene: &Scene, course: &mut Course, leg: Leg, late: Duration) -> R
     if let Ok(accepted) = tokio::time::timeout(late, &mut first).await {
         return accepted;
     }
-    let Some(leg) = course.beside(scene, slow) else { return first.await };
+    let Some(leg) = course.beside(scene) else { return first.await };
     let fast = leg.place;
     let second = pin!(accept(scene, leg));
     let begun = first_begun(course, first, second).await;

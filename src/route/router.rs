@@ -151,3 +151,6 @@ async fn anew(journey: &mut Journey, broken: Reached, error: Error) -> Result<(E
         _ => Err(told),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,7 @@ fn standing(endpoint: &EndpointStatus, all: &[EndpointStatus]) -> Standing {
         return key_standing(&endpoint.provider, all);
     }
     if endpoint.breaker_state() == BreakerState::Open {
-        return Standing::Open { remaining: None };
+        return Standing::Open { remaining: duration(endpoint.probe_after) };
     }
     if let Some(remaining) = duration(endpoint.hold) {
         return Standing::Held { remaining };
@@ -127,13 +127,14 @@ mod tests {
     fn an_open_key_hides_an_open_breaker_which_hides_a_hold() {
         let hold = Some(prost_types::Duration { seconds: 12, nanos: 0 });
         let held = EndpointStatus { hold, in_flight: 4, concurrency_limit: Some(4), ..endpoint("a", "m") };
-        let open = EndpointStatus { breaker_state: BreakerState::Open.into(), ..held.clone() };
+        let probe_after = Some(prost_types::Duration { seconds: 2, nanos: 0 });
+        let open = EndpointStatus { breaker_state: BreakerState::Open.into(), probe_after, ..held.clone() };
         let refused = EndpointStatus { key_breaker_state: BreakerState::Open.into(), ..open.clone() };
         let full = EndpointStatus { hold: None, ..held.clone() };
         let probing = EndpointStatus { key_breaker_state: BreakerState::HalfOpen.into(), ..full.clone() };
         let expected = [
             (refused, Standing::KeyRefused),
-            (open, Standing::Open { remaining: None }),
+            (open, Standing::Open { remaining: Some(Duration::from_secs(2)) }),
             (held, Standing::Held { remaining: Duration::from_secs(12) }),
             (probing, Standing::Probing),
             (full, Standing::Full),

@@ -34,7 +34,9 @@ fn turn() -> impl Strategy<Value = Turn> {
 }
 
 /// How an endpoint stands; a time is counted from now.
-fn access() -> impl Strategy<Value = fn(Instant, Duration) -> Access> {
+type StandsAt = fn(Instant, Duration) -> Access;
+
+fn access() -> impl Strategy<Value = StandsAt> {
     fn free(_: Instant, _: Duration) -> Access {
         Access::Free
     }
@@ -50,7 +52,7 @@ fn access() -> impl Strategy<Value = fn(Instant, Duration) -> Access> {
     fn ejected(now: Instant, time: Duration) -> Access {
         Access::Ejected { until: now + time }
     }
-    prop::sample::select(vec![free as fn(_, _) -> _, free, free, probe, full, held, held, ejected])
+    prop::sample::select(vec![free as StandsAt, free, free, probe, full, held, held, ejected])
 }
 
 const NAMES: [&str; 6] = ["a/one", "a/two", "b/one", "b/two", "c/one", "c/two"];
@@ -187,7 +189,7 @@ proptest! {
         let mut steps = 0;
         for (turn, standings) in turns.iter().cycle() {
             let standings = NAMES.iter().zip(standings);
-            let at = |(name, (access, time)): (&&str, &(fn(Instant, Duration) -> Access, u64))| {
+            let at = |(name, (access, time)): (&&str, &(StandsAt, u64))| {
                 ((*name).to_owned(), access(run.now, millis(*time)))
             };
             run.standings = standings.map(at).collect();
