@@ -1,5 +1,7 @@
 //! A caller's deadline, and a first choice that says nothing.
 
+use std::time::Duration;
+
 use completiond::proto::stream_complete_response::Event;
 use completiond::proto::{CompleteResponse, CompletionOutcome};
 use prost::Message;
@@ -11,6 +13,7 @@ use crate::stage::{Events, Wire, within};
 use crate::support::PROTOCOLS;
 use crate::way::Way;
 
+const PATIENCE: Duration = Duration::from_secs(3);
 /// What the client says, and nothing that the client does: the status must be the server's own.
 const DEADLINE: (&str, &str) = ("grpc-timeout", "3S");
 
@@ -69,6 +72,7 @@ async fn with_nobody_well_the_deadline_is_told_by_the_server_itself() {
             let (code, reason, _) = ask(&pair, way).await;
             println!("{protocol:<10} {way:<8?} B: {peer:<6?} {reason} after {:?}", begun.elapsed());
             assert_eq!(code, Code::DeadlineExceeded, "{protocol} {way:?} {peer:?}");
+            assert!(begun.elapsed() < 3 * PATIENCE, "{protocol} {way:?} {peer:?}: {:?}", begun.elapsed());
             assert!(["DEADLINE_EXCEEDED", "PROVIDER_TIMEOUT"].contains(&reason.as_str()), "{reason}");
             // Nobody works on for a caller that has gone.
             for upstream in [&pair.upstreams.a, &pair.upstreams.b] {

@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::pair::{Peer, Upstreams, configuration};
-use crate::stage::{Wire, seen, within};
+use crate::stage::{Events, Wire, seen, within};
 use crate::support::{KEY, PROTOCOLS};
 use crate::way::Way;
 
@@ -77,7 +77,7 @@ async fn round(server: &Process, model: &str) {
     let connections = (0..CONNECTIONS).map(|connection| async move {
         let wire = Wire::connect(server.public).await;
         let mut message = Way::Stream.request(model).into_inner();
-        message.prompt = "sim: tokens=200000 pace=20ms".into();
+        message.prompt = "sim: tokens=200000 pace=1s".into();
         let streams = (0..STREAMS).map(|_| wire.stream(&message, &[]));
         let mut streams = join_all(streams).await;
         for events in &mut streams {
@@ -85,9 +85,9 @@ async fn round(server: &Process, model: &str) {
         }
         if connection % 2 == 0 {
             drop(streams);
-            // The resets must have been sent before the connection is closed: the server answers behind them.
-            let way = Way::Folded.request(model).into_inner();
-            wire.complete(&way, &[]).await.expect(tonic::Code::Ok, "", "");
+            // The connection stays open until the resets have been sent: this is answered behind them.
+            let probe = wire.send_raw("/grpc.health.v1.Health/Check", vec![0; 5].into(), &[]);
+            Events::of(within("a head", probe).await.unwrap()).end().await.expect(tonic::Code::Ok, "", "");
         }
     });
     join_all(connections).await;
@@ -101,8 +101,8 @@ async fn settle(server: &Process, upstreams: &Upstreams, round: usize) {
             let pool = admin.get_pool(GetPoolRequest {}).await.unwrap().into_inner();
             let attempts: i32 = pool.endpoints.iter().map(|endpoint| endpoint.in_flight).sum();
             let load = pool.server.unwrap();
-            let is_quiet =
-                (attempts, load.calls_in_flight, load.bytes_in_flight, load.caller_connections) == (0, 0, 0, 0);
+            let open = [load.calls_in_flight, load.bytes_in_flight, load.caller_connections, load.provider_connections];
+            let is_quiet = attempts == 0 && open == [0; 4];
             if is_quiet {
                 println!("round {round}: {load:?}");
                 return;
@@ -113,6 +113,7 @@ async fn settle(server: &Process, upstreams: &Upstreams, round: usize) {
     within("nothing is in flight any more", asking).await;
     for upstream in [&upstreams.a, &upstreams.b] {
         seen(upstream.simulator().counts(), |counts| counts.open == 0).await;
+        seen(upstream.connections(), |open| *open == 0).await;
     }
 }
 
