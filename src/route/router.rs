@@ -140,7 +140,7 @@ async fn anew(journey: &mut Journey, broken: Reached, error: Error) -> Result<(E
         return Err(told);
     }
     // What is begun anew is begun on another target.
-    journey.course.strike(place);
+    journey.course.broke(place);
     let Ok(mut next) = journey.reach().await else { return Err(told) };
     match next.events.next().await {
         Some(Ok(Event::Started(by))) => {
