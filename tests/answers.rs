@@ -520,3 +520,19 @@ async fn a_forced_tool_is_called() {
         assert_eq!(response.outcome.unwrap().finish_reason(), FinishReason::ToolCalls, "{protocol}");
     }
 }
+
+#[tokio::test]
+async fn beginning_anew_may_be_asked_for_an_answer_that_comes_whole_and_changes_nothing_there() {
+    let (upstream, server) = both().await;
+    let asked = |restart_on_interruption| {
+        let asked = CompleteRequest { conversation_id: "c-1".into(), ..ask("openai/simulator", "sim: tokens=20") };
+        CompleteRequest { restart_on_interruption, ..asked }
+    };
+    let mut answers = Vec::new();
+    for restart in [true, false] {
+        let mut answer = server.complete(asked(restart)).await.unwrap();
+        let outcome = answer.outcome.take().unwrap();
+        answers.push((answer, outcome.usage, outcome.attempts.len(), last_body(&upstream)));
+    }
+    assert_eq!(answers[0], answers[1]);
+}

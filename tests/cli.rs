@@ -251,3 +251,27 @@ fn wrong_usage_is_told_apart() {
     }
     assert!(run(&["--version"]).1.starts_with("completiond "));
 }
+
+#[test]
+fn an_answer_that_breaks_off_begins_anew_where_that_is_asked_for_and_a_line_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("completiond.yaml");
+    let target = |directives: &str, priority: u32| {
+        format!("      - {{ provider: a, model: \"simulator?{directives}\", priority: {priority} }}\n")
+    };
+    let (breaks, spare) = (target("tokens=50&cut_after=20", 0), target("echo", 1));
+    let text =
+        format!("providers: [{{ id: a, preset: simulator }}]\nmodels:\n  - id: smart\n    targets:\n{breaks}{spare}");
+    std::fs::write(&path, text).unwrap();
+    let complete = ["complete", "--config", path.to_str().unwrap(), "--model", "smart", "the words"];
+    let (code, out, err) = run(&complete);
+    assert_eq!(code, 1, "{out} {err}");
+    assert!(err.contains("STREAM_INTERRUPTED"), "{err}");
+    let (code, out, err) = run(&[&complete[..], &["--restart"]].concat());
+    assert_eq!(code, 0, "{out} {err}");
+    assert!(err.contains("the answer broke off; it begins anew (a/simulator)"), "{err}");
+    assert!(out.ends_with("\nthe words\n"), "{out}");
+    let (code, out, err) = run(&[&complete[..], &["--restart", "--json", "--stream"]].concat());
+    assert_eq!(code, 0, "{out} {err}");
+    assert!(out.lines().any(|line| line.contains("\"restarted\":{")), "{out}");
+}

@@ -72,6 +72,10 @@ func stream(ctx context.Context, client pb.CompletionServiceClient, request *pb.
 			return err
 		}
 		fmt.Print(event.GetBlockDelta().GetText())
+		if anew := event.GetRestarted(); anew != nil {
+			// Only where restart_on_interruption is set: everything that came before is void.
+			fmt.Printf("\n-- it broke off and begins anew: %s of %s\n", anew.GetModel(), anew.GetProvider())
+		}
 		if outcome := event.GetCompleted(); outcome != nil {
 			fmt.Printf("\n-- %s\n\n", outcome.GetFinishReason())
 		}

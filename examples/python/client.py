@@ -39,6 +39,9 @@ def stream(client, model, prompt):
     for event in client.StreamComplete(request, timeout=DEADLINE):
         if event.block_delta.text:
             print(event.block_delta.text, end="", flush=True)
+        elif event.HasField("restarted"):
+            # Only where `restart_on_interruption` is set: everything that came before is void.
+            print(f"\n-- it broke off and begins anew: {event.restarted.model} of {event.restarted.provider}")
         elif event.HasField("completed"):
             print(f"\n-- {completion_pb2.FinishReason.Name(event.completed.finish_reason)}\n")
 

@@ -21,19 +21,19 @@ const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
 pub(super) struct ServerArgs {
     /// The server: `host:port`, `https://host:port` or `unix:/path`; without it, one inside this process is asked
     #[arg(long, value_name = "ADDR", env = "COMPLETIOND_SERVER")]
-    server: Option<String>,
+    pub(super) server: Option<String>,
     /// The key to show to the server
     #[arg(long, value_name = "KEY", env = "COMPLETIOND_API_KEY", hide_env_values = true, requires = "server")]
-    api_key: Option<String>,
+    pub(super) api_key: Option<String>,
     /// A PEM file with the authorities to trust, in place of the system's; implies TLS
     #[arg(long, value_name = "FILE", requires = "server")]
-    ca: Option<PathBuf>,
+    pub(super) ca: Option<PathBuf>,
     /// A PEM file with this client's certificate; implies TLS
     #[arg(long, value_name = "FILE", requires_all = ["server", "key"])]
-    cert: Option<PathBuf>,
+    pub(super) cert: Option<PathBuf>,
     /// A PEM file with the certificate's private key
     #[arg(long, value_name = "FILE", requires = "cert")]
-    key: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
 }
 
 /// A connection, and what keeps its other end alive.
@@ -51,7 +51,10 @@ impl Connection {
     /// The server is not reachable, or the configuration of one inside this process is wrong; it was told.
     pub(super) async fn open(server: &ServerArgs, config: &ConfigArgs) -> Result<Self, Exit> {
         match &server.server {
-            Some(address) => server.connect(address).await,
+            Some(address) => {
+                let (channel, authorization) = server.dial(address, "is this where it listens?").await?;
+                Ok(Self { client: client(channel), authorization, _inside: None })
+            }
             None => inside(config).await,
         }
     }
@@ -67,7 +70,15 @@ impl Connection {
 }
 
 impl ServerArgs {
-    async fn connect(&self, address: &str) -> Result<Connection, Exit> {
+    /// Connects to `address`: the channel, and the caller's key as a header. `doubt` is asked when nobody answers.
+    ///
+    /// # Errors
+    /// The server is not reachable; it was told.
+    pub(super) async fn dial(
+        &self,
+        address: &str,
+        doubt: &str,
+    ) -> Result<(Channel, Option<MetadataValue<Ascii>>), Exit> {
         let endpoint = self.endpoint(address).unwrap_or_else(|error| usage(&format!("--server {address}: {error}")));
         let authorization = self.api_key.as_ref().map(|key| {
             let value = format!("Bearer {}", key.trim()).parse::<MetadataValue<Ascii>>();
@@ -77,10 +88,10 @@ impl ServerArgs {
         });
         let channel = endpoint.connect().await.map_err(|error| {
             tell(format_args!("{address} is not reachable: {}", root_cause(&error)));
-            tell("is the server running, and is this where it listens?");
+            tell(format_args!("is the server running, and {doubt}"));
             Exit::Unreachable
         })?;
-        Ok(Connection { client: client(channel), authorization, _inside: None })
+        Ok((channel, authorization))
     }
 
     fn endpoint(&self, address: &str) -> Result<Endpoint, String> {

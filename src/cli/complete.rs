@@ -40,6 +40,10 @@ pub(super) struct CompleteArgs {
     /// An image for the prompt: a file, or an address that the provider fetches; may be repeated
     #[arg(long, value_name = "FILE|URL")]
     image: Vec<String>,
+    /// When the answer breaks off, begin it anew on another target instead of failing; what was printed is void then, and
+    /// a line on standard error says so
+    #[arg(long)]
+    restart: bool,
     /// Print the whole response as JSON, with the field names of the contract
     #[arg(long)]
     json: bool,
@@ -116,6 +120,11 @@ async fn print_answer(
             Some(Some(Event::BlockDelta(delta))) => {
                 spinner.stop();
                 page.delta(delta.delta);
+            }
+            Some(Some(Event::Restarted(anew))) => {
+                spinner.stop();
+                page.end_line();
+                tell(render::restarted(&anew));
             }
             Some(Some(Event::Completed(outcome))) => page.outcome = Some(outcome),
             Some(_) => {}
@@ -231,6 +240,7 @@ fn request(args: &CompleteArgs) -> Result<CompleteRequest, Exit> {
         model: args.model.clone().unwrap_or_default(),
         system: args.system.clone().unwrap_or_default(),
         max_tokens: args.max_tokens,
+        restart_on_interruption: args.restart,
         ..CompleteRequest::default()
     };
     if images.is_empty() {

@@ -8,6 +8,7 @@ mod complete;
 mod json;
 mod local;
 mod models;
+mod pool;
 mod render;
 mod serve;
 mod settings;
@@ -69,6 +70,9 @@ enum Command {
     Complete(complete::CompleteArgs),
     /// List the models that can be asked for
     Models(models::ModelsArgs),
+    /// Watch the pool of a running server: how each endpoint is
+    #[command(after_long_help = pool::HELP)]
+    Pool(pool::PoolArgs),
     /// Say what a configuration would do, or what is wrong with it
     Check {
         /// Print the report as JSON
@@ -86,6 +90,7 @@ pub fn run() -> ExitCode {
         Command::Serve(listen) => serve::run(&config, &listen.or(before)),
         Command::Complete(args) => complete::run(&config, &args),
         Command::Models(args) => models::run(&config, &args),
+        Command::Pool(args) => pool::run(&args),
         Command::Check { json, listen } => run_check(&config, &listen.or(before), json),
     };
     done.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)

@@ -10,6 +10,7 @@ use tonic_types::StatusExt as _;
 use super::Exit;
 use crate::config::show_duration;
 use crate::edge::code_name;
+use crate::proto::stream_complete_response::Restarted;
 use crate::proto::{CompletionOutcome, FailureDetail, FinishReason};
 
 /// What matters less.
@@ -46,6 +47,11 @@ pub(super) fn failure(status: &Status) -> String {
 pub(super) fn exit(status: &Status) -> Exit {
     let unreached = status.code() == Code::Unavailable && status.get_details_error_info().is_none();
     if unreached { Exit::Unreachable } else { Exit::Failed }
+}
+
+/// The line between an answer that broke off and the one that takes its place.
+pub(super) fn restarted(anew: &Restarted) -> String {
+    format!("{BAD}the answer broke off; it begins anew{BAD:#} {QUIET}({}/{}){QUIET:#}", anew.provider, anew.model)
 }
 
 /// The line behind an answer: tokens, time, who answered, and how it ended where that is not as usual.

@@ -28,7 +28,7 @@ pub use model::{Model, Target};
 pub use nearest::nearest;
 pub use problem::{Mark, Problem, Problems};
 pub use provider::Provider;
-pub use quantity::{show_duration, show_size};
+pub use quantity::{read_duration, show_duration, show_size};
 pub use secrets::{Origin, Secret};
 pub use settings::{Limits, Log, Stream};
 pub use sources::{Sources, process_variable};

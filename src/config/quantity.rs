@@ -45,6 +45,17 @@ pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
     }
 }
 
+/// Reads a duration as a flag of the command line has it.
+///
+/// # Errors
+/// What is wrong with it, and what would be right.
+pub fn read_duration(text: &str) -> Result<Duration, String> {
+    duration(text).map_err(|wrong| match wrong.right.as_str() {
+        "" => wrong.rule,
+        right => format!("{}; {right}", wrong.rule),
+    })
+}
+
 /// Reads a duration above 0.
 ///
 /// # Errors

@@ -127,6 +127,12 @@ impl Course {
         goes_on
     }
 
+    /// Takes note of an answer that broke off after a part of it was seen. False when nobody else may be asked.
+    pub(super) fn note_broken(&mut self, place: Place, error: Error) -> bool {
+        self.itinerary.broke_off(place);
+        self.note(place, error)
+    }
+
     /// The target is not asked any more.
     pub(super) fn strike(&mut self, place: Place) {
         self.itinerary.strike(place);

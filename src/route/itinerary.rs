@@ -215,6 +215,12 @@ impl Itinerary {
         true
     }
 
+    /// The answer of the target broke off after a part of it was seen: its group is not asked a second time before the
+    /// groups that follow, so that the answer begins anew on another target while there is one.
+    pub(super) fn broke_off(&mut self, place: Place) {
+        self.repeated.extend(self.stops.get(place.0).map(|stop| stop.group));
+    }
+
     /// The targets that were passed over since this was asked last, and why. The one that is asked next is none of them,
     /// nor are those of later groups, whose turn has not come.
     pub(super) fn passed_over(&mut self, next: Option<&Step>, view: &View<'_>) -> Vec<(Identity, Access)> {

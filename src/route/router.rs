@@ -136,7 +136,7 @@ async fn anew(journey: &mut Journey, broken: Reached, error: Error) -> Result<(E
     let place = broken.place;
     // The broken answer's connection is closed before another one is asked for.
     drop(broken);
-    if error.recovery() == Recovery::Never || !journey.course.note(place, error) {
+    if error.recovery() == Recovery::Never || !journey.course.note_broken(place, error) {
         return Err(told);
     }
     // What is begun anew is begun on another target.

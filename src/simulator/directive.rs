@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::Value;
 
+use super::advice::{Advice, LIMIT, RetryAfter};
 use super::failure::{Failure, Kind};
 
 /// The most tokens of an answer.
@@ -18,6 +19,8 @@ const MAX_CALLS: u32 = 128;
 const MAX_PACE: Duration = Duration::from_secs(60);
 /// The longest of all other waits.
 const MAX_WAIT: Duration = Duration::from_secs(600);
+/// The longest wait that is asked for, in seconds or, where it is said in them, in milliseconds.
+const MAX_SECONDS: u32 = 1_000_000;
 /// The longest word that is read.
 const MAX_WORD_BYTES: usize = 4096;
 
@@ -34,10 +37,8 @@ pub(super) struct Directives {
     pub(super) end: End,
     /// The kind that `error_after` and `error_body_200` report.
     pub(super) kind: Option<Kind>,
-    /// `Retry-After`, in seconds.
-    pub(super) retry_after: Option<u32>,
-    /// Failures say that trying again cannot help.
-    pub(super) no_retry: bool,
+    /// What the headers say about trying again and about rate limits.
+    pub(super) advice: Advice,
 }
 
 /// What the answer is made of.
@@ -189,8 +190,10 @@ const KNOWN: &[Known] = known! {
     "no_end" => |d, v| if flag(v)? { d.end = End::Unfinished };
     "no_done" => |d, v| if flag(v)? { d.end = End::Unmarked };
     "type" => |d, v| d.kind = Some(kind(v)?);
-    "retry_after" => |d, v| d.retry_after = Some(count(v, 1_000_000)?);
-    "no_retry" => |d, v| d.no_retry = flag(v)?;
+    "retry_after" => |d, v| d.advice.retry_after = Some(retry_after(v)?);
+    "retry_after_ms" => |d, v| d.advice.retry_after_ms = Some(count(v, MAX_SECONDS)?);
+    "no_retry" => |d, v| d.advice.no_retry = flag(v)?;
+    "left" => |d, v| d.advice.left = Some(count(v, LIMIT)?);
 };
 
 /// The names of all directives.
@@ -294,6 +297,14 @@ fn failure(value: &str) -> Result<Failure, String> {
         Some(status) => Ok(Failure { kind: Kind::of_status(status), status: Some(status), message: None }),
         None => kind(value).map(Failure::from).map_err(|kinds| format!("a status from 400 to 599 or {kinds}")),
     }
+}
+
+fn retry_after(value: &str) -> Result<RetryAfter, String> {
+    let parsed = match value.strip_prefix("date:") {
+        Some(seconds) => count(seconds, MAX_SECONDS).map(RetryAfter::Date),
+        None => count(value, MAX_SECONDS).map(RetryAfter::Seconds),
+    };
+    parsed.map_err(|number| format!("{number}, or the same behind date:"))
 }
 
 fn fault(kind: FaultKind, value: &str) -> Result<Fault, String> {

@@ -5,11 +5,14 @@
 //! and decoder as a paid one. Its answers depend on nothing but the request, say that they are simulated, and play
 //! shapes and failures on request: docs/simulator.md has the language. Nothing here knows the domain or a provider.
 
+mod advice;
 mod answer;
 mod ask;
 mod body;
 mod chat_wire;
+mod clock;
 mod directive;
+mod door;
 mod failure;
 mod gauge;
 mod messages_wire;
@@ -25,13 +28,14 @@ pub use directive::names as directive_names;
 pub use gauge::Counts;
 pub use server::{Received, Upstream, serve};
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::Request;
 use tokio::sync::watch;
 
 use crate::transport::{Outgoing, Sending, Transport};
+use clock::Clock;
 use gauge::Gauge;
 use stage::Stage;
 
@@ -58,13 +62,20 @@ impl Pace {
 #[derive(Clone, Debug, Default)]
 pub struct Simulator {
     pace: Pace,
+    clock: Clock,
     gauge: Gauge,
 }
 
 impl Simulator {
     /// A simulator with this pace where a request asks for none.
     pub fn new(pace: Pace) -> Self {
-        Self { pace, gauge: Gauge::default() }
+        Self { pace, ..Self::default() }
+    }
+
+    /// The same by another clock. Only headers that name a time read it (default: the system's).
+    #[must_use]
+    pub fn with_clock(self, now: fn() -> SystemTime) -> Self {
+        Self { clock: Clock::new(now), ..self }
     }
 
     /// How many answers are under way.
@@ -79,7 +90,7 @@ impl Simulator {
 
     /// Answers a request, as if it had asked for what `script` (directives, separated by white space) asks for as well.
     fn send_scripted(&self, request: Request<Bytes>, connect_timeout: Duration, script: &str) -> Sending {
-        let stage = Stage::new(self.pace, connect_timeout, self.gauge.open(), &request);
+        let stage = Stage::new(self.pace, self.clock, connect_timeout, self.gauge.open(), &request);
         let script = script.to_owned();
         Box::pin(async move { stage.answer(&request, &script).await })
     }

@@ -1,7 +1,8 @@
 //! The simulator on a real socket: HTTP/1.1, both wire formats and a list of models.
 //!
 //! Failures are real here: a reset is a TCP reset, a silent upstream keeps its connection open and says nothing.
-//! [`Upstream`] is the same for tests: it keeps what it received, plays scripts, and stops when it is dropped.
+//! [`Upstream`] is the same for tests: it keeps what it received, plays scripts, can be down for a while, and stops when
+//! it is dropped.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -20,9 +21,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use super::chat_wire::CREATED;
+use super::door::Door;
 use super::socket::Socket;
 use super::{MODEL, Simulator};
 use crate::transport::{Incoming, TransportError};
@@ -47,7 +49,7 @@ pub async fn serve(listener: TcpListener, simulator: Simulator) -> io::Result<In
 pub struct Upstream {
     address: SocketAddr,
     desk: Arc<Desk>,
-    task: JoinHandle<io::Result<Infallible>>,
+    door: tokio::sync::Mutex<Door>,
 }
 
 /// A request as it came.
@@ -72,8 +74,25 @@ impl Upstream {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let desk = Arc::new(Desk::new(simulator));
-        let task = tokio::spawn(run(listener, desk.clone()));
-        Ok(Self { address, desk, task })
+        let door = tokio::sync::Mutex::new(Door::Open(tokio::spawn(run(listener, desk.clone()))));
+        Ok(Self { address, desk, door })
+    }
+
+    /// Goes down: loses all connections and refuses new ones until it is resumed. Its port is not free meanwhile.
+    /// When this returns, no connection is open.
+    pub async fn stop(&self) {
+        self.door.lock().await.close(self.address).await;
+        // The connections end with the task that accepted them, a moment later.
+        self.desk.connections.subscribe().wait_for(|open| *open == 0).await.ok();
+    }
+
+    /// Comes back at the same address, with all that it knew: counts, requests and scripts.
+    ///
+    /// # Errors
+    /// When the port was lost.
+    pub async fn resume(&self) -> io::Result<()> {
+        let serve = |listener| tokio::spawn(run(listener, self.desk.clone()));
+        self.door.lock().await.open(self.address, serve)
     }
 
     /// Where it listens.
@@ -91,9 +110,21 @@ impl Upstream {
         &self.desk.simulator
     }
 
-    /// Lets the next requests play these directives too, one text for each request; later ones play only their own.
+    /// Lets the next requests play these directives too, one text for each request; later ones play what is played
+    /// always, or only their own.
     pub fn play<T: Into<String>>(&self, scripts: impl IntoIterator<Item = T>) {
-        lock(&self.desk.scripts).extend(scripts.into_iter().map(Into::into));
+        lock(&self.desk.repertoire).next.extend(scripts.into_iter().map(Into::into));
+    }
+
+    /// Lets every request play these directives too, until something else is said: an outage. Scripts for the next
+    /// requests come first, each in place of this one.
+    pub fn play_always(&self, script: impl Into<String>) {
+        lock(&self.desk.repertoire).always = script.into();
+    }
+
+    /// Lets no request play anything but its own directives: forgets what was to be played always and next.
+    pub fn play_never(&self) {
+        *lock(&self.desk.repertoire) = Repertoire::default();
     }
 
     /// The last requests that came, at most 256, in order.
@@ -101,7 +132,7 @@ impl Upstream {
         lock(&self.desk.kept).iter().cloned().collect()
     }
 
-    /// How many requests came, to be watched as it changes.
+    /// How many requests came, kept or not, to be watched as it changes.
     pub fn requests(&self) -> watch::Receiver<usize> {
         self.desk.requests.subscribe()
     }
@@ -114,7 +145,7 @@ impl Upstream {
 
 impl Drop for Upstream {
     fn drop(&mut self) {
-        self.task.abort();
+        self.door.get_mut().abandon();
     }
 }
 
@@ -122,17 +153,32 @@ impl Drop for Upstream {
 #[derive(Debug)]
 struct Desk {
     simulator: Simulator,
-    scripts: Mutex<VecDeque<String>>,
+    repertoire: Mutex<Repertoire>,
     kept: Mutex<VecDeque<Received>>,
     requests: watch::Sender<usize>,
     connections: watch::Sender<usize>,
+}
+
+/// What requests play beside their own directives.
+#[derive(Debug, Default)]
+struct Repertoire {
+    /// One script for each of the next requests.
+    next: VecDeque<String>,
+    /// The script of every later one.
+    always: String,
+}
+
+impl Repertoire {
+    fn take(&mut self) -> String {
+        self.next.pop_front().unwrap_or_else(|| self.always.clone())
+    }
 }
 
 impl Desk {
     fn new(simulator: Simulator) -> Self {
         Self {
             simulator,
-            scripts: Mutex::default(),
+            repertoire: Mutex::default(),
             kept: Mutex::default(),
             requests: watch::Sender::new(0),
             connections: watch::Sender::new(0),
@@ -151,7 +197,7 @@ impl Desk {
         if head.method == Method::GET && head.uri.path().ends_with("/models") {
             return Ok(page(StatusCode::OK, models()));
         }
-        let script = lock(&self.scripts).pop_front().unwrap_or_default();
+        let script = lock(&self.repertoire).take();
         self.simulator.send_scripted(Request::from_parts(head, body), NO_CONNECT_TIMEOUT, &script).await
     }
 

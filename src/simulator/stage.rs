@@ -11,6 +11,7 @@ use super::answer::{Answer, tag};
 use super::ask::Ask;
 use super::body::{self, Rhythm, Script, lost, sleep};
 use super::chat_wire::ChatWire;
+use super::clock::Clock;
 use super::directive::{Directives, FaultKind, Filter, Instead};
 use super::failure::{Failure, Kind};
 use super::gauge::Open;
@@ -21,6 +22,7 @@ use crate::transport::{Incoming, TransportError};
 /// One request on its way to its answer.
 pub(super) struct Stage {
     pace: Pace,
+    clock: Clock,
     connect_timeout: Duration,
     open: Open,
     id: String,
@@ -37,14 +39,25 @@ struct Play {
 type Refusal = (StatusCode, Value);
 
 impl Stage {
-    pub(super) fn new(pace: Pace, connect_timeout: Duration, open: Open, request: &Request<Bytes>) -> Self {
-        Self { pace, connect_timeout, open, id: tag(request.body()) }
+    pub(super) fn new(
+        pace: Pace,
+        clock: Clock,
+        connect_timeout: Duration,
+        open: Open,
+        request: &Request<Bytes>,
+    ) -> Self {
+        Self { pace, clock, connect_timeout, open, id: tag(request.body()) }
     }
 
     /// Answers the request as it and `script` ask for.
     pub(super) async fn answer(self, request: &Request<Bytes>, script: &str) -> Result<Incoming, TransportError> {
         match self.prepare(request, script) {
-            Ok(play) => self.perform(play).await,
+            Ok(play) => {
+                let (wire, advice, clock) = (play.wire, play.directives.advice, self.clock);
+                let mut response = self.perform(play).await?;
+                advice.on_any(wire, clock, response.headers_mut());
+                Ok(response)
+            }
             Err((status, body)) => Ok(self.reply(status, &body)),
         }
     }
@@ -148,6 +161,7 @@ impl Stage {
         directives: &Directives,
         instead: &Instead,
     ) -> Result<Incoming, TransportError> {
+        let clock = self.clock;
         let mut response = match instead {
             Instead::Error(failure) => {
                 let (status, body) = wire.error(failure, &self.id);
@@ -179,12 +193,7 @@ impl Stage {
                 return Err(TransportError::ConnectTimeout(self.connect_timeout));
             }
         };
-        if let Some(seconds) = directives.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-        }
-        if directives.no_retry {
-            response.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
-        }
+        directives.advice.on_failure(clock, response.headers_mut());
         Ok(response)
     }
 

@@ -1,5 +1,7 @@
 //! A wire format, seen from the side that answers.
 
+use std::time::SystemTime;
+
 use http::StatusCode;
 use serde_json::Value;
 
@@ -34,6 +36,10 @@ pub(super) trait Wire: Send + Sync + std::fmt::Debug {
 
     /// How the format says that the prompt was filtered, where that is not an answer.
     fn filtered_prompt(&self) -> Option<(StatusCode, Value)>;
+
+    /// How the format says that `left` of [`LIMIT`](super::advice::LIMIT) requests and tokens are left, and that all of
+    /// them are there again [`WINDOW`](super::advice::WINDOW) after `now`: names and values of headers.
+    fn rate_limits(&self, left: u32, now: SystemTime) -> Vec<(&'static str, String)>;
 
     /// What shows only that the connection is alive.
     fn keep_alive(&self) -> &'static str;

@@ -65,6 +65,7 @@ const KEPT_TO: &[(&str, &[&str])] = &[
     ("reqwest", &["transport/"]),
     ("tonic::Status", &["edge/grpc/", "cli/", "cli."]),
     ("tonic::Code", &["edge/grpc/", "cli/", "cli."]),
+    ("ratatui", &["cli/pool/"]),
     ("opentelemetry", &["telemetry/"]),
     ("opentelemetry_sdk", &["telemetry/"]),
     ("opentelemetry_otlp", &["telemetry/"]),

@@ -31,8 +31,21 @@ const KNOWN: &[&str] = &[
 const ENGLISH: &[&str] = &["together", "fireworks", "cohere", "perplexity"];
 /// What a protocol may say beside its own name.
 const FAMILIES: &[(&str, &[&str])] = &[("anthropic", &["claude"]), ("openai", &["gpt", "chatgpt"])];
-/// Fields that are called so on the wire of one protocol, whoever sends them.
-const ON_THE_WIRE: &[(&str, &[&str])] = &[("openai", &["x_groq", "x_groq_id"])];
+/// Fields and headers that are called so on the wire of one protocol, whoever sends them.
+const ON_THE_WIRE: &[(&str, &[&str])] = &[
+    ("protocol/openai/", &["x_groq", "x_groq_id"]),
+    (
+        "simulator/messages_wire/",
+        &[
+            "anthropic-ratelimit-requests-limit",
+            "anthropic-ratelimit-requests-remaining",
+            "anthropic-ratelimit-requests-reset",
+            "anthropic-ratelimit-tokens-limit",
+            "anthropic-ratelimit-tokens-remaining",
+            "anthropic-ratelimit-tokens-reset",
+        ],
+    ),
+];
 
 fn vendors() -> Vec<String> {
     let presets = PRESETS.iter().map(|preset| preset.name).filter(|name| *name != "simulator");
@@ -81,7 +94,8 @@ fn named_vendors(source: &Source) -> Vec<String> {
     }
     let own = protocol(&source.path).unwrap_or_default();
     let family = FAMILIES.iter().find(|(protocol, _)| *protocol == own).map_or(&[][..], |(_, family)| family);
-    let wire = ON_THE_WIRE.iter().find(|(protocol, _)| *protocol == own).map_or(&[][..], |(_, fields)| fields);
+    let wire =
+        ON_THE_WIRE.iter().find(|(place, _)| source.path.starts_with(place)).map_or(&[][..], |(_, fields)| fields);
     // Where the protocols are declared and exported, their names cannot be avoided.
     let declared = |vendor: &str| source.path == "protocol/mod.rs" && source.text.contains(&format!("mod {vendor};"));
     let mut complaints = Vec::new();
@@ -109,6 +123,13 @@ fn a_providers_name_stands_in_its_own_place_only_is_a_rule_that_can_fail() {
     complains(named_vendors, "protocol/mod.rs", "mod openai; const A: &str = \"groq\";", "groq");
     complains(named_vendors, "protocol/openai/x.rs", "fn f(groq: u8) {}", "groq");
     is_content_with(named_vendors, "protocol/openai/x.rs", "struct A { x_groq: u8 }");
+    complains(named_vendors, "simulator/messages_wire/x.rs", "const A: &str = \"anthropic-version\";", "anthropic");
+    complains(named_vendors, "simulator/x.rs", "const A: &str = \"anthropic-ratelimit-tokens-limit\";", "anthropic");
+    is_content_with(
+        named_vendors,
+        "simulator/messages_wire/x.rs",
+        "const A: &str = \"anthropic-ratelimit-tokens-limit\";",
+    );
     is_content_with(named_vendors, "protocol/mod.rs", "mod openai; pub use openai::OpenAi;");
     is_content_with(named_vendors, "protocol/openai/x.rs", "const A: &str = \"openai gpt-6\";");
     is_content_with(named_vendors, "pool/x.rs", "//! As groq does.\n/// And claude.\nfn together() {}");

@@ -133,6 +133,8 @@ class Call:
         await self.begin_stream()
         for delta in pieces(message):
             await self.chunk(model, delta)
+        if model == "broken":
+            return
         await self.chunk(model, {}, finish)
         await self.chunk(model, None, usage=usage(9))
         self.writer.write(b"data: [DONE]\n\n")

@@ -158,6 +158,16 @@ async fn failures_are_understood() {
         }
         let error = complete(&peer, &request("sim: error=429 retry_after=7"), Delivery::Stream).await.unwrap_err();
         assert_eq!(error.details.retry_after, Some(std::time::Duration::from_secs(7)));
+        let error = complete(&peer, &request("sim: error=429 retry_after_ms=70"), Delivery::Stream).await.unwrap_err();
+        assert_eq!(error.details.retry_after, Some(std::time::Duration::from_millis(70)));
+        // Here the headers have the system's time, and the answer is read in 1970: all waits are as long as can be.
+        let longest = Some(std::time::Duration::from_secs(24 * 60 * 60));
+        let error = complete(&peer, &request("sim: error=429 retry_after=date:5"), Delivery::Stream).await.unwrap_err();
+        assert_eq!(error.details.retry_after, longest);
+        let error = complete(&peer, &request("sim: error=429 left=0"), Delivery::Stream).await.unwrap_err();
+        assert!(error.details.retry_after.is_some(), "{}: {error:?}", peer.vendor);
+        let error = complete(&peer, &request("sim: error=429 left=1"), Delivery::Stream).await.unwrap_err();
+        assert_eq!(error.details.retry_after, None);
     }
 }
 

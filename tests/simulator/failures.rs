@@ -249,6 +249,12 @@ async fn what_is_no_directive_is_refused_with_those_that_are() {
         "sim: split=x",
         "sim: tool=unknown",
         "sim: retry_after=soon",
+        "sim: retry_after=date:",
+        "sim: retry_after=date:-1",
+        "sim: retry_after=1000001",
+        "sim: retry_after_ms=0.5",
+        "sim: left=101",
+        "sim: left=",
     ];
     for format in FORMATS {
         for rule in rules {

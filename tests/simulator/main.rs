@@ -6,6 +6,7 @@
     reason = "a test says what it expects, and this crate is nothing but tests"
 )]
 
+mod advice;
 mod ask;
 mod decoded;
 mod failures;

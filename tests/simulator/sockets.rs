@@ -82,6 +82,63 @@ async fn a_script_plays_once_and_in_order() {
     }
 }
 
+/// The status that `upstream` answers with, as text.
+async fn status(upstream: &Upstream) -> String {
+    let (text, _) = read(connect(upstream, Format::Chat, "hello").await).await;
+    text.split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn an_outage_lasts_until_it_is_ended() {
+    let upstream = Upstream::start(instant()).await.unwrap();
+    upstream.play_always("error=503");
+    upstream.play(["status=418", ""]);
+    for expected in ["418", "200", "503", "503"] {
+        assert_eq!(status(&upstream).await, expected);
+    }
+    upstream.play_always("error=500");
+    assert_eq!(status(&upstream).await, "500");
+    upstream.play(["status=418"]);
+    upstream.play_never();
+    assert_eq!(status(&upstream).await, "200");
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_stopped_refuses_connections_until_it_is_back_at_the_same_port() {
+    let upstream = Upstream::start(instant()).await.unwrap();
+    let mut requests = upstream.requests();
+    for round in 1..=5 {
+        assert_eq!(status(&upstream).await, "200");
+        let stream = connect(&upstream, Format::Chat, "sim: silence").await;
+        tokio::time::timeout(PATIENCE, requests.wait_for(|requests| *requests == 2 * round)).await.unwrap().unwrap();
+        upstream.stop().await;
+        upstream.stop().await;
+        assert_eq!((read(stream).await.0.as_str(), *upstream.connections().borrow()), ("", 0));
+        for _ in 0..3 {
+            let refused = TcpStream::connect(upstream.address()).await.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+        }
+        upstream.resume().await.unwrap();
+        upstream.resume().await.unwrap();
+    }
+    assert_eq!((status(&upstream).await.as_str(), upstream.received().len()), ("200", 11));
+}
+
+#[tokio::test]
+async fn all_requests_are_counted_and_the_last_are_kept() {
+    let upstream = Upstream::start(instant()).await.unwrap();
+    let mut stream = TcpStream::connect(upstream.address()).await.unwrap();
+    let (mut requests, mut buffer) = (upstream.requests(), vec![0; 65_536]);
+    for number in 1..=600 {
+        let head = format!("GET /v1/models?{number} HTTP/1.1\r\nhost: x\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        assert!(stream.read(&mut buffer).await.unwrap() > 0);
+    }
+    tokio::time::timeout(PATIENCE, requests.wait_for(|requests| *requests == 600)).await.unwrap().unwrap();
+    let received = upstream.received();
+    assert_eq!((received.len(), received[255].path.as_str()), (256, "/v1/models?600"));
+}
+
 #[tokio::test]
 async fn a_client_that_goes_away_is_noticed() {
     let slow = Pace { first_event: Duration::ZERO, token: Duration::from_secs(3600) };

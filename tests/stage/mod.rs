@@ -34,7 +34,7 @@ use tokio::task::JoinHandle;
 use tonic_types::StatusExt;
 
 /// Far more than anything here takes; a wait that reaches it has failed.
-const BOUND: Duration = Duration::from_secs(20);
+pub const BOUND: Duration = Duration::from_secs(20);
 const SERVICE: &str = "/completiond.v1.CompletionService";
 
 /// A server and its upstream.

@@ -7,6 +7,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::{self, HealthServer};
 use tonic_health::server::{HealthReporter, HealthService};
+use tonic_reflection::pb::{v1::server_reflection_server as v1, v1alpha::server_reflection_server as v1alpha};
 use tower::Layer;
 use tower::util::BoxCloneSyncService;
 use uuid::Uuid;
@@ -46,7 +47,7 @@ pub struct Faces {
     pub rules: Arc<RequestRules>,
     /// The bounds on what callers may send.
     pub limits: Limits,
-    /// The calls and bytes in flight.
+    /// The calls and bytes that callers have in flight.
     pub admission: Admission,
     /// What is left for second attempts.
     pub retry_budget: RetryBudget,
@@ -87,7 +88,8 @@ impl Faces {
         .send_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Zstd);
         let routes = Routes::new(completions).add_service(self.health());
-        self.serve(reflected(routes, completion_service_server::SERVICE_NAME, &self.drain), load)
+        let routes = reflected(routes, completion_service_server::SERVICE_NAME, &self.drain);
+        self.serve(routes, self.admission.clone(), load)
     }
 
     /// What operators reach: administration, health and reflection.
@@ -104,12 +106,13 @@ impl Faces {
         })
         .max_encoding_message_size(usize::MAX);
         let routes = Routes::new(administration).add_service(self.health());
-        self.serve(reflected(routes, admin_service_server::SERVICE_NAME, &self.drain), load)
+        let routes = reflected(routes, admin_service_server::SERVICE_NAME, &self.drain);
+        self.serve(routes, self.apart(), load)
     }
 
     /// What probes reach: health, which tells no secret and asks for no key.
     pub fn ops(&self, load: &Load) -> Served {
-        self.serve(Routes::new(self.health()), load)
+        self.serve(Routes::new(self.health()), self.apart(), load)
     }
 
     fn health(&self) -> UntilDrain<HealthServer<HealthService>> {
@@ -117,9 +120,14 @@ impl Faces {
         UntilDrain::new(health, self.drain.clone())
     }
 
-    fn serve(&self, routes: Routes, load: &Load) -> Served {
+    /// What callers have in flight keeps neither operators nor probes out.
+    fn apart(&self) -> Admission {
+        Admission::new(self.limits)
+    }
+
+    fn serve(&self, routes: Routes, admission: Admission, load: &Load) -> Served {
         let ids = CompleteStatusLayer::new(Arc::new(|| CallId::new(Uuid::now_v7())));
-        let admitted = Admitted::new(ids.layer(routes.prepare()), self.admission.clone(), load.clone(), self.view);
+        let admitted = Admitted::new(ids.layer(routes.prepare()), admission, load.clone(), self.view);
         BoxCloneSyncService::new(admitted)
     }
 }
@@ -127,15 +135,16 @@ impl Faces {
 /// The routes with reflection, in the version that is current and in the one that older tools ask for. It names
 /// `service`, which the listener serves, and not those of the contract that another one does.
 fn reflected(routes: Routes, service: &str, drain: &Drain) -> Routes {
-    let builder = || {
+    let builder = |itself: &str| {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
             .with_service_name(service)
             .with_service_name(health_server::SERVICE_NAME)
+            .with_service_name(itself)
     };
-    match (builder().build_v1(), builder().build_v1alpha()) {
+    match (builder(v1::SERVICE_NAME).build_v1(), builder(v1alpha::SERVICE_NAME).build_v1alpha()) {
         (Ok(current), Ok(older)) => routes
             .add_service(UntilDrain::new(current, drain.clone()))
             .add_service(UntilDrain::new(older, drain.clone())),

@@ -112,11 +112,19 @@ impl Health {
 
     /// What an operator sees.
     pub fn report(&self, now: Instant) -> HealthReport {
-        let key = lock(&self.key).state(now);
+        let (key, key_admits) = {
+            let key = lock(&self.key);
+            (key.state(now), key.admits(now))
+        };
         let state = self.state();
+        let ejected = match key_admits.max(state.breaker.admits(now)) {
+            Admits::None { until } => Some(until),
+            Admits::All | Admits::Probe => None,
+        };
         HealthReport {
             breaker: state.breaker.state(now),
             key,
+            probe_after: ejected.map(|until| until.saturating_duration_since(now)),
             in_flight: state.in_flight,
             limit: state.concurrency.limit(),
             latency: state.streamed.last().or_else(|| state.whole.last()),

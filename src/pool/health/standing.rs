@@ -57,6 +57,8 @@ pub struct HealthReport {
     pub breaker: BreakerState,
     /// The breaker of its key.
     pub key: BreakerState,
+    /// How long until the breakers let a probe through; none: they keep nobody away.
+    pub probe_after: Option<Duration>,
     /// Attempts in flight.
     pub in_flight: u32,
     /// The most of them; none: without a limit.

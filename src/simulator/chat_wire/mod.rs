@@ -2,9 +2,12 @@
 
 mod read;
 
+use std::time::SystemTime;
+
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
+use crate::simulator::advice::{LIMIT, WINDOW};
 use crate::simulator::answer::{Answer, Call, Finish, MODEL, PartKind};
 use crate::simulator::ask::Ask;
 use crate::simulator::directive::End;
@@ -104,6 +107,19 @@ impl Wire for ChatWire {
             "status": 400,
         });
         Some((StatusCode::BAD_REQUEST, json!({ "error": error })))
+    }
+
+    fn rate_limits(&self, left: u32, _now: SystemTime) -> Vec<(&'static str, String)> {
+        // A duration as Go prints it: minutes and seconds.
+        let reset = format!("{}m{}s", WINDOW.as_secs() / 60, WINDOW.as_secs() % 60);
+        vec![
+            ("x-ratelimit-limit-requests", LIMIT.to_string()),
+            ("x-ratelimit-remaining-requests", left.to_string()),
+            ("x-ratelimit-reset-requests", reset.clone()),
+            ("x-ratelimit-limit-tokens", LIMIT.to_string()),
+            ("x-ratelimit-remaining-tokens", left.to_string()),
+            ("x-ratelimit-reset-tokens", reset),
+        ]
     }
 
     fn keep_alive(&self) -> &'static str {

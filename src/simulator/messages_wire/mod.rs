@@ -2,9 +2,12 @@
 
 mod read;
 
+use std::time::SystemTime;
+
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::simulator::advice::{LIMIT, WINDOW};
 use crate::simulator::answer::{Answer, Finish, MODEL, PartKind, Usage, tag};
 use crate::simulator::ask::Ask;
 use crate::simulator::directive::End;
@@ -104,6 +107,18 @@ impl Wire for MessagesWire {
 
     fn filtered_prompt(&self) -> Option<(StatusCode, Value)> {
         None
+    }
+
+    fn rate_limits(&self, left: u32, now: SystemTime) -> Vec<(&'static str, String)> {
+        let reset = humantime::format_rfc3339_seconds(now + WINDOW).to_string();
+        vec![
+            ("anthropic-ratelimit-requests-limit", LIMIT.to_string()),
+            ("anthropic-ratelimit-requests-remaining", left.to_string()),
+            ("anthropic-ratelimit-requests-reset", reset.clone()),
+            ("anthropic-ratelimit-tokens-limit", LIMIT.to_string()),
+            ("anthropic-ratelimit-tokens-remaining", left.to_string()),
+            ("anthropic-ratelimit-tokens-reset", reset),
+        ]
     }
 
     fn keep_alive(&self) -> &'static str {

@@ -105,6 +105,9 @@ func fold(stream grpc.ServerStreamingClient[pb.StreamCompleteResponse]) (string,
 		if event.GetSequence() != number || outcome != nil {
 			return said, nil, fmt.Errorf("event %d: %v", number, event)
 		}
+		if event.GetRestarted() != nil {
+			said = ""
+		}
 		said += event.GetBlockDelta().GetText()
 		outcome = event.GetCompleted()
 	}

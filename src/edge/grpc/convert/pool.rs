@@ -79,6 +79,7 @@ fn endpoint(provider: &ProviderId, model: &ModelId, health: &HealthReport, now: 
         hold: health.held_for.map(duration),
         request_limit: health.left.requests.map(limit),
         token_limit: health.left.tokens.map(limit),
+        probe_after: health.probe_after.map(duration),
     }
 }
 
@@ -142,6 +143,7 @@ mod tests {
         HealthReport {
             breaker: BreakerState::Closed,
             key: BreakerState::Closed,
+            probe_after: None,
             in_flight: 0,
             limit: None,
             latency: None,
@@ -158,6 +160,7 @@ mod tests {
         let health = HealthReport {
             breaker: BreakerState::HalfOpen,
             key: BreakerState::Open,
+            probe_after: Some(13 * SECOND),
             in_flight: 4,
             limit: Some(5),
             latency: Some(SECOND),
@@ -187,6 +190,7 @@ mod tests {
             hold: Some(seconds(9)),
             request_limit: Some(proto::RateLimit { limit: Some(10), remaining: 11, reset_after: Some(seconds(12)) }),
             token_limit: Some(proto::RateLimit { limit: None, remaining: 0, reset_after: None }),
+            probe_after: Some(seconds(13)),
         };
         let told = pool(report(health));
         assert_eq!(told.endpoints, [expected]);

@@ -165,6 +165,29 @@ fn events_that_are_no_part_of_an_answer_arrive() {
     let ProtoEvent::Usage(usage) = kind(Event::Usage(used())) else { panic!("not a usage") };
     assert_eq!(usage.total_tokens, 76_239);
     assert_eq!(event(&id(), Event::Heartbeat, 3, LedgerView::Full).sequence, 3);
+    let by = Started { provider: ProviderId::new("spare"), model: ModelId::new("m-2") };
+    let ProtoEvent::Restarted(anew) = kind(Event::Restarted(Restarted { by, attempt: 2 })) else { panic!("not anew") };
+    assert_eq!((anew.provider.as_str(), anew.model.as_str(), anew.attempt), ("spare", "m-2", 2));
+}
+
+#[test]
+fn an_answer_that_begins_anew_folds_to_what_came_after() {
+    let by = || Started { provider: ProviderId::new("spare"), model: ModelId::new("m-2") };
+    let begun = |text: &str| Event::BlockStarted { index: 0, block: Box::new(Block::text(text)) };
+    let whole = answer(vec![Block::text("anew")]);
+    let happened = [
+        Event::Started(by()),
+        begun("void"),
+        Event::Restarted(Restarted { by: by(), attempt: 2 }),
+        begun("anew"),
+        Event::BlockFinished { index: 0, state: None, incomplete: false },
+        Event::Completed(Box::new(whole.end.clone())),
+    ];
+    let mut client = Client::default();
+    for (happened, sequence) in happened.into_iter().zip(0..) {
+        client.take(event(&id(), happened, sequence, LedgerView::Full));
+    }
+    assert_eq!(client.response(), response(whole, LedgerView::Full));
 }
 
 /// Folds events as a client does that knows nothing but the contract.
@@ -201,7 +224,8 @@ impl Client {
                 }
             }
             ProtoEvent::Completed(outcome) => self.outcome = Some(outcome),
-            ProtoEvent::Usage(_) | ProtoEvent::Heartbeat(_) | ProtoEvent::Restarted(_) => {}
+            ProtoEvent::Restarted(_) => self.content.clear(),
+            ProtoEvent::Usage(_) | ProtoEvent::Heartbeat(_) => {}
         }
     }
 

@@ -1,0 +1,138 @@
+//! The terminal while the table is watched: taken over, read from, and given back as it was, however that ends.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ratatui::DefaultTerminal;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use tokio::sync::mpsc;
+
+/// What a person wants of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// To leave.
+    Quit,
+    /// The lines above or below.
+    Scroll(Scroll),
+    /// Nothing, but the screen has another size.
+    Resized,
+}
+
+/// How far the rows move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scroll {
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    Top,
+    Bottom,
+}
+
+/// How long the reader waits before it looks whether it is still wanted.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The terminal, taken over. It is given back when this is dropped, and before a panic is told.
+#[derive(Debug)]
+pub(super) struct Screen {
+    pub(super) terminal: DefaultTerminal,
+    done: Arc<AtomicBool>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Screen {
+    /// Takes the terminal over, and gives what is typed.
+    ///
+    /// # Errors
+    /// The terminal cannot do it; it is as it was.
+    pub(super) fn enter() -> io::Result<(Self, mpsc::Receiver<Input>)> {
+        let terminal = ratatui::try_init().inspect_err(|_| restore())?;
+        let done = Arc::new(AtomicBool::new(false));
+        let (typed, inputs) = mpsc::channel(16);
+        let seen = Arc::clone(&done);
+        let mut screen = Self { terminal, done, reader: None };
+        let reader = std::thread::Builder::new().name("keys".to_owned());
+        screen.reader = Some(reader.spawn(move || read(&typed, &seen))?);
+        Ok((screen, inputs))
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+        if let Some(reader) = self.reader.take() {
+            // What the terminal still has to say is read by nobody else meanwhile.
+            let _ = reader.join();
+        }
+        let _ = self.terminal.show_cursor();
+        restore();
+    }
+}
+
+/// A terminal that is gone cannot be given back.
+fn restore() {
+    let _ = ratatui::try_restore();
+}
+
+/// Reads until nobody listens any more. Without a terminal to read from it ends, and so does the table.
+fn read(typed: &mpsc::Sender<Input>, done: &AtomicBool) {
+    while !done.load(Ordering::Relaxed) {
+        let input = match event::poll(LOOK) {
+            Ok(false) => continue,
+            Ok(true) => event::read().map(|event| input(&event)),
+            Err(error) => Err(error),
+        };
+        match input {
+            Ok(None) => {}
+            Ok(Some(input)) => {
+                // A held key may outrun the screen: what does not fit is as good as typed too early.
+                let _ = typed.try_send(input);
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+/// What an event of the terminal asks for; none: nothing.
+pub(super) fn input(event: &Event) -> Option<Input> {
+    match event {
+        Event::Resize(..) => Some(Input::Resized),
+        Event::Key(key) if key.kind != KeyEventKind::Release => pressed(*key),
+        _ => None,
+    }
+}
+
+fn pressed(key: KeyEvent) -> Option<Input> {
+    let control = key.modifiers.contains(KeyModifiers::CONTROL);
+    Some(match key.code {
+        KeyCode::Char('c') if control => Input::Quit,
+        KeyCode::Char('q' | 'Q') | KeyCode::Esc => Input::Quit,
+        KeyCode::Up | KeyCode::Char('k') => Input::Scroll(Scroll::Up),
+        KeyCode::Down | KeyCode::Char('j') => Input::Scroll(Scroll::Down),
+        KeyCode::PageUp => Input::Scroll(Scroll::PageUp),
+        KeyCode::PageDown | KeyCode::Char(' ') => Input::Scroll(Scroll::PageDown),
+        KeyCode::Home | KeyCode::Char('g') => Input::Scroll(Scroll::Top),
+        KeyCode::End | KeyCode::Char('G') => Input::Scroll(Scroll::Bottom),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn q_escape_and_ctrl_c_leave_and_c_alone_does_not() {
+        let key = |code, modifiers| input(&Event::Key(KeyEvent::new(code, modifiers)));
+        assert_eq!(key(KeyCode::Char('q'), KeyModifiers::NONE), Some(Input::Quit));
+        assert_eq!(key(KeyCode::Esc, KeyModifiers::NONE), Some(Input::Quit));
+        assert_eq!(key(KeyCode::Char('c'), KeyModifiers::CONTROL), Some(Input::Quit));
+        assert_eq!(key(KeyCode::Char('c'), KeyModifiers::NONE), None);
+        assert_eq!(key(KeyCode::Char('G'), KeyModifiers::SHIFT), Some(Input::Scroll(Scroll::Bottom)));
+        assert_eq!(input(&Event::Resize(80, 24)), Some(Input::Resized));
+        assert_eq!(input(&Event::FocusGained), None);
+    }
+}
