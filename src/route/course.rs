@@ -127,10 +127,9 @@ impl Course {
         goes_on
     }
 
-    /// Takes note of an answer that broke off after a part of it was seen. False when nobody else may be asked.
-    pub(super) fn note_broken(&mut self, place: Place, error: Error) -> bool {
-        self.itinerary.broke_off(place);
-        self.note(place, error)
+    /// An answer of the target broke of which a part had left.
+    pub(super) fn broke(&mut self, place: Place) {
+        self.itinerary.broke(place);
     }
 
     /// The target is not asked any more.

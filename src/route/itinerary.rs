@@ -29,6 +29,8 @@ pub(super) struct Itinerary {
     misses: u32,
     /// Groups of which one endpoint was asked a second time.
     repeated: Vec<usize>,
+    /// Where an answer broke last of which a part had left: it is not begun anew there.
+    broke_last: Option<Place>,
 }
 
 #[derive(Debug)]
@@ -38,6 +40,8 @@ struct Stop {
     group: usize,
     progress: Progress,
     passed_over: bool,
+    /// An answer of it broke of which a part had left.
+    broke: bool,
 }
 
 /// How far it has come with one target.
@@ -129,10 +133,10 @@ impl Itinerary {
                     continue;
                 }
                 group += usize::from(priority.replace(target.priority) != Some(target.priority));
-                stops.push(Stop { target, name, group, progress: Progress::Fresh, passed_over: false });
+                stops.push(Stop { target, name, group, progress: Progress::Fresh, passed_over: false, broke: false });
             }
         }
-        Self { stops, retry, attempts: 0, misses: 0, repeated: Vec::new() }
+        Self { stops, retry, attempts: 0, misses: 0, repeated: Vec::new(), broke_last: None }
     }
 
     /// The targets that may still be asked, in order of their groups.
@@ -200,6 +204,15 @@ impl Itinerary {
         }
     }
 
+    /// An answer of the target broke of which a part had left. It is begun anew on another one; the target itself has its
+    /// turn again when nobody else is left, and that one's answer breaks too.
+    pub(super) fn broke(&mut self, place: Place) {
+        self.broke_last = Some(place);
+        if let Some(stop) = self.stops.get_mut(place.0) {
+            stop.broke = true;
+        }
+    }
+
     /// The attempt at the target failed. False when nobody else may be asked either.
     pub(super) fn failed(&mut self, place: Place, error: &Error, now: Instant, roll: &dyn Fn(u64) -> u64) -> bool {
         if error.reason == Reason::ContextLengthExceeded {
@@ -213,12 +226,6 @@ impl Itinerary {
             Recovery::Again => stop.progress.after_failure(&self.retry, error.details.retry_after, (now, roll)),
         };
         true
-    }
-
-    /// The answer of the target broke off after a part of it was seen: its group is not asked a second time before the
-    /// groups that follow, so that the answer begins anew on another target while there is one.
-    pub(super) fn broke_off(&mut self, place: Place) {
-        self.repeated.extend(self.stops.get(place.0).map(|stop| stop.group));
     }
 
     /// The targets that were passed over since this was asked last, and why. The one that is asked next is none of them,
@@ -277,7 +284,7 @@ impl Itinerary {
             return None;
         }
         // A longer hint is waited for when no group has anybody left.
-        let step = self.soonest(view, |stop| stop.group == group, SHORT_HINT)?;
+        let step = self.soonest(view, |stop| stop.group == group && !stop.broke, SHORT_HINT)?;
         self.repeated.push(group);
         Some(step)
     }
@@ -289,7 +296,9 @@ impl Itinerary {
     /// The endpoint that may be asked again soonest, if its hint is no longer than `longest_hint`, and in time.
     fn soonest(&self, view: &View<'_>, which: impl Fn(&Stop) -> bool, longest_hint: Duration) -> Option<Step> {
         let longest = longest_hint.min(self.retry.max_delay);
-        let waits = self.stops.iter().enumerate().filter(|(_, stop)| which(stop)).filter_map(|(place, stop)| {
+        let stops = self.stops.iter().enumerate();
+        let others = stops.filter(|(place, stop)| self.broke_last != Some(Place(*place)) && which(stop));
+        let waits = others.filter_map(|(place, stop)| {
             let access = (view.standing)(&stop.target).access;
             let held = match access {
                 Access::Held { until } => Some(until),

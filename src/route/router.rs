@@ -136,11 +136,11 @@ async fn anew(journey: &mut Journey, broken: Reached, error: Error) -> Result<(E
     let place = broken.place;
     // The broken answer's connection is closed before another one is asked for.
     drop(broken);
-    if error.recovery() == Recovery::Never || !journey.course.note_broken(place, error) {
+    if error.recovery() == Recovery::Never || !journey.course.note(place, error) {
         return Err(told);
     }
     // What is begun anew is begun on another target.
-    journey.course.strike(place);
+    journey.course.broke(place);
     let Ok(mut next) = journey.reach().await else { return Err(told) };
     match next.events.next().await {
         Some(Ok(Event::Started(by))) => {

@@ -72,8 +72,9 @@ impl Misbehaviour {
         if let (Some(reason), Way::Stream) = (broken, way) {
             return Expected { a: 1, b: 0, end: End::Broken(reason) };
         }
-        // How often A is asked before somebody else is, or nobody.
+        // How often A is asked before somebody else is, or nobody. What has broken begins anew on another target.
         let most = match (peer, self.again) {
+            _ if broken.is_some() => 1,
             (Peer::Equal | Peer::Drawn, _) | (_, Again::Never) => 1,
             (Peer::Next, Again::After(seconds)) if seconds > SHORT_HINT => 1,
             (Peer::Next, _) => 2,

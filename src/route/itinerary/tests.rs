@@ -310,12 +310,3 @@ fn one_that_is_struck_is_not_asked_whatever_it_says_afterwards() {
     assert!(story.fail(a, &down()), "others are left");
     assert_eq!(story.told(|_| silent()), ["b"]);
 }
-
-#[test]
-fn an_answer_that_broke_off_begins_anew_elsewhere_while_anybody_is_left() {
-    let mut story = Story::of(vec![targets([("a", 0), ("b", 1)])], 4);
-    let (place, _) = story.ask().unwrap();
-    story.itinerary.broke_off(place);
-    assert!(story.fail(place, &down()));
-    assert_eq!(story.told(|_| down()), ["b", "b after 500ms", "a after 500ms"]);
-}

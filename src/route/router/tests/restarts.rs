@@ -43,6 +43,18 @@ async fn when_nobody_else_can_answer_what_broke_it_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn when_the_other_breaks_too_the_first_has_another_chance() {
+    let stage = Stage::new([
+        ("a", vec![breaks("one", Piece::Lost), answers(NOW, "three")]),
+        ("b", vec![breaks("two", Piece::Lost)]),
+    ]);
+    let told = stage.call(restarting()).await;
+    let expected =
+        ["a starts", "one", "b starts anew as attempt 2", "two", "a starts anew as attempt 3", "three", "a is done"];
+    assert_eq!(told.story(), expected);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_only_target_is_not_asked_anew() {
     let stage = Stage::new([("a", vec![breaks("half", Piece::Lost), answers(NOW, "whole")])]);
     assert_eq!(stage.call(restarting()).await.story(), ["a starts", "half", "STREAM_INTERRUPTED"]);
