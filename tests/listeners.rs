@@ -90,8 +90,11 @@ async fn both_versions_of_reflection_name_the_services() {
     let Running { public, admin, .. } = &stage.running;
     for (bound, served, not_served) in [(public, completions, administration), (admin, administration, completions)] {
         let channel = channel(bound).await;
-        for services in [reflected_services!(v1, channel.clone()), reflected_services!(v1alpha, channel.clone())] {
-            for name in [served, "grpc.health.v1.Health"] {
+        for (services, itself) in [
+            (reflected_services!(v1, channel.clone()), "grpc.reflection.v1.ServerReflection"),
+            (reflected_services!(v1alpha, channel.clone()), "grpc.reflection.v1alpha.ServerReflection"),
+        ] {
+            for name in [served, "grpc.health.v1.Health", itself] {
                 assert!(services.iter().any(|service| service == name), "{name} is not in {services:?}");
             }
             assert!(!services.iter().any(|service| service == not_served), "{not_served} is in {services:?}");

@@ -128,6 +128,11 @@ impl Course {
         goes_on
     }
 
+    /// An answer of the target broke of which a part had left.
+    pub(super) fn broke(&mut self, place: Place) {
+        self.itinerary.broke(place);
+    }
+
     /// The target is not asked any more.
     pub(super) fn strike(&mut self, place: Place) {
         self.itinerary.strike(place);

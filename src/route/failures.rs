@@ -40,24 +40,32 @@ impl Failures {
     pub(super) fn most_useful(self) -> Error {
         let Self { failed, misfits, passed_over } = self;
         if failed.is_empty() && passed_over.is_empty() {
-            return none_fits(&misfits);
+            return if misfits.is_empty() { outrun() } else { none_fits(&misfits) };
         }
         let mut all = failed;
         let attempted = all.len();
         all.extend(passed_over);
         let limited = all.iter().all(|error| error.reason == Reason::ProviderRateLimited);
-        let hint =
-            all.iter().filter(|error| is_passing(error.reason)).filter_map(|error| error.details.retry_after).min();
+        let passing = || all.iter().filter(|error| is_passing(error.reason) && !error.details.futile);
+        let is_futile = passing().next().is_none();
+        let hint = passing().filter_map(|error| error.details.retry_after).min();
         // Among failures that are equally useful the last one, and one that was seen before one that was expected.
         let best = all.into_iter().enumerate().min_by_key(|(place, error)| {
             (usefulness(error.reason, limited), *place >= attempted, std::cmp::Reverse(*place))
         });
-        let Some((_, error)) = best else { return none_fits(&misfits) };
-        if is_passing(error.reason) && !error.details.futile {
-            return error.with(|details| details.retry_after = hint);
+        let Some((_, error)) = best else { return outrun() };
+        if is_passing(error.reason) && !is_futile {
+            // Whoever said that it cannot help spoke for one endpoint; another one may be back by then.
+            return error.with(|details| (details.retry_after, details.futile) = (hint, false));
         }
         error
     }
+}
+
+/// Nobody failed and nobody was passed over, but each time somebody else was faster.
+fn outrun() -> Error {
+    let message = "others have taken every place at an endpoint that became free";
+    Error::new(Reason::Overloaded, message).with(|details| details.retry_after = Some(BUSY))
 }
 
 /// The failure that a target stands for that was not asked.

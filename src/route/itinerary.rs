@@ -15,9 +15,9 @@ use crate::pool::{Access, Right, Standing};
 
 /// The longest hint that is waited for while another target is left.
 const SHORT_HINT: Duration = Duration::from_secs(5);
-
-/// The most steps in a row that lead to no attempt: whoever is overtaken that often has waited long enough.
-const MOST_MISSED: u32 = 8;
+/// So many times in a row a target may turn out not to be asked after all; then the call is given up. Each is a race that
+/// somebody else has won, so few ever lose more than one.
+const MOST_MISSES: u32 = 8;
 
 /// What was tried, and what is left.
 #[derive(Debug)]
@@ -25,10 +25,12 @@ pub(super) struct Itinerary {
     stops: Vec<Stop>,
     retry: Retry,
     attempts: u32,
-    /// Steps since the last attempt that led to none, since the endpoint was not to be asked any more, or still not.
-    missed: u32,
+    /// Steps since the last attempt that led to none, since the endpoint was not to be asked after all.
+    misses: u32,
     /// Groups of which one endpoint was asked a second time.
     repeated: Vec<usize>,
+    /// Where an answer broke last of which a part had left: it is not begun anew there.
+    broke_last: Option<Place>,
 }
 
 #[derive(Debug)]
@@ -38,6 +40,8 @@ struct Stop {
     group: usize,
     progress: Progress,
     passed_over: bool,
+    /// An answer of it broke of which a part had left.
+    broke: bool,
 }
 
 /// How far it has come with one target.
@@ -45,9 +49,11 @@ struct Stop {
 enum Progress {
     /// Not asked.
     Fresh,
+    /// It was asked, and has not failed since: the attempt is under way, or was dropped for another that began first.
+    Asked { failures: u32 },
     /// It failed and may be asked again.
     Failed {
-        times: u32,
+        failures: u32,
         /// Not before this.
         at: Instant,
         /// What the provider asked for.
@@ -55,6 +61,32 @@ enum Progress {
     },
     /// It is not asked any more.
     Out,
+}
+
+impl Progress {
+    fn begun(self) -> Self {
+        match self {
+            Self::Fresh => Self::Asked { failures: 0 },
+            Self::Asked { failures } | Self::Failed { failures, .. } => Self::Asked { failures },
+            Self::Out => Self::Out,
+        }
+    }
+
+    /// How far it has come after a failure that may pass; `hint` is what the provider asked for.
+    fn after_failure(self, retry: &Retry, hint: Option<Duration>, (now, roll): (Instant, &dyn Fn(u64) -> u64)) -> Self {
+        let failures = match self {
+            Self::Fresh => 1,
+            Self::Asked { failures } | Self::Failed { failures, .. } => failures.saturating_add(1),
+            // What is out stays out, whatever an attempt says that was under way.
+            Self::Out => return Self::Out,
+        };
+        // Longer than is ever waited for. The failure keeps the hint for the caller.
+        if hint.is_some_and(|hint| hint > retry.max_delay) {
+            return Self::Out;
+        }
+        let pause = backoff(retry, failures, roll).max(hint.unwrap_or_default());
+        now.checked_add(pause).map_or(Self::Out, |at| Self::Failed { failures, at, hint })
+    }
 }
 
 /// The place of a target in the itinerary.
@@ -101,15 +133,16 @@ impl Itinerary {
                     continue;
                 }
                 group += usize::from(priority.replace(target.priority) != Some(target.priority));
-                stops.push(Stop { target, name, group, progress: Progress::Fresh, passed_over: false });
+                stops.push(Stop { target, name, group, progress: Progress::Fresh, passed_over: false, broke: false });
             }
         }
-        Self { stops, retry, attempts: 0, missed: 0, repeated: Vec::new() }
+        Self { stops, retry, attempts: 0, misses: 0, repeated: Vec::new(), broke_last: None }
     }
 
-    /// All targets, in order of their groups.
+    /// The targets that may still be asked, in order of their groups.
     pub(super) fn targets(&self) -> impl Iterator<Item = (Place, &Target)> {
-        self.stops.iter().enumerate().map(|(place, stop)| (Place(place), &stop.target))
+        let left = self.stops.iter().enumerate().filter(|(_, stop)| stop.progress != Progress::Out);
+        left.map(|(place, stop)| (Place(place), &stop.target))
     }
 
     /// The target at `place`.
@@ -131,11 +164,10 @@ impl Itinerary {
 
     /// Whom to ask next; none: nobody is left, or the attempts are used up.
     pub(super) fn next(&mut self, view: &View<'_>) -> Option<Step> {
-        if self.attempts >= self.retry.max_attempts.get() || self.missed >= MOST_MISSED {
+        if self.attempts >= self.retry.max_attempts.get() || self.misses >= MOST_MISSES {
             return None;
         }
-        let groups: Vec<usize> = self.groups();
-        for group in groups {
+        for group in self.groups() {
             if let Some(step) = self.fresh(group, view).or_else(|| self.once_more(group, view)) {
                 return Some(step);
             }
@@ -148,22 +180,21 @@ impl Itinerary {
         if self.attempts >= self.retry.max_attempts.get() {
             return None;
         }
-        let groups = self.groups();
-        groups.into_iter().find_map(|group| self.choose_in(group, view))
+        self.groups().into_iter().find_map(|group| self.choose_in(group, view))
     }
 
     /// An attempt at the target begins.
     pub(super) fn begun(&mut self, place: Place) {
         self.attempts = self.attempts.saturating_add(1);
-        self.missed = 0;
+        self.misses = 0;
         if let Some(stop) = self.stops.get_mut(place.0) {
-            stop.passed_over = true;
+            stop.progress = stop.progress.begun();
         }
     }
 
     /// The target could not be asked after all: somebody else was faster, or it is still not to be asked.
     pub(super) fn missed(&mut self) {
-        self.missed = self.missed.saturating_add(1);
+        self.misses = self.misses.saturating_add(1);
     }
 
     /// The target is not asked any more.
@@ -173,42 +204,38 @@ impl Itinerary {
         }
     }
 
+    /// An answer of the target broke of which a part had left. It is begun anew on another one; the target itself has its
+    /// turn again when nobody else is left, and that one's answer breaks too.
+    pub(super) fn broke(&mut self, place: Place) {
+        self.broke_last = Some(place);
+        if let Some(stop) = self.stops.get_mut(place.0) {
+            stop.broke = true;
+        }
+    }
+
     /// The attempt at the target failed. False when nobody else may be asked either.
     pub(super) fn failed(&mut self, place: Place, error: &Error, now: Instant, roll: &dyn Fn(u64) -> u64) -> bool {
         if error.reason == Reason::ContextLengthExceeded {
             self.strike(place);
             return self.only_longer_contexts(place);
         }
-        let retry = self.retry;
         let Some(stop) = self.stops.get_mut(place.0) else { return false };
         stop.progress = match error.recovery() {
             Recovery::Never => return false,
             Recovery::Elsewhere => Progress::Out,
-            Recovery::Again => {
-                let times = match stop.progress {
-                    Progress::Failed { times, .. } => times.saturating_add(1),
-                    Progress::Fresh | Progress::Out => 1,
-                };
-                let hint = error.details.retry_after;
-                let pause = backoff(&retry, times, roll).max(hint.unwrap_or_default());
-                let at = now.checked_add(pause).unwrap_or(now);
-                // Longer than ever waited for: it is as good as out, but keeps its hint for the caller.
-                if hint.is_some_and(|hint| hint > retry.max_delay) {
-                    Progress::Out
-                } else {
-                    Progress::Failed { times, at, hint }
-                }
-            }
+            Recovery::Again => stop.progress.after_failure(&self.retry, error.details.retry_after, (now, roll)),
         };
         true
     }
 
-    /// The targets that were passed over since this was asked last, and why. The one that is asked next is none of them.
+    /// The targets that were passed over since this was asked last, and why. The one that is asked next is none of them,
+    /// nor are those of later groups, whose turn has not come.
     pub(super) fn passed_over(&mut self, next: Option<&Step>, view: &View<'_>) -> Vec<(Identity, Access)> {
+        let next = next.and_then(|step| Some((step.place.0, self.stops.get(step.place.0)?.group)));
         let stops = self.stops.iter_mut().enumerate();
         let fresh = stops.filter(|(place, stop)| {
-            let is_next = next.is_some_and(|step| step.place.0 == *place);
-            stop.progress == Progress::Fresh && !stop.passed_over && !is_next
+            let had_its_turn = next.is_none_or(|(next, group)| next != *place && stop.group <= group);
+            stop.progress == Progress::Fresh && !stop.passed_over && had_its_turn
         });
         let passed = fresh.filter_map(|(_, stop)| {
             let access = (view.standing)(&stop.target).access;
@@ -232,6 +259,7 @@ impl Itinerary {
         standing.filter(|(_, standing)| matches!(standing.access, Access::Free | Access::Probe)).collect()
     }
 
+    /// One of a group that was not asked and may be asked at once.
     fn choose_in(&self, group: usize, view: &View<'_>) -> Option<Place> {
         let usable = self.usable(view, |stop| stop.group == group);
         let candidates: Vec<Candidate<'_>> = usable
@@ -255,9 +283,8 @@ impl Itinerary {
         if self.repeated.contains(&group) {
             return None;
         }
-        let others_left = !self.usable(view, |_| true).is_empty();
-        let step =
-            self.soonest(view, |stop| stop.group == group, if others_left { SHORT_HINT } else { Duration::MAX })?;
+        // A longer hint is waited for when no group has anybody left.
+        let step = self.soonest(view, |stop| stop.group == group && !stop.broke, SHORT_HINT)?;
         self.repeated.push(group);
         Some(step)
     }
@@ -269,7 +296,9 @@ impl Itinerary {
     /// The endpoint that may be asked again soonest, if its hint is no longer than `longest_hint`, and in time.
     fn soonest(&self, view: &View<'_>, which: impl Fn(&Stop) -> bool, longest_hint: Duration) -> Option<Step> {
         let longest = longest_hint.min(self.retry.max_delay);
-        let waits = self.stops.iter().enumerate().filter(|(_, stop)| which(stop)).filter_map(|(place, stop)| {
+        let stops = self.stops.iter().enumerate();
+        let others = stops.filter(|(place, stop)| self.broke_last != Some(Place(*place)) && which(stop));
+        let waits = others.filter_map(|(place, stop)| {
             let access = (view.standing)(&stop.target).access;
             let held = match access {
                 Access::Held { until } => Some(until),
@@ -279,7 +308,7 @@ impl Itinerary {
             let (at, hint) = match stop.progress {
                 Progress::Fresh => (held?, None),
                 Progress::Failed { at, hint, .. } => (at.max(held.unwrap_or(at)), hint),
-                Progress::Out => return None,
+                Progress::Asked { .. } | Progress::Out => return None,
             };
             let asked_for = hint.max(held.map(|until| until.saturating_duration_since(view.now)));
             let in_time = asked_for.is_none_or(|hint| hint <= longest) && at < view.deadline;

@@ -11,7 +11,7 @@ use super::itinerary::Place;
 use super::plan::Conclusion;
 use super::router::Asked;
 use super::{Hedging, Rules};
-use crate::domain::Error;
+use crate::domain::{Error, Reason, Recovery};
 use crate::pool::{self, Accepted, Attempt, Commitment, Committed, RetryBudget};
 use crate::protocol::Delivery;
 use crate::transport::Transport;
@@ -114,23 +114,17 @@ async fn accept(scene: &Scene, leg: Leg) -> Result<Begun, Failed> {
 /// Makes an attempt, and when its first event is late, another one elsewhere: the one that begins first goes on, the
 /// other is dropped at once.
 async fn race(scene: &Scene, course: &mut Course, leg: Leg, late: Duration) -> Result<Begun, Failed> {
-    let slow = leg.place;
     let mut first = pin!(accept(scene, leg));
     if let Ok(accepted) = tokio::time::timeout(late, &mut first).await {
         return accepted;
     }
     let Some(leg) = course.beside(scene) else { return first.await };
-    let fast = leg.place;
     let second = pin!(accept(scene, leg));
-    let begun = first_begun(course, first, second).await;
-    // Whoever began, the one that was dropped has had its chance in this call.
-    if let Ok((place, ..)) = &begun {
-        course.strike(if *place == slow { fast } else { slow });
-    }
-    begun
+    first_begun(course, first, second).await
 }
 
-/// The first of two attempts that begins; one that fails leaves it to the other.
+/// The first of two attempts that begins; one that fails leaves it to the other, unless it shows that the request itself
+/// is at fault.
 async fn first_begun<One, Other>(
     course: &mut Course,
     mut first: Pin<&mut One>,
@@ -143,18 +137,23 @@ where
     tokio::select! {
         biased;
         begun = &mut first => match begun {
-            Ok(begun) => Ok(begun),
-            Err((place, error)) => {
+            Err((place, error)) if !is_final(&error) => {
                 course.note(place, error);
                 second.await
             }
+            over => over,
         },
         begun = &mut second => match begun {
-            Ok(begun) => Ok(begun),
-            Err((place, error)) => {
+            Err((place, error)) if !is_final(&error) => {
                 course.note(place, error);
                 first.await
             }
+            over => over,
         },
     }
+}
+
+/// Whether nobody else may be asked, whoever is left.
+fn is_final(error: &Error) -> bool {
+    error.recovery() == Recovery::Never && error.reason != Reason::ContextLengthExceeded
 }

@@ -139,6 +139,8 @@ async fn anew(journey: &mut Journey, broken: Reached, error: Error) -> Result<(E
     if error.recovery() == Recovery::Never || !journey.course.note(place, error) {
         return Err(told);
     }
+    // What is begun anew is begun on another target.
+    journey.course.broke(place);
     let Ok(mut next) = journey.reach().await else { return Err(told) };
     match next.events.next().await {
         Some(Ok(Event::Started(by))) => {
@@ -149,3 +151,6 @@ async fn anew(journey: &mut Journey, broken: Reached, error: Error) -> Result<(E
         _ => Err(told),
     }
 }
+
+#[cfg(test)]
+mod tests;

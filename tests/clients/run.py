@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 
+import pool
 import python_client
 import service_config
 import shell
@@ -16,7 +17,7 @@ import traces
 from servers import ROOT, Checks, Completiond, Upstream, holds
 
 GO_CHECKS = os.environ.get("GO_CHECKS")
-GROUPS = ("python", "shell", "go", "service-config", "traces", "simulator")
+GROUPS = ("python", "shell", "go", "service-config", "pool", "traces", "simulator")
 
 
 def go(checks, server, upstream):
@@ -59,6 +60,8 @@ def main():
                 go(checks, server, upstream)
             if "service-config" in chosen:
                 service_config.run(checks, server)
+        if "pool" in chosen:
+            pool.run(checks, environment)
         if "traces" in chosen:
             traces.run(checks, upstream, config, environment)
     if "simulator" in chosen:

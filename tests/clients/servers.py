@@ -138,9 +138,9 @@ class Upstream(Process):
 class Completiond(Process):
     """The server under test on three ports that the system chose; `port` is the public one."""
 
-    def __init__(self, config=None, environment=None):
+    def __init__(self, config=None, environment=None, admin=0):
         program = os.environ.get("COMPLETIOND", ROOT / "target/debug/completiond")
-        command = [program, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
+        command = [program, "serve", "--listen", "127.0.0.1:0", "--admin-listen", f"127.0.0.1:{admin}"]
         command += ["--ops-listen", "127.0.0.1:0"]
         if config:
             command += ["--config", config]

@@ -7,6 +7,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::{self, HealthServer};
 use tonic_health::server::{HealthReporter, HealthService};
+use tonic_reflection::pb::{v1::server_reflection_server as v1, v1alpha::server_reflection_server as v1alpha};
 use tower::Layer;
 use tower::util::BoxCloneSyncService;
 use uuid::Uuid;
@@ -134,15 +135,16 @@ impl Faces {
 /// The routes with reflection, in the version that is current and in the one that older tools ask for. It names
 /// `service`, which the listener serves, and not those of the contract that another one does.
 fn reflected(routes: Routes, service: &str, drain: &Drain) -> Routes {
-    let builder = || {
+    let builder = |itself: &str| {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
             .with_service_name(service)
             .with_service_name(health_server::SERVICE_NAME)
+            .with_service_name(itself)
     };
-    match (builder().build_v1(), builder().build_v1alpha()) {
+    match (builder(v1::SERVICE_NAME).build_v1(), builder(v1alpha::SERVICE_NAME).build_v1alpha()) {
         (Ok(current), Ok(older)) => routes
             .add_service(UntilDrain::new(current, drain.clone()))
             .add_service(UntilDrain::new(older, drain.clone())),
