@@ -108,6 +108,7 @@ impl Course {
         }
         self.itinerary.begun(step.place);
         let timeouts = bounded(endpoint.timeouts, share);
+        let lease = if timeouts == endpoint.timeouts { lease } else { lease.in_haste() };
         Ok(Leg { place: step.place, endpoint, exchange, conclusion, timeouts, lease })
     }
 

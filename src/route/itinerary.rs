@@ -49,8 +49,8 @@ struct Stop {
 enum Progress {
     /// Not asked.
     Fresh,
-    /// It is being asked, after so many failures.
-    Running { failures: u32 },
+    /// It was asked, and has not failed since: the attempt is under way, or was dropped for another that began first.
+    Asked { failures: u32 },
     /// It failed and may be asked again.
     Failed {
         failures: u32,
@@ -66,8 +66,8 @@ enum Progress {
 impl Progress {
     fn begun(self) -> Self {
         match self {
-            Self::Fresh => Self::Running { failures: 0 },
-            Self::Running { failures } | Self::Failed { failures, .. } => Self::Running { failures },
+            Self::Fresh => Self::Asked { failures: 0 },
+            Self::Asked { failures } | Self::Failed { failures, .. } => Self::Asked { failures },
             Self::Out => Self::Out,
         }
     }
@@ -76,7 +76,7 @@ impl Progress {
     fn after_failure(self, retry: &Retry, hint: Option<Duration>, (now, roll): (Instant, &dyn Fn(u64) -> u64)) -> Self {
         let failures = match self {
             Self::Fresh => 1,
-            Self::Running { failures } | Self::Failed { failures, .. } => failures.saturating_add(1),
+            Self::Asked { failures } | Self::Failed { failures, .. } => failures.saturating_add(1),
             // What is out stays out, whatever an attempt says that was under way.
             Self::Out => return Self::Out,
         };
@@ -308,7 +308,7 @@ impl Itinerary {
             let (at, hint) = match stop.progress {
                 Progress::Fresh => (held?, None),
                 Progress::Failed { at, hint, .. } => (at.max(held.unwrap_or(at)), hint),
-                Progress::Running { .. } | Progress::Out => return None,
+                Progress::Asked { .. } | Progress::Out => return None,
             };
             let asked_for = hint.max(held.map(|until| until.saturating_duration_since(view.now)));
             let in_time = asked_for.is_none_or(|hint| hint <= longest) && at < view.deadline;

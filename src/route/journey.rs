@@ -114,20 +114,13 @@ async fn accept(scene: &Scene, leg: Leg) -> Result<Begun, Failed> {
 /// Makes an attempt, and when its first event is late, another one elsewhere: the one that begins first goes on, the
 /// other is dropped at once.
 async fn race(scene: &Scene, course: &mut Course, leg: Leg, late: Duration) -> Result<Begun, Failed> {
-    let slow = leg.place;
     let mut first = pin!(accept(scene, leg));
     if let Ok(accepted) = tokio::time::timeout(late, &mut first).await {
         return accepted;
     }
     let Some(leg) = course.beside(scene) else { return first.await };
-    let fast = leg.place;
     let second = pin!(accept(scene, leg));
-    let begun = first_begun(course, first, second).await;
-    // Whoever began, the one that was dropped has had its chance in this call.
-    if let Ok((place, ..)) = &begun {
-        course.strike(if *place == slow { fast } else { slow });
-    }
-    begun
+    first_begun(course, first, second).await
 }
 
 /// The first of two attempts that begins; one that fails leaves it to the other, unless it shows that the request itself

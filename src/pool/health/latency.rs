@@ -11,7 +11,7 @@ const FADES_IN: Duration = Duration::from_secs(10);
 /// the fastest of all, and everybody would go there at once; one of which nothing is known is tried like any other.
 const FORGOTTEN_BELOW: f64 = 0.25;
 /// Of an endpoint that was never heard of, waiting in vain tells something from here on.
-const LATE: Duration = Duration::from_secs(1);
+pub(super) const LATE: Duration = Duration::from_secs(1);
 /// How many samples are kept.
 const KEPT: usize = 64;
 /// Samples older than this do not count.

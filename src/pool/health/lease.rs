@@ -6,10 +6,14 @@ use tokio::time::Instant;
 
 use super::breaker::{Breaker, Pass};
 use super::fault::{self, Fault};
+use super::latency::LATE;
 use super::limits::Number;
 use super::{Health, State, lock};
 use crate::domain::{Allowance, Error, Reason};
 use crate::protocol::Delivery;
+
+/// The share of its recent first events within which an endpoint is as fast as usual.
+const USUAL: f64 = 0.95;
 
 /// What an attempt holds: its place among those in flight, and its passes through the breakers. How it ended is told
 /// once; dropped, it was given up.
@@ -23,6 +27,16 @@ pub struct Lease {
     pub(super) sent: Instant,
     pub(super) accepted: bool,
     pub(super) settled: bool,
+    pub(super) allotted: Allotted,
+}
+
+/// How long the attempt may be silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Allotted {
+    /// As long as the endpoint's own timeouts say.
+    All,
+    /// Less: its call has little time left, of which others shall have a share too.
+    Share,
 }
 
 /// The passes of one attempt: through the breaker of the key, and through that of the endpoint.
@@ -44,6 +58,13 @@ pub(in crate::pool) enum Settled<'a> {
 }
 
 impl Lease {
+    /// The attempt may be silent for less than the endpoint's own timeouts say. Such a silence is charged only when it is
+    /// long by the endpoint's own measure: a caller in a hurry must not take an endpoint away from all others.
+    pub fn in_haste(mut self) -> Self {
+        self.allotted = Allotted::Share;
+        self
+    }
+
     /// The first event came: the endpoint works, whatever becomes of this answer. The breakers hear of it now, not at
     /// the end of an answer that may take minutes.
     pub(in crate::pool) fn accepted(&mut self, now: Instant) {
@@ -80,8 +101,10 @@ impl Lease {
             Settled::Failed(error) => {
                 state.failed = state.failed.saturating_add(1);
                 state.last_error = Some((error.reason, now));
-                self.passes.failed(fault::fault(error), &mut key, &mut state, now);
-                if fault::is_overload(error) {
+                let told = !self.was_cut_off(error, &state, now);
+                let fault = if told { fault::fault(error) } else { Fault::Elsewhere };
+                self.passes.failed(fault, &mut key, &mut state, now);
+                if told && fault::is_overload(error) {
                     state.concurrency.overloaded(now.saturating_duration_since(self.sent), now);
                 }
             }
@@ -90,6 +113,18 @@ impl Lease {
             state.latency_mut(self.delivery).at_least(now.saturating_duration_since(self.sent), now);
         }
         state.in_flight = state.in_flight.saturating_sub(1);
+    }
+
+    /// Whether the silence that ended the attempt says more about its caller's deadline than about the endpoint: it is
+    /// shorter than what the endpoint is known to take, or would be noticed in one that nobody knows. How long it takes
+    /// after its first event is never known.
+    fn was_cut_off(&self, error: &Error, state: &State, now: Instant) -> bool {
+        if self.allotted == Allotted::All || error.reason != Reason::ProviderTimeout {
+            return false;
+        }
+        let usual = state.latency(self.delivery).quantile(USUAL, now);
+        let long = usual.map_or(LATE, |usual| if self.accepted { usual.max(LATE) } else { usual });
+        now.saturating_duration_since(self.sent) < long
     }
 }
 

@@ -25,7 +25,7 @@ use breaker::Admits;
 pub(super) use breaker::Breaker;
 use concurrency::Concurrency;
 use latency::Latency;
-use lease::Passes;
+use lease::{Allotted, Passes};
 pub(super) use lease::Settled;
 use limits::Limits;
 
@@ -97,7 +97,7 @@ impl Health {
         state.sent = state.sent.saturating_add(1);
         let number = state.limits.sent();
         let health = Arc::clone(self);
-        Some(Lease { health, delivery, passes, number, sent: now, accepted: false, settled: false })
+        Some(Lease { health, delivery, passes, number, sent: now, accepted: false, settled: false, allotted: Allotted::All })
     }
 
     /// The time within which this share (0 to 1) of the recent answers by `delivery` began; none: too few are known.

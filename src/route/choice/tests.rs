@@ -126,7 +126,7 @@ fn an_outlier_is_asked_when_nobody_else_is_left() {
     let (fast, slow) = (loaded("fast", 300, 1000), loaded("slow", 1_301, 0));
     assert_eq!(counts(&[slow, fast]), [0, 10_000], "however crowded the other is");
     assert_eq!(counts(&[slow]), [10_000]);
-    let near = loaded("near", 1_200, 0);
+    let (fast, near) = (loaded("fast", 1_000, 1000), loaded("near", 4_000, 0));
     assert_eq!(counts(&[near, fast])[0], 10_000, "four times as slow is no outlier, and it is idle");
     let (quick, slower) = (loaded("quick", 1, 1000), loaded("slower", 1_001, 0));
     assert!(counts(&[slower, quick])[0] > 0, "nor is one that is a second slower, however many times that is");

@@ -129,7 +129,7 @@ async fn a_hedge_takes_a_token_and_is_not_made_without_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_loser_is_not_asked_again_when_the_winner_breaks() {
+async fn one_that_was_dropped_is_not_asked_again_when_the_winner_breaks() {
     let stage = rehearsed(always(), Play::Silence, Play::Answer(vec![(NOW, Piece::Start), (NOW, Piece::Lost)])).await;
     let told = stage.call(ordinary()).await;
     assert_eq!(stage.asked(), ["a", "b", "b", "b"]);

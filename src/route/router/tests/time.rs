@@ -55,12 +55,21 @@ async fn the_only_one_has_all_the_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_usually_takes_longer_gets_that_as_long_as_a_third_is_left() {
+async fn one_that_usually_takes_longer_gets_that() {
     let mut stage = Stage::new([("a", vec![answers(4 * SECOND, "usual")]), ("b", vec![answers(NOW, "b")])]);
     stage.rehearse().await;
     stage.plays("a", vec![Play::Silence]);
     stage.call(within(9 * SECOND)).await;
-    assert_eq!(stage.sent(), ["a after 0ns", "b after 6s"]);
+    assert_eq!(stage.sent(), ["a after 0ns", "b after 6s"], "one and a half times the usual");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_third_is_left_for_the_others_however_long_one_usually_takes() {
+    let mut stage = Stage::new([("a", vec![answers(4 * SECOND, "usual")]), ("b", vec![answers(NOW, "b")])]);
+    stage.rehearse().await;
+    stage.plays("a", vec![Play::Silence]);
+    stage.call(within(6 * SECOND)).await;
+    assert_eq!(stage.sent(), ["a after 0ns", "b after 4s"]);
 }
 
 #[tokio::test(start_paused = true)]
