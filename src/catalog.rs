@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use crate::domain::{Capabilities, Constraints, ModelFacts, PicoUsd, Price, Tokens};
+use crate::domain::{Capabilities, Constraints, ModelFacts, Tokens};
 
 /// The table as it stands in the file.
 pub const TABLE: &str = include_str!("../data/models.json");
@@ -118,8 +118,8 @@ struct Row {
     capabilities: CapabilityRow,
     #[serde(default)]
     constraints: ConstraintRow,
-    #[serde(default)]
-    price: PriceRow,
+    #[expect(dead_code, reason = "prices have a table of their own")]
+    price: Option<serde::de::IgnoredAny>,
     other_protocol: Option<String>,
     #[serde(default)]
     lifecycle: Lifecycle,
@@ -151,14 +151,6 @@ struct ConstraintRow {
     effort_max: Option<bool>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PriceRow {
-    input: Option<i64>,
-    output: Option<i64>,
-    cache_read: Option<i64>,
-}
-
 impl From<Row> for Model {
     fn from(row: Row) -> Self {
         let facts = ModelFacts {
@@ -167,7 +159,6 @@ impl From<Row> for Model {
             max_output: row.max_output.map(Tokens::new),
             capabilities: row.capabilities.into(),
             constraints: row.constraints.into(),
-            price: row.price.into(),
             other_protocol: row.other_protocol,
         };
         Self {
@@ -200,16 +191,6 @@ impl From<ConstraintRow> for Constraints {
             effort_minimal: row.effort_minimal,
             effort_xhigh: row.effort_xhigh,
             effort_max: row.effort_max,
-        }
-    }
-}
-
-impl From<PriceRow> for Price {
-    fn from(row: PriceRow) -> Self {
-        Self {
-            input: row.input.map(PicoUsd::new),
-            output: row.output.map(PicoUsd::new),
-            cache_read: row.cache_read.map(PicoUsd::new),
         }
     }
 }

@@ -15,6 +15,9 @@
 //! - [`simulator`]: an upstream inside the process, on the same wire formats
 //! - [`catalog`]: what is known about models, as data
 //! - [`telemetry`]: logs and traces
+//! - [`price`]: what the work of providers costs
+//! - [`tokens`]: how many tokens a text has
+//! - [`store`]: what outlasts a call: what became of it, and what was used
 //! - [`count`]: how many there are of something
 //! - [`domain`]: what all of them speak of
 
@@ -28,9 +31,12 @@ pub mod domain;
 pub mod edge;
 pub mod pipeline;
 pub mod pool;
+pub mod price;
 pub mod proto;
 pub mod protocol;
 pub mod route;
 pub mod simulator;
+pub mod store;
 pub mod telemetry;
+pub mod tokens;
 pub mod transport;

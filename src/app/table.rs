@@ -8,6 +8,7 @@ use super::StartError;
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::pool::{Account, Endpoint, Provider};
+use crate::price::Prices;
 use crate::route::{Alias, Hedging, Lead, Rules, Table, Target};
 
 /// The names that a configuration gives to its targets. What was learned about an account of `previous` is kept where
@@ -64,6 +65,7 @@ fn provider(config: &crate::config::Provider, before: &[Arc<Provider>]) -> Resul
         proxy: config.proxy.clone(),
         simulated: config.base_url.scheme_str() == Some("simulator"),
         account: Arc::new(Account::new(config.concurrency)),
+        prices: Prices::built_in(),
     };
     if let Some(same) = before.iter().find(|other| is_same_account(&provider, other)) {
         provider.account = Arc::clone(&same.account);
@@ -86,6 +88,7 @@ fn is_same_account(one: &Provider, other: &Provider) -> bool {
         proxy,
         simulated: _,
         account,
+        prices: _,
     } = one;
     (id, vendor, protocol.name(), base_url, credentials, headers, proxy, account.rule())
         == (

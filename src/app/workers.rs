@@ -13,6 +13,7 @@ use crate::pipeline::{self, pipeline};
 use crate::pool::RetryBudget;
 use crate::route::Router;
 use crate::simulator::Simulator;
+use crate::store::Books;
 use crate::telemetry::Tracer;
 use crate::transport::{Direct, Schemes, Transport, system_trust};
 
@@ -80,6 +81,7 @@ pub(super) fn faces(config: &Config, reloading: &Reloading, public: &Bound, trac
         client_stall: config.stream.client_stall,
         drain: Drain::default(),
         tracer,
+        books: Books::default(),
         health: HealthReporter::new(),
     }
 }

@@ -19,6 +19,12 @@ pub enum Reason {
     ContextLengthExceeded,
     /// No target can do what is asked.
     CapabilityNotSupported,
+    /// The estimate is above the bound on the call's cost.
+    CostLimitExceeded,
+    /// A bound on the cost is set, and the price is not known.
+    PriceUnknown,
+    /// No such completion, or not one of this caller's, or not any more.
+    CompletionNotFound,
     /// No such model or alias, or not one of this caller's.
     ModelNotFound,
     /// The upstream does not know the configured model.
@@ -68,12 +74,15 @@ pub enum Recovery {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::InvalidRequest,
         Self::RequestTooLarge,
         Self::ProviderRejected,
         Self::ContextLengthExceeded,
         Self::CapabilityNotSupported,
+        Self::CostLimitExceeded,
+        Self::PriceUnknown,
+        Self::CompletionNotFound,
         Self::ModelNotFound,
         Self::ProviderModelNotFound,
         Self::ProviderRateLimited,
@@ -101,6 +110,9 @@ impl Reason {
             Self::ProviderRejected => "PROVIDER_REJECTED",
             Self::ContextLengthExceeded => "CONTEXT_LENGTH_EXCEEDED",
             Self::CapabilityNotSupported => "CAPABILITY_NOT_SUPPORTED",
+            Self::CostLimitExceeded => "COST_LIMIT_EXCEEDED",
+            Self::PriceUnknown => "PRICE_UNKNOWN",
+            Self::CompletionNotFound => "COMPLETION_NOT_FOUND",
             Self::ModelNotFound => "MODEL_NOT_FOUND",
             Self::ProviderModelNotFound => "PROVIDER_MODEL_NOT_FOUND",
             Self::ProviderRateLimited => "PROVIDER_RATE_LIMITED",
@@ -138,6 +150,9 @@ impl Reason {
             | Self::ProviderRejected
             | Self::ContextLengthExceeded
             | Self::CapabilityNotSupported
+            | Self::CostLimitExceeded
+            | Self::PriceUnknown
+            | Self::CompletionNotFound
             | Self::ModelNotFound
             | Self::StreamInterrupted
             | Self::DeadlineExceeded

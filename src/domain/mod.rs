@@ -13,6 +13,7 @@ mod money;
 mod outcome;
 mod request;
 mod state;
+mod terms;
 mod tool;
 mod usage;
 
@@ -27,5 +28,6 @@ pub use money::*;
 pub use outcome::*;
 pub use request::*;
 pub use state::*;
+pub use terms::*;
 pub use tool::*;
 pub use usage::*;

@@ -1,6 +1,6 @@
 //! What is known about a model. `None` everywhere: not known, and then it is not refused either.
 
-use super::{ModelId, ModelName, PicoUsd, ProviderId, Tokens};
+use super::{ModelId, ModelName, PicoUsd, PriceVersion, ProviderId, Tokens};
 
 /// What is known about a model.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,8 +15,6 @@ pub struct ModelFacts {
     pub capabilities: Capabilities,
     /// What it insists on.
     pub constraints: Constraints,
-    /// The price of a token of the prompt, of the answer, and of a cached one.
-    pub price: Price,
     /// Whether only a protocol that is not spoken here serves it.
     pub other_protocol: Option<String>,
 }
@@ -61,15 +59,19 @@ pub struct Constraints {
     pub effort_max: Option<bool>,
 }
 
-/// What a token costs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Price {
+/// What a token costs where nothing else applies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListedPrice {
     /// Of the prompt.
     pub input: Option<PicoUsd>,
     /// Of the answer.
     pub output: Option<PicoUsd>,
     /// Of the prompt, read from the provider's cache.
     pub cache_read: Option<PicoUsd>,
+    /// Of the prompt, written to it for its default time.
+    pub cache_write: Option<PicoUsd>,
+    /// The version of the price table; none: the configuration says it, or nobody.
+    pub version: Option<PriceVersion>,
 }
 
 /// A name that a caller may ask for, and what is known about where it leads.
@@ -110,12 +112,12 @@ pub struct ListedFacts {
     /// The largest answer.
     pub max_output: Option<Tokens>,
     /// The price of the first.
-    pub price: Price,
+    pub price: ListedPrice,
 }
 
 impl ListedFacts {
-    /// What is known about targets together; none for a target of which nothing is known.
-    pub fn of<'a>(targets: impl IntoIterator<Item = Option<&'a ModelFacts>>) -> Self {
+    /// What is known about targets together, none for a target of which nothing is known, and the price of the first.
+    pub fn of<'a>(targets: impl IntoIterator<Item = Option<&'a ModelFacts>>, price: Option<ListedPrice>) -> Self {
         let targets: Vec<Option<&ModelFacts>> = targets.into_iter().collect();
         let any = |can: fn(&Capabilities) -> Option<bool>| {
             let answers = || targets.iter().map(|facts| facts.and_then(|facts| can(&facts.capabilities)));
@@ -135,7 +137,7 @@ impl ListedFacts {
             },
             context_window: known().filter_map(|facts| facts.context_window).max(),
             max_output: known().filter_map(|facts| facts.max_output).max(),
-            price: targets.first().copied().flatten().map_or_else(Price::default, |facts| facts.price),
+            price: price.unwrap_or_default(),
         }
     }
 }
@@ -145,23 +147,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn facts_of_several_targets_are_those_of_the_best_and_the_price_of_the_first() {
-        let facts = |tools, images, context: u32, input| ModelFacts {
+    fn facts_of_several_targets_are_those_of_the_best() {
+        let facts = |tools, images, context: u32| ModelFacts {
             context_window: Some(Tokens::new(context)),
             capabilities: Capabilities { tools, images, ..Capabilities::default() },
-            price: Price { input: Some(PicoUsd::new(input)), ..Price::default() },
             ..ModelFacts::default()
         };
-        let (small, large) = (facts(Some(false), Some(false), 1000, 1), facts(Some(true), Some(false), 2000, 2));
-        let both = ListedFacts::of([Some(&small), Some(&large)]);
+        let (small, large) = (facts(Some(false), Some(false), 1000), facts(Some(true), Some(false), 2000));
+        let both = ListedFacts::of([Some(&small), Some(&large)], None);
         assert_eq!(both.capabilities.tools, Some(true));
         assert_eq!(both.capabilities.images, Some(false));
         assert_eq!(both.capabilities.audio, None);
         assert_eq!(both.context_window, Some(Tokens::new(2000)));
-        assert_eq!(both.price.input, Some(PicoUsd::new(1)));
-        let unknown = ListedFacts::of([None, Some(&small)]);
+        let unknown = ListedFacts::of([None, Some(&small)], None);
         assert_eq!(unknown.capabilities.tools, None, "the first may be able to");
-        assert_eq!(unknown.price, Price::default(), "never another model's");
-        assert_eq!(ListedFacts::of([]), ListedFacts::default());
+        assert_eq!(ListedFacts::of([], None), ListedFacts::default());
     }
 }

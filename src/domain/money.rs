@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Add;
+use std::sync::Arc;
 
 /// A number of tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -105,19 +106,48 @@ impl fmt::Display for PicoUsd {
 }
 
 /// What something cost, and how that is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cost {
     /// How much.
     pub amount: PicoUsd,
     /// Where the price comes from.
     pub source: CostSource,
+    /// Whether it rests on quantities that are estimated.
+    pub estimated: bool,
 }
 
 /// Where a price comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CostSource {
+    /// The price table.
+    Table(PriceVersion),
+    /// The configuration.
+    Config,
     /// The provider reported the cost itself.
     Provider,
+}
+
+/// The version of a price table. Clones share it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PriceVersion(Arc<str>);
+
+impl PriceVersion {
+    /// This version.
+    pub fn new(version: &str) -> Self {
+        Self(version.into())
+    }
+
+    /// The version.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Cost {
+    /// What the provider itself says.
+    pub fn reported(amount: PicoUsd) -> Self {
+        Self { amount, source: CostSource::Provider, estimated: false }
+    }
 }
 
 #[cfg(test)]

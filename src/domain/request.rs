@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Block, Message, ModelName, Tokens, Tool, ToolChoice, Vendor};
+use super::{Block, Message, ModelName, PicoUsd, Tokens, Tool, ToolChoice, Vendor};
 
 /// A checked request. The edge makes it and nothing behind the edge checks it again.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,6 +35,10 @@ pub struct Request {
     pub service_tier: Option<String>,
     /// An opaque id of the end user.
     pub user: Option<String>,
+    /// What the call is for.
+    pub labels: BTreeMap<String, String>,
+    /// The most that it may cost over all its attempts; none: what the configuration says.
+    pub max_cost: Option<PicoUsd>,
     /// An opaque id of the conversation, for affinity.
     pub conversation_id: Option<String>,
     /// What happens to a parameter that a target cannot take.

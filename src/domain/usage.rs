@@ -46,18 +46,20 @@ pub struct UsageItem {
     pub model: Option<ModelId>,
     /// Tokens or calls.
     pub quantity: u32,
+    /// Whether the quantity is our estimate.
+    pub estimated: bool,
 }
 
 impl UsageItem {
     /// Tokens of a kind, their form not told apart.
     pub fn tokens(kind: UsageKind, tokens: Tokens) -> Self {
-        Self { kind, modality: Modality::Unspecified, cache_ttl: None, model: None, quantity: tokens.get() }
+        Self { kind, modality: Modality::Unspecified, cache_ttl: None, model: None, quantity: tokens.get(), estimated: false }
     }
 
     /// Calls of a tool that the provider ran.
     pub fn calls(tool: impl Into<String>, count: u32) -> Self {
         let kind = UsageKind::ServerToolCall { tool: tool.into() };
-        Self { kind, modality: Modality::Unspecified, cache_ttl: None, model: None, quantity: count }
+        Self { kind, modality: Modality::Unspecified, cache_ttl: None, model: None, quantity: count, estimated: false }
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::health::{Breaker, ConcurrencyRule, Health, HealthReport};
 use crate::domain::ModelId;
+use crate::tokens::Learned;
 
 /// The most models whose health is kept. Callers may ask for any name at a provider.
 const MAX_MODELS: usize = 1024;
@@ -16,7 +17,20 @@ const MAX_MODELS: usize = 1024;
 pub struct Account {
     key: Arc<Mutex<Breaker>>,
     rule: ConcurrencyRule,
-    models: Mutex<HashMap<ModelId, Arc<Health>>>,
+    models: Mutex<HashMap<ModelId, Known>>,
+}
+
+/// What was learned about one model.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) health: Arc<Health>,
+    pub(super) learned: Arc<Learned>,
+}
+
+impl Known {
+    fn is_held(&self) -> bool {
+        Arc::strong_count(&self.health) > 1
+    }
 }
 
 impl Account {
@@ -30,30 +44,36 @@ impl Account {
         self.rule
     }
 
-    /// The health of `model` here. When there are too many those are forgotten that nobody holds: first the ones that
-    /// have never answered, so that made-up names do not wipe out what was learned about real ones.
+    /// The health of `model` here.
     pub fn health(&self, model: &ModelId) -> Arc<Health> {
+        self.known(model).health
+    }
+
+    /// What was learned about `model` here. When there are too many those are forgotten that nobody holds: first the
+    /// ones that have never answered, so that made-up names do not wipe out what was learned about real ones.
+    pub(super) fn known(&self, model: &ModelId) -> Known {
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = models.get(model) {
-            return Arc::clone(known);
+            return known.clone();
         }
         if models.len() >= MAX_MODELS {
-            models.retain(|_, health| Arc::strong_count(health) > 1 || health.has_answered());
+            models.retain(|_, known| known.is_held() || known.health.has_answered());
         }
         if models.len() >= MAX_MODELS {
-            models.retain(|_, health| Arc::strong_count(health) > 1);
+            models.retain(|_, known| known.is_held());
         }
         let health = Arc::new(Health::new(Arc::clone(&self.key), self.rule));
+        let known = Known { health, learned: Arc::default() };
         if models.len() < MAX_MODELS {
-            models.insert(model.clone(), Arc::clone(&health));
+            models.insert(model.clone(), known.clone());
         }
-        health
+        known
     }
 
     /// What an operator sees of each endpoint, by model.
     pub fn report(&self, now: Instant) -> Vec<(ModelId, HealthReport)> {
         let models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut report: Vec<_> = models.iter().map(|(model, health)| (model.clone(), health.report(now))).collect();
+        let mut report: Vec<_> = models.iter().map(|(model, known)| (model.clone(), known.health.report(now))).collect();
         report.sort_by(|(one, _), (other, _)| one.cmp(other));
         report
     }

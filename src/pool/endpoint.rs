@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Uri};
 
+use super::account::Known;
 use super::{Account, Health, Timeouts};
 use crate::catalog;
 use crate::credentials::Credentials;
 use crate::domain::{Identity, ModelFacts, ModelId, ProviderId, Vendor};
+use crate::price::{Prices, Tariff};
 use crate::protocol::Protocol;
+use crate::tokens::Learned;
 
 /// One account at one address.
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub struct Provider {
     pub simulated: bool,
     /// What was learned about it.
     pub account: Arc<Account>,
+    /// What the work of its models costs.
+    pub prices: Arc<Prices>,
 }
 
 /// A provider with a model.
@@ -48,20 +53,34 @@ pub struct Endpoint {
     pub timeouts: Timeouts,
     /// What is known about the model.
     pub facts: Option<&'static ModelFacts>,
+    /// What its work is charged by; none: its price is not known.
+    pub tariff: Option<Arc<Tariff>>,
     /// How well it is.
     pub health: Arc<Health>,
+    /// What its answers have taught about tokens.
+    pub learned: Arc<Learned>,
 }
 
 impl Endpoint {
     /// `model` at `provider`, with what the catalog knows about it.
     pub fn known(provider: &Arc<Provider>, model: ModelId) -> Self {
+        let Known { health, learned } = provider.account.known(&model);
         Self {
             facts: catalog::facts(provider.vendor.as_str(), model.as_str()),
-            health: provider.account.health(&model),
+            tariff: provider.prices.tariff(&provider.vendor, &model).map(Arc::new),
+            health,
+            learned,
             identity: Identity::new(provider.id.clone(), provider.vendor.clone(), model),
             timeouts: provider.timeouts,
             provider: Arc::clone(provider),
         }
+    }
+
+    /// The same endpoint charged by another tariff.
+    #[must_use]
+    pub fn charged_by(mut self, tariff: Tariff) -> Self {
+        self.tariff = Some(Arc::new(tariff));
+        self
     }
 
     /// The same endpoint with timeouts of its own.

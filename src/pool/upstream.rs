@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Entry;
 use super::patience::{Answering, Patience};
-use crate::domain::{Cost, CostSource, Decoded, Error, Event, Finish, Reason, Usage};
+use crate::domain::{Cost, Decoded, Error, Event, Finish, Reason, Usage};
 use crate::protocol::{Decoder, Frame, Signal};
 use crate::transport::{Body, Framed, Framer, TransportError};
 
@@ -228,7 +228,7 @@ impl Drop for Upstream {
 
 /// What the provider itself says an answer cost.
 pub(super) fn reported_cost(finish: &Finish) -> Option<Cost> {
-    finish.cost.map(|amount| Cost { amount, source: CostSource::Provider })
+    finish.cost.map(Cost::reported)
 }
 
 /// The next bytes; none at the end.

@@ -100,6 +100,9 @@ fn usefulness(reason: Reason, all_limited: bool) -> u8 {
         | Reason::ProviderRejected
         | Reason::ContextLengthExceeded
         | Reason::CapabilityNotSupported
+        | Reason::CostLimitExceeded
+        | Reason::PriceUnknown
+        | Reason::CompletionNotFound
         | Reason::ModelNotFound
         | Reason::ShuttingDown
         | Reason::ClientStalled

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Rules;
 use super::router::Asked;
 use crate::domain::{
-    CallId, Cost, CostSource, Error, Finish, Identity, ModelFacts, Outcome, Reason, Reasoning, Request, Tokens,
+    CallId, Cost, Error, Finish, Identity, ModelFacts, Outcome, Reason, Reasoning, Request, Tokens,
     Violation,
 };
 use crate::pool::{Endpoint, Ledger};
@@ -76,7 +76,7 @@ impl Conclusion {
             id: self.id,
             model: finish.model.clone().unwrap_or_else(|| self.identity.model.clone()),
             provider: self.identity.provider.clone(),
-            cost: finish.cost.map(|amount| Cost { amount, source: CostSource::Provider }),
+            cost: finish.cost.map(Cost::reported),
             attempts: self.ledger.lines(),
             ignored_parameters: self.ignored.clone(),
             max_tokens: self.max_tokens,

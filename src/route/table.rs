@@ -225,13 +225,14 @@ fn list(name: &ModelName, targets: &[Target], default_model: Option<&ModelName>)
     let mut ordered: Vec<&Target> = targets.iter().collect();
     ordered.sort_by_key(|target| target.priority);
     let facts: Vec<_> = ordered.iter().map(|target| target.endpoint.facts).collect();
+    let price = ordered.first().and_then(|target| target.endpoint.tariff.as_ref()).map(|tariff| tariff.listed());
     let served = facts.iter().any(|facts| facts.is_none_or(|facts| facts.other_protocol.is_none()));
     let other = facts.iter().find_map(|facts| facts.and_then(|facts| facts.other_protocol.as_deref()));
     ListedModel {
         name: name.clone(),
         targets: ordered.iter().map(|target| listed_target(target)).collect(),
         is_default: default_model == Some(name),
-        facts: ListedFacts::of(facts.iter().copied()),
+        facts: ListedFacts::of(facts.iter().copied(), price),
         unavailable_reason: other
             .filter(|_| !served)
             .map(|other| format!("the provider serves it by a protocol only that is not spoken here: {other}")),

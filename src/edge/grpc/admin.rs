@@ -17,6 +17,7 @@ use crate::pool::RetryBudget;
 use crate::proto;
 use crate::proto::admin_service_server::AdminService;
 use crate::route::{Table, Tables};
+use crate::store::Books;
 use crate::telemetry::{CallSpan, Rpc, Tracer};
 
 /// The answers to operators.
@@ -30,6 +31,7 @@ pub(super) struct Administration {
     pub(super) reload: Arc<dyn Reload>,
     pub(super) view: LedgerView,
     pub(super) tracer: Tracer,
+    pub(super) books: Books,
 }
 
 #[tonic::async_trait]
@@ -47,6 +49,13 @@ impl AdminService for Administration {
             upstreams: self.upstreams.now(),
             now: SystemTime::now(),
         })))
+    }
+
+    async fn list_usage(
+        &self,
+        _: Request<proto::ListUsageRequest>,
+    ) -> Result<Response<proto::ListUsageResponse>, Status> {
+        Err(Status::unimplemented("under construction"))
     }
 
     async fn reload(&self, request: Request<proto::ReloadRequest>) -> Result<Response<proto::ReloadResponse>, Status> {

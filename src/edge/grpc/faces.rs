@@ -29,6 +29,7 @@ use crate::proto;
 use crate::proto::admin_service_server::{self, AdminServiceServer};
 use crate::proto::completion_service_server::{self, CompletionServiceServer};
 use crate::route::Tables;
+use crate::store::Books;
 use crate::telemetry::Tracer;
 
 /// A listener's service.
@@ -65,6 +66,8 @@ pub struct Faces {
     pub drain: Drain,
     /// What makes spans.
     pub tracer: Tracer,
+    /// What is kept about calls.
+    pub books: Books,
     /// What health checks are told.
     pub health: HealthReporter,
 }
@@ -80,6 +83,7 @@ impl Faces {
             watch,
             drain: self.drain.clone(),
             tracer: self.tracer.clone(),
+            books: self.books.clone(),
         })
         .max_decoding_message_size(self.limits.max_request_bytes)
         .max_encoding_message_size(usize::MAX)
@@ -103,6 +107,7 @@ impl Faces {
             reload: Arc::clone(&self.reload),
             view: self.view,
             tracer: self.tracer.clone(),
+            books: self.books.clone(),
         })
         .max_encoding_message_size(usize::MAX);
         let routes = Routes::new(administration).add_service(self.health());

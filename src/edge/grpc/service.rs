@@ -23,6 +23,7 @@ use crate::proto;
 use crate::proto::completion_service_server::CompletionService;
 use crate::protocol::Delivery;
 use crate::route::Tables;
+use crate::store::Books;
 use crate::telemetry::{CallSpan, Rpc, Tracer};
 
 /// The size from which a response is compressed for callers that take it, in bytes.
@@ -38,6 +39,7 @@ pub(super) struct Completions {
     pub(super) watch: Watch,
     pub(super) drain: Drain,
     pub(super) tracer: Tracer,
+    pub(super) books: Books,
 }
 
 impl Completions {
@@ -64,7 +66,7 @@ impl Completions {
         let previous_attempts = previous_attempts(metadata.as_ref());
         told.charge_for(expansion::footprint(&message))?;
         let request = convert::request(message, &self.rules)?;
-        let trace = told.understood(&request);
+        let trace = told.understood(&request, &self.books);
         let (id, ledger) = (told.id, told.ledger.clone());
         Ok(Call { id, request, delivery, received, patience, previous_attempts, ledger, trace })
     }
@@ -129,6 +131,20 @@ impl CompletionService for Completions {
             }
             Err(error) => Err(told.status(error)),
         }
+    }
+
+    async fn get_completion(
+        &self,
+        _: Request<proto::GetCompletionRequest>,
+    ) -> Result<Response<proto::GetCompletionResponse>, Status> {
+        Err(Status::unimplemented("under construction"))
+    }
+
+    async fn count_tokens(
+        &self,
+        _: Request<proto::CountTokensRequest>,
+    ) -> Result<Response<proto::CountTokensResponse>, Status> {
+        Err(Status::unimplemented("under construction"))
     }
 
     async fn list_models(

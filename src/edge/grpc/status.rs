@@ -36,10 +36,12 @@ pub(crate) const fn code(reason: Reason) -> Code {
             Code::InvalidArgument
         }
         Reason::CapabilityNotSupported
+        | Reason::CostLimitExceeded
+        | Reason::PriceUnknown
         | Reason::ProviderModelNotFound
         | Reason::ProviderCredentialsRefused
         | Reason::ConfigurationInvalid => Code::FailedPrecondition,
-        Reason::ModelNotFound => Code::NotFound,
+        Reason::ModelNotFound | Reason::CompletionNotFound => Code::NotFound,
         Reason::ProviderRateLimited | Reason::ProviderQuotaExhausted => Code::ResourceExhausted,
         Reason::ProviderUnavailable | Reason::StreamInterrupted | Reason::Overloaded | Reason::ShuttingDown => {
             Code::Unavailable
@@ -169,6 +171,9 @@ fn by_reason(error: &Error) -> Retry {
         | Reason::ProviderRejected
         | Reason::ContextLengthExceeded
         | Reason::CapabilityNotSupported
+        | Reason::CostLimitExceeded
+        | Reason::PriceUnknown
+        | Reason::CompletionNotFound
         | Reason::ModelNotFound
         | Reason::ProviderModelNotFound
         | Reason::ProviderQuotaExhausted
@@ -219,7 +224,7 @@ fn failure_detail(id: CallId, error: &Error) -> proto::FailureDetail {
     proto::FailureDetail {
         id: id.to_string(),
         usage: details.usage.clone().map(usage),
-        cost: details.cost.map(cost),
+        cost: details.cost.clone().map(cost),
         attempts: Vec::new(),
         attempts_omitted: 0,
         provider_error: details.provider_error.as_ref().filter(|_| told).map(provider_error),

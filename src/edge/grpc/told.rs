@@ -7,8 +7,9 @@ use tonic::Status;
 use super::admission::Charge;
 use super::convert::LedgerView;
 use super::status;
-use crate::domain::{CallId, Error, Outcome, Request};
+use crate::domain::{CallId, Error, Outcome, Reason, Request};
 use crate::pool::Ledger;
+use crate::store::{Books, Fate, Record};
 use crate::telemetry::{CallEnd, CallSpan, CallTrace};
 
 /// What a caller and an operator are told about a call, however it ends. Dropped before its end was told, it says that
@@ -25,11 +26,13 @@ pub(super) struct Told {
     span: Option<CallSpan>,
     /// What the admission has taken for it.
     charge: Option<Arc<Charge>>,
+    /// What is kept about it; none: it is no completion, or its end is on record.
+    record: Option<Record>,
 }
 
 impl Told {
     pub(super) fn new(id: CallId, view: LedgerView, span: CallSpan, charge: Option<Arc<Charge>>) -> Self {
-        Self { id, view, ledger: Ledger::default(), span: Some(span), charge }
+        Self { id, view, ledger: Ledger::default(), span: Some(span), charge, record: None }
     }
 
     /// The message takes this many bytes; compressed it came as fewer.
@@ -48,12 +51,14 @@ impl Told {
     }
 
     /// The request was understood; what is returned makes the spans of its attempts.
-    pub(super) fn understood(&mut self, request: &Request) -> CallTrace {
+    pub(super) fn understood(&mut self, request: &Request, books: &Books) -> CallTrace {
+        self.record = Some(books.open(self.id, request, &self.ledger));
         self.span.as_mut().map_or_else(CallTrace::off, |span| span.completion(request))
     }
 
     /// The answer is complete.
     pub(super) fn completed(&mut self, outcome: &Outcome) {
+        self.close(|| Fate::Succeeded(outcome.finish.reason));
         if let Some(span) = self.span.take() {
             span.finish(CallEnd::Completed(outcome));
         }
@@ -75,13 +80,23 @@ impl Told {
                 details.usage = last.clone().find_map(|attempt| attempt.usage.clone());
             }
             if details.cost.is_none() {
-                details.cost = last.clone().find_map(|attempt| attempt.cost);
+                details.cost = last.clone().find_map(|attempt| attempt.cost.clone());
             }
         });
         let status = status::status(&error, Some(self.id), self.view);
+        self.close(|| match error.reason {
+            Reason::Cancelled => Fate::Cancelled,
+            reason => Fate::Failed { code: status.code().into(), reason, message: status.message().to_owned() },
+        });
         if let Some(span) = self.span.take() {
             span.finish(CallEnd::Failed { status: status::name(status.code()), error: &error });
         }
         status
+    }
+
+    fn close(&mut self, fate: impl FnOnce() -> Fate) {
+        if let Some(record) = self.record.take() {
+            record.close(fate());
+        }
     }
 }

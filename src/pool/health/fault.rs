@@ -40,6 +40,9 @@ pub(super) fn fault(error: &Error) -> Fault {
         Reason::ProviderRejected | Reason::ContextLengthExceeded | Reason::RequestTooLarge => Fault::Request,
         Reason::InvalidRequest
         | Reason::CapabilityNotSupported
+        | Reason::CostLimitExceeded
+        | Reason::PriceUnknown
+        | Reason::CompletionNotFound
         | Reason::ModelNotFound
         | Reason::DeadlineExceeded
         | Reason::Overloaded

@@ -1,7 +1,7 @@
 //! The models that a caller may ask for, page by page.
 
 use super::page;
-use crate::domain::{Capabilities, Error, ListedModel, ListedTarget, PicoUsd, Price, Tokens};
+use crate::domain::{Capabilities, Error, ListedModel, ListedTarget, PicoUsd, ListedPrice, Tokens};
 use crate::proto;
 
 /// The models of a page where the caller does not say.
@@ -73,11 +73,13 @@ fn capabilities(can: &Capabilities) -> Option<proto::ModelCapabilities> {
     })
 }
 
-fn price(price: &Price) -> Option<proto::ModelPrice> {
-    (*price != Price::default()).then_some(proto::ModelPrice {
+fn price(price: &ListedPrice) -> Option<proto::ModelPrice> {
+    (*price != ListedPrice::default()).then_some(proto::ModelPrice {
         input_pico_usd: price.input.map(PicoUsd::get),
         output_pico_usd: price.output.map(PicoUsd::get),
         cache_read_pico_usd: price.cache_read.map(PicoUsd::get),
+        cache_write_pico_usd: price.cache_write.map(PicoUsd::get),
+        price_version: price.version.as_ref().map_or_else(String::new, |version| version.as_str().to_owned()),
     })
 }
 
@@ -100,7 +102,7 @@ mod tests {
                 capabilities: Capabilities { tools: Some(true), ..Capabilities::default() },
                 context_window: Some(Tokens::new(200_000)),
                 max_output: None,
-                price: Price { input: Some(PicoUsd::new(3_000_000)), ..Price::default() },
+                price: ListedPrice { input: Some(PicoUsd::new(3_000_000)), ..ListedPrice::default() },
             },
             unavailable_reason: (index == 1).then(|| "spoken by nobody".into()),
         };

@@ -1,11 +1,13 @@
 //! A request as it came, to a request in order: every rule of the contract that needs no provider is checked here, and
 //! all that are broken are told at once.
 
+use std::collections::{BTreeMap, HashMap};
+
 use super::content::{self, Place};
 use super::options::RequestRules;
 use super::violations::{Path, Violations};
 use super::{conversation, json, options, parameter, tool};
-use crate::domain::{Block, Error, JsonSchema, ModelName, Request, ResponseFormat};
+use crate::domain::{Block, Error, JsonSchema, ModelName, PicoUsd, Request, ResponseFormat};
 use crate::proto;
 use crate::proto::response_format::{Format, JsonSchemaFormat};
 
@@ -15,6 +17,12 @@ const MAX_MODEL_CHARS: usize = 512;
 const MAX_USER_CHARS: usize = 512;
 /// The longest id of a conversation, in characters.
 const MAX_CONVERSATION_CHARS: usize = 256;
+/// The most labels.
+const MAX_LABELS: usize = 16;
+/// The longest key of a label, in characters.
+const MAX_LABEL_KEY_CHARS: usize = 63;
+/// The longest value of a label, in characters.
+const MAX_LABEL_CHARS: usize = 256;
 /// The most models to fall back to.
 const MAX_FALLBACK_MODELS: usize = 8;
 /// The most stop sequences.
@@ -45,6 +53,8 @@ pub(crate) fn request(mut message: proto::CompleteRequest, rules: &RequestRules)
         reasoning,
         service_tier: Some(message.service_tier).filter(|tier| !tier.is_empty()),
         user: user(message.user, found),
+        labels: labels(message.labels, found),
+        max_cost: max_cost(message.max_cost_pico_usd, found),
         conversation_id: conversation_id(message.conversation_id, found),
         unsupported: parameter::unsupported(message.unsupported_parameters, found),
         provider_options: options::of_request(message.provider_options, rules, found),
@@ -99,6 +109,23 @@ fn user(user: String, found: &mut Violations) -> Option<String> {
     let right = user.chars().count() <= MAX_USER_CHARS;
     found.check(right, &Path::ROOT.field("user"), "must be at most 512 characters");
     Some(user).filter(|user| !user.is_empty())
+}
+
+/// Labels are of the caller's making, and names of metrics and sums: short ones.
+fn labels(labels: HashMap<String, String>, found: &mut Violations) -> BTreeMap<String, String> {
+    let path = Path::ROOT.field("labels");
+    found.check_len(labels.len(), MAX_LABELS, &path);
+    let is_key = |key: &String| (1..=MAX_LABEL_KEY_CHARS).contains(&key.chars().count());
+    found.check(labels.keys().all(is_key), &path, "must have keys of 1 to 63 characters");
+    let is_short = |value: &String| value.chars().count() <= MAX_LABEL_CHARS;
+    found.check(labels.values().all(is_short), &path, "must have values of at most 256 characters");
+    labels.into_iter().collect()
+}
+
+fn max_cost(pico_usd: Option<i64>, found: &mut Violations) -> Option<PicoUsd> {
+    let right = pico_usd.is_none_or(|pico_usd| pico_usd > 0);
+    found.check(right, &Path::ROOT.field("max_cost_pico_usd"), "must be at least 1");
+    pico_usd.map(PicoUsd::new)
 }
 
 fn response_format(message: Option<proto::ResponseFormat>, found: &mut Violations) -> ResponseFormat {

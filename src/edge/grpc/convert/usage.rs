@@ -25,14 +25,17 @@ pub(crate) fn usage(usage: Usage) -> proto::Usage {
 
 /// What a call cost.
 pub(crate) fn cost(cost: Cost) -> proto::Cost {
-    let source = match cost.source {
-        CostSource::Provider => proto::CostSource::Provider,
+    let (source, price_version) = match cost.source {
+        CostSource::Table(version) => (proto::CostSource::Table, version.as_str().to_owned()),
+        CostSource::Config => (proto::CostSource::Config, String::new()),
+        CostSource::Provider => (proto::CostSource::Provider, String::new()),
     };
     proto::Cost {
         pico_usd: cost.amount.get(),
         usd: cost.amount.to_string(),
         source: source.into(),
-        price_version: String::new(),
+        price_version,
+        estimated: cost.estimated,
     }
 }
 
@@ -74,5 +77,6 @@ fn item(item: UsageItem) -> proto::UsageItem {
         model: item.model.map_or_else(String::new, |model| model.to_string()),
         tool,
         quantity: item.quantity.into(),
+        estimated: item.estimated,
     }
 }

@@ -1,0 +1,99 @@
+//! Where state lives that outlasts a call: what became of calls, and what was used.
+//!
+//! A call opens a [`Record`] when it was understood, and closes it when its fate is known. A record that is dropped was
+//! left by its caller.
+
+mod completions;
+mod usage;
+
+pub use completions::{Completion, Completions, Standing};
+pub use usage::UsageBook;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::domain::{Attempt, CallId, FinishReason, ModelName, Reason, Request};
+use crate::pool::Ledger;
+
+/// What is kept about calls. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Books {
+    /// What became of each, for a while.
+    pub completions: Completions,
+    /// What was used, summed up.
+    pub usage: UsageBook,
+}
+
+/// What is known about a call from its beginning.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Our id of it.
+    pub id: CallId,
+    /// The name that was asked for; none: the default.
+    pub model: Option<ModelName>,
+    /// What the call is for.
+    pub labels: Arc<BTreeMap<String, String>>,
+    /// When it came.
+    pub at: SystemTime,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Its answer is complete.
+    Succeeded(FinishReason),
+    /// It failed.
+    Failed {
+        /// The gRPC status code.
+        code: i32,
+        /// Why.
+        reason: Reason,
+        /// What a person reads.
+        message: String,
+    },
+    /// Its caller went away.
+    Cancelled,
+}
+
+impl Books {
+    /// A call begins whose attempts will stand in `ledger`.
+    pub fn open(&self, id: CallId, request: &Request, ledger: &Ledger) -> Record {
+        let labels = Arc::new(request.labels.clone());
+        let asked = Asked { id, model: request.model.clone(), labels, at: SystemTime::now() };
+        self.completions.begun(&asked, ledger);
+        Record { books: self.clone(), asked, ledger: ledger.clone(), closed: false }
+    }
+}
+
+/// The record of a call that runs.
+#[derive(Debug)]
+pub struct Record {
+    books: Books,
+    asked: Asked,
+    ledger: Ledger,
+    closed: bool,
+}
+
+impl Record {
+    /// The call has ended.
+    pub fn close(mut self, fate: Fate) {
+        self.enter(fate);
+    }
+
+    fn enter(&mut self, fate: Fate) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let attempts: Vec<Attempt> = self.ledger.lines();
+        let now = SystemTime::now();
+        self.books.usage.note(&self.asked, &fate, &attempts, now);
+        self.books.completions.ended(&self.asked, fate, attempts, now);
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.enter(Fate::Cancelled);
+    }
+}
