@@ -115,7 +115,7 @@ mod tests {
                 price: Some(ModelPrice {
                     input_pico_usd: Some(300_000),
                     output_pico_usd: Some(15_000_000),
-                    cache_read_pico_usd: None,
+                    ..ModelPrice::default()
                 }),
                 ..Model::default()
             },

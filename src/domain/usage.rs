@@ -53,7 +53,14 @@ pub struct UsageItem {
 impl UsageItem {
     /// Tokens of a kind, their form not told apart.
     pub fn tokens(kind: UsageKind, tokens: Tokens) -> Self {
-        Self { kind, modality: Modality::Unspecified, cache_ttl: None, model: None, quantity: tokens.get(), estimated: false }
+        Self {
+            kind,
+            modality: Modality::Unspecified,
+            cache_ttl: None,
+            model: None,
+            quantity: tokens.get(),
+            estimated: false,
+        }
     }
 
     /// Calls of a tool that the provider ran.

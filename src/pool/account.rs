@@ -73,7 +73,8 @@ impl Account {
     /// What an operator sees of each endpoint, by model.
     pub fn report(&self, now: Instant) -> Vec<(ModelId, HealthReport)> {
         let models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut report: Vec<_> = models.iter().map(|(model, known)| (model.clone(), known.health.report(now))).collect();
+        let mut report: Vec<_> =
+            models.iter().map(|(model, known)| (model.clone(), known.health.report(now))).collect();
         report.sort_by(|(one, _), (other, _)| one.cmp(other));
         report
     }

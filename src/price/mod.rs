@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
-use crate::domain::{Cost, CostSource, ListedPrice, ModelId, PicoUsd, PriceVersion, Terms, Tokens, Usage, UsageKind, Vendor};
+use crate::domain::{
+    Cost, CostSource, ListedPrice, ModelId, PicoUsd, PriceVersion, Terms, Tokens, Usage, UsageKind, Vendor,
+};
 
 /// What one model costs at one vendor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

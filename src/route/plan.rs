@@ -5,8 +5,7 @@ use std::time::Duration;
 use super::Rules;
 use super::router::Asked;
 use crate::domain::{
-    CallId, Cost, Error, Finish, Identity, ModelFacts, Outcome, Reason, Reasoning, Request, Tokens,
-    Violation,
+    CallId, Cost, Error, Finish, Identity, ModelFacts, Outcome, Reason, Reasoning, Request, Tokens, Violation,
 };
 use crate::pool::{Endpoint, Ledger};
 use crate::protocol::{Delivery, Exchange, Order, Unfit};

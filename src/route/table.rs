@@ -275,6 +275,7 @@ pub(super) mod tests {
             proxy: None,
             simulated: false,
             account: Arc::new(Account::new(ConcurrencyRule::default())),
+            prices: crate::price::Prices::built_in(),
         })
     }
 

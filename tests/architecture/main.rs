@@ -22,12 +22,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("protocol", &["domain"]),
     ("credentials", &["protocol"]),
     ("simulator", &["transport"]),
-    ("pool", &["domain", "protocol", "catalog", "credentials", "transport", "telemetry"]),
-    ("route", &["domain", "protocol", "catalog", "pool", "transport", "telemetry"]),
+    ("price", &["domain"]),
+    ("tokens", &["domain"]),
+    ("pool", &["domain", "protocol", "catalog", "credentials", "transport", "telemetry", "price", "tokens"]),
+    ("store", &["domain", "pool", "price"]),
+    ("route", &["domain", "protocol", "catalog", "pool", "price", "tokens", "transport", "telemetry"]),
     ("pipeline", &["domain", "protocol", "pool", "route", "telemetry"]),
     // The generated code is built with the edge's own codec; nothing else of it is known there.
     ("proto", &["edge"]),
-    ("edge", &["count", "domain", "protocol", "pool", "route", "pipeline", "telemetry", "proto"]),
+    ("edge", &["count", "domain", "protocol", "pool", "route", "pipeline", "store", "telemetry", "proto"]),
     (
         "config",
         &["domain", "protocol", "credentials", "pool", "route", "pipeline", "telemetry", "catalog", "simulator"],
@@ -50,11 +53,14 @@ const ALL: &[&str] = &[
     "edge",
     "pipeline",
     "pool",
+    "price",
     "proto",
     "protocol",
     "route",
     "simulator",
+    "store",
     "telemetry",
+    "tokens",
     "transport",
 ];
 

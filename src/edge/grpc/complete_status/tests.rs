@@ -30,6 +30,20 @@ impl CompletionService for Bare {
         Ok(tonic::Response::new(tokio_stream::empty()))
     }
 
+    async fn get_completion(
+        &self,
+        _: tonic::Request<proto::GetCompletionRequest>,
+    ) -> Result<tonic::Response<proto::GetCompletionResponse>, Status> {
+        Err(Status::not_found("no such service"))
+    }
+
+    async fn count_tokens(
+        &self,
+        _: tonic::Request<proto::CountTokensRequest>,
+    ) -> Result<tonic::Response<proto::CountTokensResponse>, Status> {
+        Err(Status::not_found("no such service"))
+    }
+
     async fn list_models(
         &self,
         _: tonic::Request<proto::ListModelsRequest>,

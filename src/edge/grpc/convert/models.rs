@@ -1,7 +1,7 @@
 //! The models that a caller may ask for, page by page.
 
 use super::page;
-use crate::domain::{Capabilities, Error, ListedModel, ListedTarget, PicoUsd, ListedPrice, Tokens};
+use crate::domain::{Capabilities, Error, ListedModel, ListedPrice, ListedTarget, PicoUsd, Tokens};
 use crate::proto;
 
 /// The models of a page where the caller does not say.

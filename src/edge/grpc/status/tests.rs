@@ -127,7 +127,7 @@ fn what_is_known_is_told() {
         d.upstream_request_id = Some("req-1".into());
         d.nearest = vec!["smart".into(), "small".into()];
         d.usage = Some(Usage::reported([UsageItem::tokens(UsageKind::Input, Tokens::new(9))]));
-        d.cost = Some(Cost { amount: PicoUsd::new(1_000_000_000_000), source: CostSource::Provider });
+        d.cost = Some(Cost { amount: PicoUsd::new(1_000_000_000_000), source: CostSource::Provider, estimated: false });
         d.attempts = vec![tried("m-1"), tried("m-2")];
     });
     let status = told(&error);
@@ -208,7 +208,7 @@ fn everything_at_once_and_too_long_stays_below_four_kilobytes() {
             d.provider_error = Some(ProviderError { http_status: 599, kind, code, param, message });
             d.nearest = vec![long(); 9];
             d.usage = Some(Usage::reported((0..50).map(|_| UsageItem::calls(long(), u32::MAX))));
-            d.cost = Some(Cost { amount: PicoUsd::new(i64::MIN), source: CostSource::Provider });
+            d.cost = Some(Cost { amount: PicoUsd::new(i64::MIN), source: CostSource::Provider, estimated: false });
             d.attempts = (0..200).map(|index| tried(&format!("m-{index}"))).collect();
         });
         let status = told(&error);

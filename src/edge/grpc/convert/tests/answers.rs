@@ -37,7 +37,7 @@ fn used() -> Usage {
 }
 
 fn paid() -> Cost {
-    Cost { amount: PicoUsd::new(1_500_000_000), source: CostSource::Provider }
+    Cost { amount: PicoUsd::new(1_500_000_000), source: CostSource::Provider, estimated: false }
 }
 
 fn tried(outcome: AttemptOutcome) -> Attempt {
@@ -95,6 +95,7 @@ fn the_outcome_arrives_whole() {
         usd: "0.0015".into(),
         source: proto::CostSource::Provider.into(),
         price_version: String::new(),
+        estimated: false,
     };
     assert_eq!(out.cost, Some(cost));
 }

@@ -48,6 +48,13 @@ fn each_rule_about_parameters() {
             "must be a value that this server knows; 9 is not",
         ),
         (|a| a.user = "u".repeat(513), "user", "must be at most 512 characters"),
+        (|a| a.max_cost_pico_usd = Some(0), "max_cost_pico_usd", "must be at least 1"),
+        (|a| a.labels = [(String::new(), "v".to_owned())].into(), "labels", "must have keys of 1 to 63 characters"),
+        (
+            |a| a.labels = [("k".to_owned(), "\u{e9}".repeat(257))].into(),
+            "labels",
+            "must have values of at most 256 characters",
+        ),
         (|a| a.conversation_id = "\u{e9}".repeat(257), "conversation_id", "must be at most 256 characters"),
         (|a| a.fallback_models = vec!["m".into(); 9], "fallback_models", "must have at most 8 entries"),
         (|a| a.fallback_models[1].clear(), "fallback_models[1]", NOT_EMPTY),

@@ -99,6 +99,8 @@ fn whole() -> proto::CompleteRequest {
             display: Some(true),
         }),
         user: "u-1".into(),
+        labels: [("team".to_owned(), "search".to_owned())].into(),
+        max_cost_pico_usd: Some(1_000_000_000),
         conversation_id: "c-1".into(),
         restart_on_interruption: true,
         provider_options: [("acme".to_owned(), provider_options())].into(),

@@ -39,6 +39,8 @@ fn every_field_beside_the_content_arrives() {
     assert_eq!(request.reasoning, Some(Reasoning { amount, display: Some(true) }));
     assert_eq!(request.service_tier.as_deref(), Some("flex"));
     assert_eq!(request.user.as_deref(), Some("u-1"));
+    assert_eq!(request.labels["team"], "search");
+    assert_eq!(request.max_cost, Some(PicoUsd::new(1_000_000_000)));
     assert_eq!(request.conversation_id.as_deref(), Some("c-1"));
     assert_eq!(request.fallback_models, [ModelName::new("fast"), ModelName::new("claude/other")]);
     assert!(request.restart_on_interruption);
