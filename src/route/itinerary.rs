@@ -1,8 +1,9 @@
 //! The order of a call's attempts: a pure state machine over what was tried and how the endpoints stand.
 //!
 //! Targets stand in groups, one for each priority of the model and of each model to fall back to. In a group every
-//! target is asked once, at once; then one of them once more, after its pause; then comes the next group. Only when no
-//! group has anybody left are the same endpoints tried until the attempts are used up.
+//! target is asked once, at once; then one of them once more, after its pause, unless that attempt is needed for a group
+//! behind it; then comes the next group. Only when no group has anybody left are the same endpoints tried until the
+//! attempts are used up.
 
 use std::time::Duration;
 
@@ -280,13 +281,25 @@ impl Itinerary {
 
     /// One of a group's endpoints a second time, or one that asked to wait for the first.
     fn once_more(&mut self, group: usize, view: &View<'_>) -> Option<Step> {
-        if self.repeated.contains(&group) {
+        if self.repeated.contains(&group) || self.is_spoken_for(group, view) {
             return None;
         }
         // A longer hint is waited for when no group has anybody left.
         let step = self.soonest(view, |stop| stop.group == group && !stop.broke, SHORT_HINT)?;
         self.repeated.push(group);
         Some(step)
+    }
+
+    /// Whether every attempt that is left is needed for the groups behind `group`: each shall be asked once before one is
+    /// asked twice.
+    fn is_spoken_for(&self, group: usize, view: &View<'_>) -> bool {
+        let left = self.retry.max_attempts.get().saturating_sub(self.attempts);
+        let mut behind: Vec<usize> = Vec::new();
+        for (place, _) in self.usable(view, |stop| stop.group > group) {
+            behind.extend(self.stops.get(place).map(|stop| stop.group));
+        }
+        behind.dedup();
+        u32::try_from(behind.len()).is_ok_and(|behind| behind > 0 && left <= behind)
     }
 
     fn anyone_again(&self, view: &View<'_>) -> Option<Step> {

@@ -294,7 +294,15 @@ fn a_target_that_stands_twice_has_its_first_place_only() {
 #[test]
 fn equal_priorities_of_two_models_are_two_groups() {
     let mut story = Story::of(vec![targets([("a", 0)]), targets([("b", 0)]), targets([("c", 0)])], 4);
-    assert_eq!(story.told(|_| down()), ["a", "a after 500ms", "b after 500ms", "b after 1s"]);
+    assert_eq!(story.told(|_| down()), ["a", "a after 500ms", "b after 500ms", "c after 500ms"]);
+}
+
+#[test]
+fn nobody_is_asked_twice_while_the_attempts_are_needed_for_those_behind() {
+    assert_eq!(usual(4).told(|_| down()), ["a", "b", "c", "d"]);
+    assert_eq!(usual(5).told(|_| down()), ["a", "b", "a after 500ms", "c after 500ms", "d after 500ms"]);
+    // Who cannot be asked needs none.
+    assert_eq!(usual(4).ejected("d").told(|_| down()), ["a", "b", "a after 500ms", "c after 500ms"]);
 }
 
 #[test]
