@@ -43,8 +43,17 @@ pub(in crate::pool) struct Breaker {
 #[derive(Debug)]
 enum State {
     Closed { window: Window, streak: u32 },
-    Open { until: Instant, pause: Duration },
-    HalfOpen { probe: u64, begun: Instant, pause: Duration },
+    Open { until: Instant, ejection: Ejection },
+    HalfOpen { probe: u64, begun: Instant, ejection: Ejection },
+}
+
+/// Why calls go elsewhere, and for how long.
+#[derive(Clone, Copy, Debug)]
+struct Ejection {
+    pause: Duration,
+    /// What opened it were answers that began and then broke: that one begins shows nothing then, and only one that comes
+    /// to its end closes it. Otherwise each probe would let in all the calls of the time that an answer takes to break.
+    late: bool,
 }
 
 /// The state by its name.
@@ -121,14 +130,24 @@ impl Breaker {
     /// success counts, and its failure changes nothing, or a stream of last resorts would put off the probe for ever.
     pub(super) fn take(&mut self, now: Instant) -> Pass {
         let number = match (self.admits(now), &self.state) {
-            (Admits::Probe, &(State::Open { pause, .. } | State::HalfOpen { pause, .. })) => {
+            (Admits::Probe, &(State::Open { ejection, .. } | State::HalfOpen { ejection, .. })) => {
                 self.latest += 1;
-                self.state = State::HalfOpen { probe: self.latest, begun: now, pause };
+                self.state = State::HalfOpen { probe: self.latest, begun: now, ejection };
                 self.latest
             }
             _ => self.changed,
         };
         Pass { number, success: None }
+    }
+
+    /// An answer has begun. That is a success already, unless it is known that answers break after that.
+    pub(super) fn accepted(&mut self, pass: &mut Pass, now: Instant) {
+        if let State::Open { ejection, .. } | State::HalfOpen { ejection, .. } = self.state
+            && ejection.late
+        {
+            return;
+        }
+        self.succeeded(pass, now);
     }
 
     /// An attempt was answered. It may say so more than once, and counts once.
@@ -162,13 +181,14 @@ impl Breaker {
                 // Where others were answered lately it may be about what this one asked for.
                 let is_certain = severity == Severity::Certain && failures >= results;
                 if is_certain || *streak >= IN_A_ROW || too_many {
-                    self.change(State::Open { until: now + FIRST_PAUSE, pause: FIRST_PAUSE });
+                    let ejection = Ejection { pause: FIRST_PAUSE, late: pass.success.is_some() };
+                    self.change(State::Open { until: now + FIRST_PAUSE, ejection });
                 }
             }
-            State::HalfOpen { probe, begun, pause } if *probe == pass.number => {
-                let pause = (*pause * 2).min(LONGEST_PAUSE);
+            State::HalfOpen { probe, begun, ejection } if *probe == pass.number => {
+                let pause = (ejection.pause * 2).min(LONGEST_PAUSE);
                 // From the beginning of the probe: how long it took to fail does not put off the next.
-                self.state = State::Open { until: *begun + pause, pause };
+                self.state = State::Open { until: *begun + pause, ejection: Ejection { pause, ..*ejection } };
             }
             State::Open { .. } | State::HalfOpen { .. } => {}
         }
@@ -177,10 +197,10 @@ impl Breaker {
     /// An attempt says nothing: it was given up, or what went wrong was not this breaker's business. If it was the
     /// probe, another may go at once.
     pub(super) fn unknown(&mut self, pass: &Pass, now: Instant) {
-        if let State::HalfOpen { probe, pause, .. } = self.state
+        if let State::HalfOpen { probe, ejection, .. } = self.state
             && probe == pass.number
         {
-            self.state = State::Open { until: now, pause };
+            self.state = State::Open { until: now, ejection };
         }
     }
 

@@ -73,7 +73,8 @@ impl Lease {
         }
         let mut key = lock(&self.health.key);
         let mut state = self.health.state();
-        self.passes.succeeded(&mut key, &mut state, now);
+        key.accepted(&mut self.passes.key, now);
+        state.breaker.accepted(&mut self.passes.own, now);
         state.latency_mut(self.delivery).observe(now.saturating_duration_since(self.sent), now);
     }
 
