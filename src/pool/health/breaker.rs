@@ -81,6 +81,16 @@ pub(super) enum Admits {
     },
 }
 
+impl Admits {
+    /// Until when nobody is admitted; none: somebody is.
+    pub(super) fn opens_at(self) -> Option<Instant> {
+        match self {
+            Self::None { until } => Some(until),
+            Self::All | Self::Probe => None,
+        }
+    }
+}
+
 /// What an attempt was let through with, and shows when it tells how it went: a number, by which the breaker knows its
 /// probe and knows what is stale.
 #[derive(Debug)]

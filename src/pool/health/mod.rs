@@ -46,6 +46,9 @@ pub struct Health {
 #[derive(Debug)]
 struct State {
     breaker: Breaker,
+    /// Of refusals for the rate alone. It ejects nobody and only puts others first: an endpoint that asks for no pause, or
+    /// for too short a one, would be asked first by every call, and each would pay for going elsewhere.
+    rate: Breaker,
     concurrency: Concurrency,
     limits: Limits,
     streamed: Latency,
@@ -60,6 +63,7 @@ impl Health {
     pub(super) fn new(key: Arc<Mutex<Breaker>>, rule: ConcurrencyRule) -> Self {
         let state = State {
             breaker: Breaker::new(),
+            rate: Breaker::new(),
             concurrency: Concurrency::new(rule),
             limits: Limits::default(),
             streamed: Latency::default(),
@@ -81,6 +85,7 @@ impl Health {
             in_flight: state.in_flight,
             latency: state.latency(delivery).estimate(now),
             is_short: state.limits.is_short(now),
+            limited_until: state.rate.admits(now).opens_at(),
         }
     }
 
@@ -92,7 +97,7 @@ impl Health {
             (Access::Full, _) | (Access::Held { .. } | Access::Ejected { .. }, Right::Standing) => return None,
             (Access::Free | Access::Probe, _) | (Access::Held { .. } | Access::Ejected { .. }, Right::LastResort) => {}
         }
-        let passes = Passes { key: key.take(now), own: state.breaker.take(now) };
+        let passes = Passes { key: key.take(now), own: state.breaker.take(now), rate: state.rate.take(now) };
         state.in_flight = state.in_flight.saturating_add(1);
         state.sent = state.sent.saturating_add(1);
         let number = state.limits.sent();
@@ -132,10 +137,7 @@ impl Health {
             (key.state(now), key.admits(now))
         };
         let state = self.state();
-        let ejected = match key_admits.max(state.breaker.admits(now)) {
-            Admits::None { until } => Some(until),
-            Admits::All | Admits::Probe => None,
-        };
+        let ejected = key_admits.max(state.breaker.admits(now)).opens_at();
         HealthReport {
             breaker: state.breaker.state(now),
             key,
