@@ -42,9 +42,21 @@ pub(in crate::pool) struct Breaker {
 
 #[derive(Debug)]
 enum State {
-    Closed { window: Window, streak: u32 },
-    Open { until: Instant, ejection: Ejection },
-    HalfOpen { probe: u64, begun: Instant, ejection: Ejection },
+    /// `broken` are the answers in a row that began and broke: each beginning would end the other failures in a row.
+    Closed {
+        window: Window,
+        streak: u32,
+        broken: u32,
+    },
+    Open {
+        until: Instant,
+        ejection: Ejection,
+    },
+    HalfOpen {
+        probe: u64,
+        begun: Instant,
+        ejection: Ejection,
+    },
 }
 
 /// Why calls go elsewhere, and for how long.
@@ -157,11 +169,21 @@ impl Breaker {
         {
             return;
         }
-        self.succeeded(pass, now);
+        self.answered(pass, now);
     }
 
     /// An attempt was answered. It may say so more than once, and counts once.
     pub(super) fn succeeded(&mut self, pass: &mut Pass, now: Instant) {
+        if self.is_stale(pass) {
+            return;
+        }
+        self.answered(pass, now);
+        if let State::Closed { broken, .. } = &mut self.state {
+            *broken = 0;
+        }
+    }
+
+    fn answered(&mut self, pass: &mut Pass, now: Instant) {
         if self.is_stale(pass) || pass.success.is_some() {
             return;
         }
@@ -170,7 +192,7 @@ impl Breaker {
             // What becomes of the answer that closed it is news.
             pass.number = self.changed;
         }
-        if let State::Closed { window, streak } = &mut self.state {
+        if let State::Closed { window, streak, .. } = &mut self.state {
             window.count(Counts { results: 1, failures: 0 }, now);
             pass.success = Some(std::mem::take(streak));
         }
@@ -183,14 +205,15 @@ impl Breaker {
             return;
         }
         match &mut self.state {
-            State::Closed { window, streak } => {
+            State::Closed { window, streak, broken } => {
+                *broken = broken.saturating_add(u32::from(pass.success.is_some()));
                 *streak = pass.success.map_or(*streak, |ended| ended.max(*streak)).saturating_add(1);
                 window.count(Counts { results: u32::from(pass.success.is_none()), failures: 1 }, now);
                 let Counts { results, failures } = window.counts(now);
                 let too_many = failures >= IN_THE_WINDOW && failures.saturating_mul(2) >= results;
                 // Where others were answered lately it may be about what this one asked for.
                 let is_certain = severity == Severity::Certain && failures >= results;
-                if is_certain || *streak >= IN_A_ROW || too_many {
+                if is_certain || *streak >= IN_A_ROW || *broken >= IN_A_ROW || too_many {
                     let ejection = Ejection { pause: FIRST_PAUSE, late: pass.success.is_some() };
                     self.change(State::Open { until: now + FIRST_PAUSE, ejection });
                 }
@@ -227,7 +250,7 @@ impl Breaker {
 
 impl State {
     fn closed() -> Self {
-        Self::Closed { window: Window::default(), streak: 0 }
+        Self::Closed { window: Window::default(), streak: 0, broken: 0 }
     }
 }
 

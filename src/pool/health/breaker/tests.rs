@@ -160,6 +160,30 @@ fn where_answers_break_after_their_beginning_only_one_that_comes_to_its_end_clos
 }
 
 #[test]
+fn five_answers_in_a_row_that_break_open_it_however_many_begin_meanwhile() {
+    let now = Instant::now();
+    let mut breaker = Breaker::new();
+    let begin = |breaker: &mut Breaker| {
+        let mut pass = breaker.take(now);
+        breaker.accepted(&mut pass, now);
+        pass
+    };
+    let mut begun: Vec<_> = (0..100).map(|_| begin(&mut breaker)).collect();
+    for at in 0..4 {
+        breaker.failed(&begun[at], Severity::Chance, now);
+        begun.push(begin(&mut breaker));
+    }
+    breaker.succeeded(&mut begun[4], now);
+    for at in 5..9 {
+        breaker.failed(&begun[at], Severity::Chance, now);
+        begun.push(begin(&mut breaker));
+    }
+    assert_eq!(breaker.state(now), BreakerState::Closed, "one in between has come to its end");
+    breaker.failed(&begun[9], Severity::Chance, now);
+    assert_eq!(breaker.state(now), BreakerState::Open);
+}
+
+#[test]
 fn where_nothing_answers_the_beginning_of_an_answer_closes() {
     let start = Instant::now();
     let mut breaker = opened(start);
