@@ -119,9 +119,10 @@ impl Health {
         self.state().latency(delivery).quantile(share, now)
     }
 
-    /// The shortest time in which a recent answer by `delivery` began; none: too few are known.
-    pub fn fastest(&self, delivery: Delivery, now: Instant) -> Option<Duration> {
-        self.state().latency(delivery).fastest(now)
+    /// Whether `left` is too little time for an answer by `delivery` to begin in. Now and then it is not, whatever is known,
+    /// so that a time that has become shorter is noticed.
+    pub fn is_out_of_reach(&self, delivery: Delivery, left: Duration, now: Instant) -> bool {
+        self.state().latency_mut(delivery).is_out_of_reach(left, now)
     }
 
     /// Whether any attempt has ever begun to be answered.
