@@ -239,7 +239,11 @@ impl Itinerary {
             stop.progress == Progress::Fresh && !stop.passed_over && had_its_turn
         });
         let passed = fresh.filter_map(|(_, stop)| {
-            let access = (view.standing)(&stop.target).access;
+            let Standing { access, limited_until, .. } = (view.standing)(&stop.target);
+            let access = match (access, limited_until) {
+                (Access::Free | Access::Probe, Some(until)) => Access::Held { until },
+                (access, _) => access,
+            };
             let unusable = matches!(access, Access::Ejected { .. } | Access::Held { .. } | Access::Full);
             stop.passed_over = unusable;
             unusable.then(|| (stop.target.endpoint.identity.clone(), access))
@@ -257,7 +261,8 @@ impl Itinerary {
     fn usable(&self, view: &View<'_>, which: impl Fn(&Stop) -> bool) -> Vec<(usize, Standing)> {
         let fresh = self.stops.iter().enumerate().filter(|(_, stop)| stop.progress == Progress::Fresh && which(stop));
         let standing = fresh.map(|(place, stop)| (place, (view.standing)(&stop.target)));
-        standing.filter(|(_, standing)| matches!(standing.access, Access::Free | Access::Probe)).collect()
+        let usable = |standing: &Standing| matches!(standing.access, Access::Free | Access::Probe);
+        standing.filter(|(_, standing)| usable(standing) && standing.limited_until.is_none()).collect()
     }
 
     /// One of a group that was not asked and may be asked at once.
@@ -285,7 +290,8 @@ impl Itinerary {
             return None;
         }
         // A longer hint is waited for when no group has anybody left.
-        let step = self.soonest(view, |stop| stop.group == group && !stop.broke, SHORT_HINT)?;
+        let has_room = |stop: &Stop| (view.standing)(&stop.target).limited_until.is_none();
+        let step = self.soonest(view, |stop| stop.group == group && !stop.broke && has_room(stop), SHORT_HINT)?;
         self.repeated.push(group);
         Some(step)
     }
@@ -319,7 +325,8 @@ impl Itinerary {
                 Access::Ejected { .. } | Access::Full => return None,
             };
             let (at, hint) = match stop.progress {
-                Progress::Fresh => (held?, None),
+                // One that refuses most calls has its first turn only here.
+                Progress::Fresh => (held.unwrap_or(view.now), None),
                 Progress::Failed { at, hint, .. } => (at.max(held.unwrap_or(at)), hint),
                 Progress::Asked { .. } | Progress::Out => return None,
             };

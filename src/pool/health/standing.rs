@@ -18,6 +18,9 @@ pub struct Standing {
     pub latency: Option<Duration>,
     /// Whether little is left of its rate limits: others are asked first.
     pub is_short: bool,
+    /// Until when it is asked only where nobody else is left, since of late it refuses most calls for their rate; none: it
+    /// is asked in its turn.
+    pub limited_until: Option<Instant>,
 }
 
 /// Whether an endpoint may be asked.

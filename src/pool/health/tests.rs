@@ -110,6 +110,31 @@ fn a_rate_limit_holds_an_endpoint_that_is_well() {
 }
 
 #[test]
+fn where_most_calls_are_refused_for_their_rate_others_are_asked_first_until_a_probe_is_answered() {
+    let start = Instant::now();
+    let endpoint = health(&key(), None);
+    let limited_until = |now| endpoint.standing(STREAM, now).limited_until;
+    let too_large = refusal(Reason::ProviderRateLimited, 429).with(|details| details.futile = true);
+    for _ in 0..20 {
+        fail(&endpoint, &too_large, start);
+    }
+    assert_eq!(limited_until(start), None, "the limit of a single request says nothing about others");
+    for _ in 0..5 {
+        assert_eq!(limited_until(start), None);
+        fail(&endpoint, &refusal(Reason::ProviderRateLimited, 429), start);
+    }
+    assert_eq!(limited_until(start), Some(start + SECOND));
+    assert_eq!(access(&endpoint, start), Access::Free, "who has nobody else may ask it");
+    let now = start + SECOND;
+    assert_eq!(limited_until(now), None);
+    let mut probe = lease(&endpoint, now);
+    assert_eq!(limited_until(now), Some(now + 3 * SECOND), "one at a time");
+    drop(lease(&endpoint, now));
+    probe.accepted(now);
+    assert_eq!(limited_until(now), None);
+}
+
+#[test]
 fn neither_a_bad_request_nor_an_impatient_caller_is_the_endpoints_fault() {
     let now = Instant::now();
     let endpoint = health(&key(), None);

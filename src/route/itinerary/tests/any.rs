@@ -81,7 +81,7 @@ impl Run {
         let Self { itinerary, standings, now, deadline, .. } = self;
         let standing = |target: &Target| {
             let access = standings[&target.endpoint.identity.to_string()];
-            Standing { access, in_flight: 0, latency: None, is_short: false }
+            Standing { access, in_flight: 0, latency: None, is_short: false, limited_until: None }
         };
         let view =
             View { now: *now, deadline: *deadline, conversation: None, standing: &standing, roll: &|below| below / 2 };
