@@ -244,7 +244,7 @@ impl Itinerary {
                 (Access::Free | Access::Probe, Some(until)) => Access::Held { until },
                 (access, _) => access,
             };
-            let unusable = matches!(access, Access::Ejected { .. } | Access::Held { .. } | Access::Full);
+            let unusable = !matches!(access, Access::Free | Access::Probe);
             stop.passed_over = unusable;
             unusable.then(|| (stop.target.endpoint.identity.clone(), access))
         });
@@ -322,7 +322,7 @@ impl Itinerary {
             let held = match access {
                 Access::Held { until } => Some(until),
                 Access::Free | Access::Probe => None,
-                Access::Ejected { .. } | Access::Full => return None,
+                Access::Ejected { .. } | Access::LockedOut { .. } | Access::Full => return None,
             };
             let (at, hint) = match stop.progress {
                 // One that refuses most calls has its first turn only here.
@@ -345,7 +345,7 @@ impl Itinerary {
         }
         let fresh = self.stops.iter().enumerate().filter(|(_, stop)| stop.progress == Progress::Fresh);
         let ejected = fresh.filter_map(|(place, stop)| match (view.standing)(&stop.target).access {
-            Access::Ejected { until } => Some((stop.group, until, place)),
+            Access::Ejected { until } | Access::LockedOut { until } => Some((stop.group, until, place)),
             _ => None,
         });
         let (_, _, place) = ejected.min()?;

@@ -94,8 +94,12 @@ impl Health {
         let mut key = lock(&self.key);
         let mut state = self.state();
         match (state.access(key.admits(now), now), right) {
-            (Access::Full, _) | (Access::Held { .. } | Access::Ejected { .. }, Right::Standing) => return None,
-            (Access::Free | Access::Probe, _) | (Access::Held { .. } | Access::Ejected { .. }, Right::LastResort) => {}
+            (Access::Full, _)
+            | (Access::Held { .. } | Access::Ejected { .. } | Access::LockedOut { .. }, Right::Standing) => {
+                return None;
+            }
+            (Access::Free | Access::Probe, _)
+            | (Access::Held { .. } | Access::Ejected { .. } | Access::LockedOut { .. }, Right::LastResort) => {}
         }
         let passes = Passes { key: key.take(now), own: state.breaker.take(now), rate: state.rate.take(now) };
         state.in_flight = state.in_flight.saturating_add(1);
@@ -164,7 +168,9 @@ impl State {
         if self.concurrency.limit().is_some_and(|limit| self.in_flight >= limit) {
             return Access::Full;
         }
-        match (key.max(self.breaker.admits(now)), self.limits.held_until(now)) {
+        let own = self.breaker.admits(now);
+        match (key.max(own), self.limits.held_until(now)) {
+            (Admits::None { until }, _) if key > own => Access::LockedOut { until },
             (Admits::None { until }, _) => Access::Ejected { until },
             (Admits::All | Admits::Probe, Some(until)) => Access::Held { until },
             (Admits::Probe, None) => Access::Probe,

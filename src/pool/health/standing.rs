@@ -35,9 +35,14 @@ pub enum Access {
         /// Until then.
         until: Instant,
     },
-    /// Its breaker is open, or that of its key.
+    /// Its breaker is open.
     Ejected {
         /// Until the next probe; while one is out, until it counts as lost.
+        until: Instant,
+    },
+    /// The breaker of its key is open: the key is refused, or its account has no credit.
+    LockedOut {
+        /// As above.
         until: Instant,
     },
     /// As many attempts are in flight as may be.

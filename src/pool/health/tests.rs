@@ -36,15 +36,17 @@ fn fail(health: &Arc<Health>, error: &Error, now: Instant) {
 fn a_refused_key_ejects_all_models_of_the_account_and_an_unknown_model_only_itself() {
     let now = Instant::now();
     for (reason, status, others) in [
-        (Reason::ProviderCredentialsRefused, 401, Access::Ejected { until: now + SECOND }),
-        (Reason::ProviderQuotaExhausted, 402, Access::Ejected { until: now + SECOND }),
+        (Reason::ProviderCredentialsRefused, 401, Access::LockedOut { until: now + SECOND }),
+        (Reason::ProviderQuotaExhausted, 402, Access::LockedOut { until: now + SECOND }),
         (Reason::ProviderCredentialsRefused, 403, Access::Free),
         (Reason::ProviderModelNotFound, 404, Access::Free),
     ] {
         let key = key();
         let (one, other) = (health(&key, None), health(&key, None));
         fail(&one, &refusal(reason, status), now);
-        assert_eq!(access(&one, now), Access::Ejected { until: now + SECOND }, "{status}");
+        let until = now + SECOND;
+        let expected = if others == Access::Free { Access::Ejected { until } } else { others };
+        assert_eq!(access(&one, now), expected, "{status}");
         assert_eq!(access(&other, now), others, "{status}");
     }
 }
@@ -57,7 +59,7 @@ fn one_model_probes_the_key_for_all() {
     fail(&one, &refusal(Reason::ProviderCredentialsRefused, 401), now);
     let now = now + SECOND;
     let mut probe = lease(&one, now);
-    assert_eq!(access(&other, now), Access::Ejected { until: now + 3 * SECOND });
+    assert_eq!(access(&other, now), Access::LockedOut { until: now + 3 * SECOND });
     probe.accepted(now);
     assert_eq!((access(&one, now), access(&other, now)), (Access::Free, Access::Free));
 }
@@ -81,7 +83,7 @@ fn an_endpoint_is_ejected_until_both_its_breakers_admit() {
     fail(&one, &refusal(Reason::ProviderModelNotFound, 404), start);
     let now = start + SECOND / 2;
     fail(&other, &refusal(Reason::ProviderCredentialsRefused, 401), now);
-    assert_eq!(access(&one, now), Access::Ejected { until: now + SECOND });
+    assert_eq!(access(&one, now), Access::LockedOut { until: now + SECOND });
     drop(before);
     assert!(one.lease(STREAM, Right::Standing, now).is_none());
     let mut last = one.lease(STREAM, Right::LastResort, now).expect("the last endpoint is never ejected");
