@@ -172,7 +172,9 @@ mod tests {
     fn a_burst_of_connections_is_spread_before_any_is_served() {
         let workers = workers(3);
         let (connections, _clients): (Vec<_>, Vec<_>) = (0..9).map(|_| connection()).unzip();
-        connections.into_iter().for_each(|connection| workers.hand_out(connection, 0, &Count::default(), &Drain::default()));
+        connections
+            .into_iter()
+            .for_each(|connection| workers.hand_out(connection, 0, &Count::default(), &Drain::default()));
         assert_eq!(ranks(&workers), [(0, 3), (0, 3), (0, 3)]);
     }
 
@@ -181,7 +183,9 @@ mod tests {
         let workers = workers(2);
         let busy = workers.workers.first().unwrap().load.stream();
         let (connections, _clients): (Vec<_>, Vec<_>) = (0..3).map(|_| connection()).unzip();
-        connections.into_iter().for_each(|connection| workers.hand_out(connection, 0, &Count::default(), &Drain::default()));
+        connections
+            .into_iter()
+            .for_each(|connection| workers.hand_out(connection, 0, &Count::default(), &Drain::default()));
         assert_eq!(ranks(&workers), [(1, 0), (0, 3)]);
         drop(busy);
         assert_eq!(ranks(&workers), [(0, 0), (0, 3)]);
