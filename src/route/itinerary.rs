@@ -338,9 +338,10 @@ impl Itinerary {
         Some(Step { place: Place(place), at, right: Right::Standing })
     }
 
-    /// While nobody was asked the last endpoint is never ejected: better a slim chance than none.
+    /// While nobody was asked the last endpoint is never ejected: better a slim chance than none. Nor is it when the only
+    /// one that was asked broke off: the answer has begun, and can be begun anew nowhere else.
     fn last_resort(&self, view: &View<'_>) -> Option<Step> {
-        if self.attempts > 0 {
+        if self.attempts > 0 && self.broke_last.is_none() {
             return None;
         }
         let fresh = self.stops.iter().enumerate().filter(|(_, stop)| stop.progress == Progress::Fresh);

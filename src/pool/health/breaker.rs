@@ -20,8 +20,13 @@ use tokio::time::Instant;
 
 use super::window::{Counts, Window};
 
-/// So many failures in a row open, however far apart they are.
+/// So many failures in a row open, however far apart they are, if they are not of one moment: where a fifth of many calls
+/// at a time fails, five in a row come about by chance every few seconds.
 const IN_A_ROW: u32 = 5;
+/// How long failures in a row must have gone on to be more than a moment.
+const MOMENT: Duration = Duration::from_secs(1);
+/// So many failures in a row open even within a moment.
+const MANY_IN_A_ROW: u32 = 10;
 /// So many failures in the window open when they are at least half of its results.
 const IN_THE_WINDOW: u32 = 5;
 /// The pause before the first probe. A failed probe doubles it.
@@ -45,8 +50,8 @@ enum State {
     /// `broken` are the answers in a row that began and broke: each beginning would end the other failures in a row.
     Closed {
         window: Window,
-        streak: u32,
-        broken: u32,
+        streak: Streak,
+        broken: Streak,
     },
     Open {
         until: Instant,
@@ -57,6 +62,28 @@ enum State {
         begun: Instant,
         ejection: Ejection,
     },
+}
+
+/// Failures in a row.
+#[derive(Clone, Copy, Debug, Default)]
+struct Streak {
+    failures: u32,
+    since: Option<Instant>,
+}
+
+impl Streak {
+    fn one_more(self, now: Instant) -> Self {
+        Self { failures: self.failures.saturating_add(1), since: self.since.or(Some(now)) }
+    }
+
+    fn longer(self, other: Self) -> Self {
+        if other.failures > self.failures { other } else { self }
+    }
+
+    fn is_no_chance(self, now: Instant) -> bool {
+        let lasts = self.since.is_some_and(|since| now.saturating_duration_since(since) >= MOMENT);
+        self.failures >= MANY_IN_A_ROW || (self.failures >= IN_A_ROW && lasts)
+    }
 }
 
 /// Why calls go elsewhere, and for how long.
@@ -108,8 +135,8 @@ impl Admits {
 #[derive(Debug)]
 pub(super) struct Pass {
     number: u64,
-    /// Once it has told of its success: how many failures in a row that ended.
-    success: Option<u32>,
+    /// Once it has told of its success: the failures in a row that this ended.
+    success: Option<Streak>,
 }
 
 /// How surely a failure says that the next call would fail too.
@@ -179,7 +206,7 @@ impl Breaker {
         }
         self.answered(pass, now);
         if let State::Closed { broken, .. } = &mut self.state {
-            *broken = 0;
+            *broken = Streak::default();
         }
     }
 
@@ -206,14 +233,16 @@ impl Breaker {
         }
         match &mut self.state {
             State::Closed { window, streak, broken } => {
-                *broken = broken.saturating_add(u32::from(pass.success.is_some()));
-                *streak = pass.success.map_or(*streak, |ended| ended.max(*streak)).saturating_add(1);
+                if pass.success.is_some() {
+                    *broken = broken.one_more(now);
+                }
+                *streak = pass.success.map_or(*streak, |ended| streak.longer(ended)).one_more(now);
                 window.count(Counts { results: u32::from(pass.success.is_none()), failures: 1 }, now);
                 let Counts { results, failures } = window.counts(now);
                 let too_many = failures >= IN_THE_WINDOW && failures.saturating_mul(2) >= results;
                 // Where others were answered lately it may be about what this one asked for.
                 let is_certain = severity == Severity::Certain && failures >= results;
-                if is_certain || *streak >= IN_A_ROW || *broken >= IN_A_ROW || too_many {
+                if is_certain || streak.is_no_chance(now) || broken.is_no_chance(now) || too_many {
                     let ejection = Ejection { pause: FIRST_PAUSE, late: pass.success.is_some() };
                     self.change(State::Open { until: now + FIRST_PAUSE, ejection });
                 }
@@ -250,7 +279,7 @@ impl Breaker {
 
 impl State {
     fn closed() -> Self {
-        Self::Closed { window: Window::default(), streak: 0, broken: 0 }
+        Self::Closed { window: Window::default(), streak: Streak::default(), broken: Streak::default() }
     }
 }
 

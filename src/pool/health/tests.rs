@@ -191,8 +191,8 @@ fn answers_that_all_break_off_after_their_first_event_eject() {
 fn callers_in_a_hurry_do_not_take_an_endpoint_away_from_the_others() {
     let now = Instant::now();
     let silent = |endpoint: &Arc<Health>, accepted: bool, waited: Duration| {
-        for _ in 0..5 {
-            let mut lease = lease(endpoint, now).in_haste();
+        let hurried: Vec<_> = (0..10).map(|_| lease(endpoint, now).in_haste()).collect();
+        for mut lease in hurried {
             if accepted {
                 lease.accepted(now);
             }

@@ -174,13 +174,29 @@ fn five_answers_in_a_row_that_break_open_it_however_many_begin_meanwhile() {
         begun.push(begin(&mut breaker));
     }
     breaker.succeeded(&mut begun[4], now);
-    for at in 5..9 {
-        breaker.failed(&begun[at], Severity::Chance, now);
+    let later = now + SECOND;
+    for (at, when) in [(5, now), (6, later), (7, later), (8, later)] {
+        breaker.failed(&begun[at], Severity::Chance, when);
         begun.push(begin(&mut breaker));
     }
-    assert_eq!(breaker.state(now), BreakerState::Closed, "one in between has come to its end");
-    breaker.failed(&begun[9], Severity::Chance, now);
-    assert_eq!(breaker.state(now), BreakerState::Open);
+    assert_eq!(breaker.state(later), BreakerState::Closed, "one in between has come to its end");
+    breaker.failed(&begun[9], Severity::Chance, later);
+    assert_eq!(breaker.state(later), BreakerState::Open);
+}
+
+#[test]
+fn five_failures_of_one_moment_among_many_calls_are_chance_and_ten_are_not() {
+    let now = Instant::now();
+    let mut breaker = Breaker::new();
+    for _ in 0..100 {
+        succeed(&mut breaker, now);
+    }
+    for _ in 0..9 {
+        fail(&mut breaker, now + SECOND / 2);
+    }
+    assert_eq!(breaker.state(now + SECOND), BreakerState::Closed);
+    fail(&mut breaker, now + SECOND / 2);
+    assert_eq!(breaker.state(now + SECOND), BreakerState::Open);
 }
 
 #[test]
