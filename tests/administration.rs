@@ -125,15 +125,16 @@ const NOTHING: Option<ReloadChanges> =
 
 #[tokio::test]
 async fn the_pool_shows_what_is_configured_and_what_was_asked_and_nothing_else() {
-    let models = "models:\n  - { id: smart, targets: [{ provider: up, model: simulator }] }";
+    let models =
+        "models:\n  - { id: smart, targets: [{ provider: up, model: simulator }], fallback_models: [up/fallback] }";
     let stage = Stage::with(models).await;
     let shown = |pool: GetPoolResponse| pool.endpoints.into_iter().map(|endpoint| endpoint.model).collect::<Vec<_>>();
-    assert_eq!(shown(pool(&stage.running).await), ["simulator"], "the catalog's models were not asked");
+    assert_eq!(shown(pool(&stage.running).await), ["fallback", "simulator"], "the catalog's models were not asked");
     let wire = stage.wire().await;
     let mut other = prompt("hello");
     other.model = "up/simulator?tokens=2".to_owned();
     wire.complete(&other, &[]).await.expect(Fine, "", "");
-    assert_eq!(shown(pool(&stage.running).await), ["simulator", "simulator?tokens=2"]);
+    assert_eq!(shown(pool(&stage.running).await), ["fallback", "simulator", "simulator?tokens=2"]);
 }
 
 #[tokio::test]

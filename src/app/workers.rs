@@ -80,6 +80,7 @@ pub(super) fn faces(config: &Config, reloading: &Reloading, public: &Bound, trac
         view: if public.is_loopback() { LedgerView::Full } else { LedgerView::WithoutEndpoints },
         client_stall: config.stream.client_stall,
         drain: Drain::default(),
+        backstage: Drain::default(),
         tracer,
         books: Books::default(),
         health: HealthReporter::new(),
