@@ -39,9 +39,10 @@ pub struct Field {
 }
 
 impl File {
-    /// What `newer` changes in this table, by vendor and model.
+    /// What putting `newer` over this table changes, by vendor and model. Gone is what `newer` no longer has of the
+    /// vendors of which it speaks.
     pub fn changes(&self, newer: &Self) -> Vec<Change> {
-        let (before, after) = (figures(self), figures(newer));
+        let (before, after) = (figures(self), figures(&self.merged(newer)));
         let mut changes = Vec::new();
         for (key, after) in &after {
             let old = before.get(key);
@@ -52,8 +53,11 @@ impl File {
                 Some(_) => {}
             }
         }
-        let gone = before.keys().filter(|key| !after.contains_key(*key)).map(|key| (key, Difference::Gone));
-        changes.extend(gone);
+        let is_gone = |(vendor, model): &&(String, String)| {
+            let of_vendor = newer.models.iter().any(|row| row.vendor == *vendor);
+            of_vendor && !model.is_empty() && !newer.has(vendor, model)
+        };
+        changes.extend(before.keys().filter(is_gone).map(|key| (key, Difference::Gone)));
         changes.sort_by(|one, other| one.0.cmp(other.0));
         let change = |((vendor, model), difference): (&(String, String), Difference)| Change {
             vendor: vendor.clone(),
@@ -63,19 +67,35 @@ impl File {
         changes.into_iter().map(change).collect()
     }
 
+    /// Whether it has a price of a model, by whatever name.
+    fn has(&self, vendor: &str, model: &str) -> bool {
+        self.models.iter().any(|row| row.vendor == vendor && row.names().any(|name| name == model))
+    }
+
     /// This table with the rows of `newer` over it. What only this one has stays: a model that a newer list no longer
     /// names may still be called, and its old price is still the last one that is known.
     #[must_use]
     pub fn merged(&self, newer: &Self) -> Self {
         let mut merged = newer.clone();
-        let same = |one: &Row, other: &Row| one.vendor == other.vendor && one.names().any(|name| name == other.id);
-        let kept = self.models.iter().filter(|old| !newer.models.iter().any(|new| same(new, old)));
+        let kept = self.models.iter().filter(|old| !newer.has(&old.vendor, &old.id));
         let kept: Vec<Row> = kept.map(|old| without_taken_names(old, newer)).collect();
         merged.models.extend(kept);
         merged.models.sort_by(|one, other| (&one.vendor, &one.id).cmp(&(&other.vendor, &other.id)));
-        let vendors = self.vendors.iter().filter(|old| !newer.vendors.iter().any(|new| new.id == old.id));
-        merged.vendors.extend(vendors.cloned());
+        for old in &self.vendors {
+            match merged.vendors.iter_mut().find(|new| new.id == old.id) {
+                Some(new) => {
+                    new.cache_write_default = new.cache_write_default.or(old.cache_write_default);
+                    let only_old = old.tools.iter().filter(|(tool, _)| !newer.has_tool(&old.id, tool));
+                    new.tools.extend(only_old.map(|(tool, price)| (tool.clone(), *price)));
+                }
+                None => merged.vendors.push(old.clone()),
+            }
+        }
         merged
+    }
+
+    fn has_tool(&self, vendor: &str, tool: &str) -> bool {
+        self.vendors.iter().any(|row| row.id == vendor && row.tools.contains_key(tool))
     }
 }
 
@@ -141,7 +161,7 @@ fn differing(before: &Figures, after: &Figures) -> Vec<Field> {
 }
 
 /// A price of a token as US dollars per million tokens, exactly.
-pub(crate) fn per_million(rate: crate::domain::PicoUsd) -> String {
+pub fn per_million(rate: crate::domain::PicoUsd) -> String {
     let pico = rate.get().unsigned_abs();
     let text = format!("{}.{:06}", pico / 1_000_000, pico % 1_000_000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

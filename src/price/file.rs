@@ -116,7 +116,7 @@ pub struct CallPrice(u64);
 
 impl CallPrice {
     /// The amount; none: more than can be counted.
-    pub(super) fn get(self) -> Option<PicoUsd> {
+    pub fn get(self) -> Option<PicoUsd> {
         i64::try_from(self.0).ok().map(PicoUsd::new)
     }
 }

@@ -8,7 +8,7 @@ mod hours;
 mod rates;
 mod tariff;
 
-pub use difference::{Change, Difference, Field};
+pub use difference::{Change, Difference, Field, per_million};
 pub use file::{CallPrice, File, FileError, LongContext, Price, Row, VendorRow};
 pub use hours::{Hours, OffPeak, Window};
 pub use rates::{Factor, Lifetime, Rates};
@@ -22,8 +22,15 @@ use crate::domain::{ModelId, PicoUsd, PriceVersion, Vendor};
 /// The built-in table as it stands in its file.
 pub const TABLE: &str = include_str!("../../data/prices.json");
 
+impl Entry {
+    /// What its tokens cost where nothing else applies.
+    pub fn standard(&self) -> &Rates {
+        &self.price.standard
+    }
+}
+
 /// All prices that are known: the built-in table, and what a file puts over it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Prices {
     vendors: BTreeMap<String, Offer>,
 }
@@ -47,6 +54,12 @@ pub struct Entry {
     pub version: PriceVersion,
     /// What is charged: the row's price, in which the default lifetime of the vendor's cache is filled in.
     price: Arc<Price>,
+}
+
+impl std::fmt::Debug for Prices {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prices").field("models", &self.entries().count()).finish_non_exhaustive()
+    }
 }
 
 impl Prices {

@@ -33,7 +33,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("edge", &["count", "domain", "protocol", "pool", "route", "pipeline", "store", "telemetry", "proto"]),
     (
         "config",
-        &["domain", "protocol", "credentials", "pool", "route", "pipeline", "telemetry", "catalog", "simulator"],
+        &["domain", "protocol", "credentials", "pool", "route", "pipeline", "telemetry", "catalog", "simulator", "price"],
     ),
     ("app", ALL),
     ("cli", ALL),
