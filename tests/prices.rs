@@ -1,7 +1,13 @@
 //! What calls cost: recorded usage blocks of each protocol, read by their decoders, beside the cost as it was worked out
 //! by hand; and what holds for every price.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::too_many_lines, reason = "a test says what it expects; tables are long")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::too_many_lines,
+    reason = "a test says what it expects; tables are long"
+)]
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -492,6 +498,7 @@ fn a_configured_price_holds_on_all_terms() {
 #[test]
 fn the_most_takes_the_dearest_that_may_apply() {
     let most = |vendor, model, input, output, terms: &Terms, sound| {
+        let sound = if sound { Modality::Audio } else { Modality::Unspecified };
         let most = tariff(vendor, model).unwrap().at_most_on(Tokens::new(input), Tokens::new(output), terms, sound);
         most.map(PicoUsd::get)
     };
@@ -542,7 +549,8 @@ fn a_file_over_the_table_has_its_own_version_and_its_whole_price() {
     let prices = Arc::new(Prices::built_in().with(&newer()));
     let tariff = |vendor: &str, model: &str| prices.tariff(&Vendor::new(vendor), &ModelId::new(model)).unwrap();
     let version = |tariff: &Tariff| tariff.listed().version.unwrap().as_str().to_owned();
-    let usage = Usage::reported([UsageItem::tokens(UsageKind::Input, Tokens::new(2)), UsageItem::calls("web_search", 1)]);
+    let usage =
+        Usage::reported([UsageItem::tokens(UsageKind::Input, Tokens::new(2)), UsageItem::calls("web_search", 1)]);
     let cost = |tariff: &Tariff, terms: &Terms| tariff.cost(&usage, terms, monday(0, 0)).map(|cost| cost.amount.get());
     let changed = tariff("anthropic", "claude-sonnet-5-5");
     assert_eq!(version(&changed), "2027-01-05");
@@ -573,7 +581,10 @@ fn what_is_no_table_says_why() {
         (r#"{"version": "x", "models": [{"vendor": "a", "id": "m", "price": {"input": -1}}]}"#, "not below 0"),
         (r#"{"version": "x", "models": [{"vendor": "a", "id": "m", "price": {"input": 1.5}}]}"#, "floating point"),
         (r#"{"version": "x", "models": [{"vendor": "a", "id": "m", "price": {"inptu": 1}}]}"#, "unknown field `inptu`"),
-        (r#"{"version": "x", "models": [{"vendor": "a", "id": "m", "price": {}, "teirs": {}}]}"#, "unknown field `teirs`"),
+        (
+            r#"{"version": "x", "models": [{"vendor": "a", "id": "m", "price": {}, "teirs": {}}]}"#,
+            "unknown field `teirs`",
+        ),
         (
             r#"{"version": "x", "models": [{"vendor": "a", "id": "m", "price": {}}, {"vendor": "a", "id": "n", "aliases": ["m"], "price": {}}]}"#,
             "a/n: `m` stands for two models of this vendor",
@@ -608,6 +619,32 @@ fn a_newer_table_says_what_it_changes() {
     assert_eq!(merged.models.len(), old.models.len() + 1, "what is gone stays");
     let nothing: Vec<Change> = merged.changes(&merged);
     assert_eq!(nothing, []);
+}
+
+#[test]
+fn a_list_in_dollars_per_million_is_read_exactly() {
+    let list = file(&std::fs::read_to_string("tests/prices/foreign.json").unwrap());
+    assert_eq!(list.version, "2027-02-01");
+    let price = |model: &str| &list.models.iter().find(|row| row.id == model).unwrap().price;
+    let pico = |rate| Some(PicoUsd::new(rate));
+    let (sonnet, tiny, night) = (price("claude-sonnet-5-5"), price("tiny"), price("night"));
+    assert_eq!((sonnet.standard.input, sonnet.standard.cache_read), (pico(1_750_000), None), "null is not 0");
+    assert_eq!(sonnet.standard.cache_write_5m, pico(2_187_500));
+    assert_eq!(sonnet.tiers["batch"].input, pico(875_000));
+    assert_eq!(sonnet.multipliers["us"].to_string(), "1.1");
+    assert_eq!((tiny.standard.input, tiny.standard.reasoning), (pico(37_500), pico(200_000)));
+    assert_eq!((tiny.long_context[0].above, tiny.long_context[0].price.output), (200_000, pico(300_000)));
+    assert_eq!(tiny.tiers["flex"].input, pico(18_750));
+    assert_eq!(night.off_peak.as_ref().unwrap().price.output, pico(1_000_000));
+    for (figure, rule) in
+        [("0.00000001", "no whole number of pico-dollars"), ("-1", "is no price"), ("\"1\"", "is no price")]
+    {
+        let text = format!(
+            r#"{{"generated": "x", "models": [{{"id": "m", "provider": "a", "usd_per_mtok": {{"input": {figure}}}}}]}}"#
+        );
+        let error = File::read(&text).unwrap_err().to_string();
+        assert!(error.starts_with("a/m: ") && error.contains(rule), "{error}");
+    }
 }
 
 fn some_item() -> impl Strategy<Value = UsageItem> {
@@ -675,7 +712,7 @@ proptest! {
         for terms in [on("", &[]), on("flex", &["us"]), on("", &["us", "us", "us"])] {
             let cost = tariff.cost(&usage, &terms, monday(0, 0));
             prop_assert!(cost.is_none_or(|cost| cost.amount.get() >= 0));
-            let most = tariff.at_most_on(Tokens::new(quantity), Tokens::new(tokens), &terms, true);
+            let most = tariff.at_most_on(Tokens::new(quantity), Tokens::new(tokens), &terms, Modality::Audio);
             prop_assert!(most.is_none_or(|most| most.get() >= 0));
         }
     }

@@ -19,7 +19,11 @@ use crate::route::{Alias, Hedging, Lead, Rules, Table, Target};
 /// [`StartError::Key`] when a key cannot be sent.
 pub fn table(config: &Config, previous: Option<&Table>) -> Result<Table, StartError> {
     let before = previous.map(Table::providers).unwrap_or_default();
-    let providers = config.providers.iter().map(|entry| provider(entry, &config.pricing.prices, before)).collect::<Result<Vec<_>, _>>()?;
+    let providers = config
+        .providers
+        .iter()
+        .map(|entry| provider(entry, &config.pricing.prices, before))
+        .collect::<Result<Vec<_>, _>>()?;
     let aliases = config.models.iter().map(|model| {
         let targets = model.targets.iter().filter_map(|target| {
             let provider = providers.iter().find(|provider| provider.id == target.provider)?;
@@ -28,11 +32,7 @@ pub fn table(config: &Config, previous: Option<&Table>) -> Result<Table, StartEr
                 let prices = Arc::clone(&config.pricing.prices);
                 endpoint = endpoint.charged_by(Tariff::set(price.clone(), provider.vendor.clone(), prices));
             }
-            Some(Target {
-                endpoint: Arc::new(endpoint),
-                priority: target.priority,
-                weight: target.weight,
-            })
+            Some(Target { endpoint: Arc::new(endpoint), priority: target.priority, weight: target.weight })
         });
         let lead = Lead {
             targets: targets.collect(),

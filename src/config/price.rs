@@ -41,8 +41,7 @@ impl Pricing {
 
 fn read_table(path: &Path) -> Result<File, Wrong> {
     let shown = path.display();
-    let text =
-        read_bounded(path).map_err(|what| Wrong::new(format!("the file {shown} cannot be read: {what}"), ""))?;
+    let text = read_bounded(path).map_err(|what| Wrong::new(format!("the file {shown} cannot be read: {what}"), ""))?;
     File::read(&text).map_err(|FileError { line, rule }| {
         let line = line.map_or_else(String::new, |line| format!("line {line}: "));
         Wrong::new(format!("the file {shown} is no price table: {line}{rule}"), "")

@@ -101,7 +101,9 @@ impl File {
 
 /// An older row whose aliases the newer table has not given to another model.
 fn without_taken_names(old: &Row, newer: &File) -> Row {
-    let taken = |alias: &String| newer.models.iter().any(|new| new.vendor == old.vendor && new.names().any(|name| name == alias));
+    let taken = |alias: &String| {
+        newer.models.iter().any(|new| new.vendor == old.vendor && new.names().any(|name| name == alias))
+    };
     let mut row = old.clone();
     row.aliases.retain(|alias| !taken(alias));
     row

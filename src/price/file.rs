@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::foreign;
 use super::hours::OffPeak;
 use super::rates::{Factor, Lifetime, Rates};
 use crate::domain::PicoUsd;
@@ -132,23 +133,30 @@ pub struct FileError {
 }
 
 impl FileError {
+    pub(super) fn of(error: &serde_json::Error) -> Self {
+        // The place is told by itself.
+        let rule = error.to_string();
+        let rule = rule.rsplit_once(" at line ").map_or(rule.as_str(), |(rule, _)| rule).to_owned();
+        Self { line: Some(error.line()).filter(|line| *line > 0), rule }
+    }
+
     fn rule(rule: String) -> Self {
         Self { line: None, rule }
     }
 }
 
 impl File {
-    /// Reads a table.
+    /// Reads a table, in its own form or as a list in US dollars per million tokens.
     ///
     /// # Errors
     /// The first thing that is wrong with it.
     pub fn read(text: &str) -> Result<Self, FileError> {
-        let file: Self = serde_json::from_str(text).map_err(|error| {
-            // The place is told by itself.
-            let rule = error.to_string();
-            let rule = rule.rsplit_once(" at line ").map_or(rule.as_str(), |(rule, _)| rule).to_owned();
-            FileError { line: Some(error.line()).filter(|line| *line > 0), rule }
-        })?;
+        let read: Result<Self, _> = if foreign::is_list(text) {
+            serde_json::from_value(foreign::table(text)?)
+        } else {
+            serde_json::from_str(text)
+        };
+        let file = read.map_err(|error| FileError::of(&error))?;
         file.check()?;
         Ok(file)
     }

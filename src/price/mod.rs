@@ -4,6 +4,7 @@
 
 mod difference;
 mod file;
+mod foreign;
 mod hours;
 mod rates;
 mod tariff;

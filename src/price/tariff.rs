@@ -72,14 +72,15 @@ impl Tariff {
     /// The most that so long a prompt and so long an answer can cost in the standard service tier; none: not known.
     /// For text and images; see [`Tariff::at_most_on`].
     pub fn at_most(&self, input: Tokens, output: Tokens) -> Option<PicoUsd> {
-        self.at_most_on(input, output, &Terms::default(), false)
+        self.at_most_on(input, output, &Terms::default(), Modality::Unspecified)
     }
 
     /// The most that so long a prompt and so long an answer can cost on the terms that are asked for, by the dearest
     /// prices that may apply: all of the prompt is written to the cache for its longest time, all of the answer is
-    /// reasoning, the region has its surcharge, no hour is quiet. `sound`: whether there may be sound in either. None:
-    /// not known. Calls of the provider's own tools have no bound, and are not in it.
-    pub fn at_most_on(&self, input: Tokens, output: Tokens, terms: &Terms, sound: bool) -> Option<PicoUsd> {
+    /// reasoning, the region has its surcharge, no hour is quiet. With [`Modality::Audio`] there may be
+    /// sound in either. None: not known. Calls of the provider's own tools have no bound, and are not in it.
+    pub fn at_most_on(&self, input: Tokens, output: Tokens, terms: &Terms, modality: Modality) -> Option<PicoUsd> {
+        let sound = modality == Modality::Audio;
         let all: Vec<Applied<'_>> = if self.source == CostSource::Config {
             vec![Applied::plain(&self.price.standard)]
         } else {
