@@ -334,3 +334,30 @@ fn a_newer_price_table_goes_over_ones_own() {
     assert_eq!(update(&["tests/prices/newer.json"]).0, 2, "nothing says which table");
     assert_eq!(update(&["tests/prices/newer.json", "--into", "/no/such/folder/p.json"]).0, 1);
 }
+
+#[test]
+fn a_server_lists_the_prices_that_its_configuration_sets() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy("tests/prices/newer.json", folder.path().join("prices.json")).unwrap();
+    let config = folder.path().join("c.yaml");
+    let text = "price_table: prices.json
+providers: [{ id: home, preset: ollama }]
+models:
+  - { id: own, targets: [{ provider: home, model: llama }], price: { input: 0.0375, output: 1.5, cache_write: 2 } }
+  - { id: listed, targets: [{ provider: home, model: llama }] }
+  - { id: nobodys, targets: [{ provider: home, model: other }] }
+";
+    std::fs::write(&config, text).unwrap();
+    let server = Server::start(&["--config", config.to_str().unwrap()]);
+    let (code, models, said) = run(&["models", "--json", "--server", &server.address]);
+    assert_eq!(code, 0, "{said}");
+    let models: Value = serde_json::from_str(&models).unwrap();
+    let price = |id: &str| {
+        let model = models.as_array().unwrap().iter().find(|model| model["id"] == id);
+        model.unwrap_or_else(|| panic!("{id}: {models}")).get("price").cloned().unwrap_or_default()
+    };
+    assert_eq!(price("own")["input_pico_usd"].to_string().trim_matches('"'), "37500", "{models}");
+    assert_eq!(price("own")["cache_read_pico_usd"].to_string().trim_matches('"'), "37500", "left out: that of input");
+    assert_eq!(price("listed")["output_pico_usd"].to_string().trim_matches('"'), "20000");
+    assert_eq!(price("nobodys").get("input_pico_usd"), None);
+}

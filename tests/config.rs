@@ -365,8 +365,8 @@ fn each_rule_of_a_model_broken_once() {
             "c.yaml:2:54: models[0].targets[0].wait: is no key that is known here; known: `provider`, `model`, `priority` or `weight`",
         ),
         (
-            "{ id: x, price: { input: 3.0 }, targets: [{ provider: a, model: m }] }",
-            "c.yaml:2:19: models[0].price: is no key that is known here; known: `id`, `timeouts`, `targets`, `fallback_models` or `hedge`",
+            "{ id: x, budget: { input: 3.0 }, targets: [{ provider: a, model: m }] }",
+            "c.yaml:2:19: models[0].budget: is no key that is known here; known: `id`, `timeouts`, `targets`, `fallback_models`, `hedge` or `price`",
         ),
         (
             "{ id: x, timeouts: { attempt: 20m }, targets: [{ provider: a, model: m }] }",

@@ -631,6 +631,9 @@ fn a_list_in_dollars_per_million_is_read_exactly() {
     assert_eq!((sonnet.standard.input, sonnet.standard.cache_read), (pico(1_750_000), None), "null is not 0");
     assert_eq!(sonnet.standard.cache_write_5m, pico(2_187_500));
     assert_eq!(sonnet.tiers["batch"].input, pico(875_000));
+    // 1.25 and 2 times the input of the tier, as of the standard one.
+    assert_eq!(sonnet.tiers["batch"].cache_write_5m, pico(1_093_750));
+    assert_eq!(sonnet.tiers["batch"].cache_write_1h, pico(1_750_000));
     assert_eq!(sonnet.multipliers["us"].to_string(), "1.1");
     assert_eq!((tiny.standard.input, tiny.standard.reasoning), (pico(37_500), pico(200_000)));
     assert_eq!((tiny.long_context[0].above, tiny.long_context[0].price.output), (200_000, pico(300_000)));

@@ -89,26 +89,28 @@ fn row(model: &Model<'_>, date: &str) -> Result<Value, String> {
     put("source", model.source.clone().into());
     put("date", date.into());
     put("note", model.note.clone().into());
-    put("price", rates(&model.usd_per_mtok)?);
+    let standard = rates(&model.usd_per_mtok)?;
+    let of_tier = |figures: &Figures<'_>| rates(figures).map(|tier| with_writes(tier, &standard));
+    put("price", standard.clone().into());
     let mut steps = Vec::new();
     for step in model.long_context_tiers.iter().flatten() {
         let above = step.get("input_tokens_above").ok_or("a tier without `input_tokens_above`")?;
         let above: u32 = above.get().parse().map_err(|_| "`input_tokens_above` is no whole number")?;
-        steps.push(object([("above", above.into()), ("price", rates(step)?)]));
+        steps.push(object([("above", above.into()), ("price", of_tier(step)?.into())]));
     }
     put("long_context", steps.into());
     let mut tiers = Map::new();
     if let Some(batch) = &model.batch_usd_per_mtok {
-        tiers.insert("batch".to_owned(), rates(batch)?);
+        tiers.insert("batch".to_owned(), of_tier(batch)?.into());
     }
     for (tier, figures) in model.service_tier_usd_per_mtok.iter().flatten() {
-        tiers.insert(tier.clone(), rates(figures)?);
+        tiers.insert(tier.clone(), of_tier(figures)?.into());
     }
     put("tiers", tiers.into());
     let factors = model.multipliers.iter().flatten();
     put("multipliers", factors.map(|(name, factor)| (name.clone(), factor.get().into())).collect::<Map<_, _>>().into());
     if let Some(quiet) = &model.off_peak {
-        put("off_peak", object([("windows", windows(quiet)?), ("price", rates(quiet)?)]));
+        put("off_peak", object([("windows", windows(quiet)?), ("price", rates(quiet)?.into())]));
     }
     Ok(row.into())
 }
@@ -129,7 +131,7 @@ fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
 }
 
 /// Prices in pico-dollars per token.
-fn rates(figures: &Figures<'_>) -> Result<Value, String> {
+fn rates(figures: &Figures<'_>) -> Result<Map<String, Value>, String> {
     let mut rates = Map::new();
     for (name, figure) in figures {
         let name = match name.as_str() {
@@ -147,5 +149,21 @@ fn rates(figures: &Figures<'_>) -> Result<Value, String> {
         }
         rates.insert(name.to_owned(), (usd.get() / 1_000_000).into());
     }
-    Ok(rates.into())
+    Ok(rates)
+}
+
+/// The prices of a tier with those of writes that live for a named time, where it lists none: they are multiples of the
+/// input price by their vendors' own definition, so the multiple holds in each tier. One that gives no whole number is
+/// left out.
+fn with_writes(mut tier: Map<String, Value>, standard: &Map<String, Value>) -> Map<String, Value> {
+    let whole = |rates: &Map<String, Value>, name: &str| rates.get(name).and_then(Value::as_i64);
+    for name in ["cache_write_5m", "cache_write_30m", "cache_write_1h", "cache_write_12h"] {
+        let figures = (whole(standard, name), whole(&tier, "input"), whole(standard, "input"));
+        let (Some(write), Some(input), Some(of_input)) = figures else { continue };
+        let (Some(over), false) = (write.checked_mul(input), tier.contains_key(name)) else { continue };
+        if of_input != 0 && over % of_input == 0 {
+            tier.insert(name.to_owned(), (over / of_input).into());
+        }
+    }
+    tier
 }
