@@ -4,7 +4,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::indexing_slicing,
     clippy::too_many_lines,
     reason = "a test says what it expects; tables are long"
 )]
@@ -214,7 +213,8 @@ fn chat_completions_cost_what_was_worked_out_by_hand() {
             "prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written},
             "completion_tokens_details": {"reasoning_tokens": reasoning}})
     };
-    let cases: &[(&str, &str, &str, Value, Terms, SystemTime, Option<i64>)] = &[
+    type Case<'a> = (&'a str, &'a str, &'a str, Value, Terms, SystemTime, Option<i64>);
+    let cases: &[Case<'_>] = &[
         (
             "the prompt's sum includes what was cached, the answer's its reasoning",
             "openai",
