@@ -293,6 +293,20 @@ async fn a_configuration_that_is_not_valid_is_refused_with_every_problem_and_the
 }
 
 #[tokio::test]
+async fn a_price_table_is_read_again_and_a_bad_one_is_refused() {
+    let site = Site::with("").await;
+    let table = site.folder.path().join("prices.json");
+    std::fs::write(&table, "{\"version\": \"x\",\n\"models\": {}}").unwrap();
+    site.write("price_table: prices.json");
+    let refused = site.reload().await.unwrap_err();
+    assert!(refused.message().contains("is no price table: line 2: "), "{}", refused.message());
+    let violations = refused.get_details_bad_request().unwrap().field_violations;
+    assert_eq!(violations[0].field, "price_table");
+    std::fs::write(&table, "{\"version\": \"x\", \"models\": []}").unwrap();
+    assert!(site.reload().await.is_ok());
+}
+
+#[tokio::test]
 async fn of_very_many_problems_as_many_are_told_as_have_room() {
     let site = Site::with("").await;
     let wrong: String = (0..500).map(|index| format!("wrong_{index}: 1\n")).collect();

@@ -12,6 +12,7 @@ mod lead;
 mod model;
 mod nearest;
 mod node;
+mod price;
 mod problem;
 mod provider;
 mod quantity;
@@ -26,6 +27,7 @@ pub use address::{ListenAddress, ListenAddressError};
 pub use discover::{Bare, Discovered};
 pub use model::{Model, Target};
 pub use nearest::nearest;
+pub use price::Pricing;
 pub use problem::{Mark, Problem, Problems};
 pub use provider::Provider;
 pub use quantity::{read_duration, show_duration, show_size};
@@ -71,6 +73,8 @@ pub struct Config {
     pub providers: Vec<Provider>,
     /// The names that callers use beside `provider/model`.
     pub models: Vec<Model>,
+    /// What the work of models costs.
+    pub pricing: Pricing,
     /// The bounds on one upstream request, where neither provider nor model sets its own.
     pub timeouts: Timeouts,
     /// The bound on a call. Default: 10 minutes.
@@ -167,7 +171,7 @@ impl Config {
             }
         };
         let context = Context { sources, findings: Findings::default() };
-        let mut config = read_config(Value::root(&context, &root).fields(), overrides);
+        let mut config = read_config(Value::root(&context, &root).fields(), path, overrides);
         let (problems, warnings) = context.findings.sorted();
         if !problems.is_empty() {
             return Err(Problems { file, problems });
@@ -186,6 +190,7 @@ impl Config {
             default_model: None,
             providers: Vec::new(),
             models: Vec::new(),
+            pricing: Pricing::default(),
             timeouts: bounds.timeouts,
             total: bounds.total,
             limits: Limits::default(),
@@ -231,7 +236,7 @@ fn read_bounded(path: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
 }
 
-fn read_config(mut file: Fields<'_>, overrides: &Overrides) -> Config {
+fn read_config(mut file: Fields<'_>, path: &Path, overrides: &Overrides) -> Config {
     let bounds = Bounds::read(&mut file);
     let mut config = Config::defaults(bounds);
     for (key, place) in [
@@ -246,6 +251,7 @@ fn read_config(mut file: Fields<'_>, overrides: &Overrides) -> Config {
     let pool = read_pool(&mut file, &bounds);
     let (models, names) = model::read(file.take("models").as_ref(), &pool, &bounds);
     config.models = models;
+    config.pricing = Pricing::read(&mut file, path);
     config.default_model = file.take("default_model").and_then(|value| value.parse(|name| names.find(name)));
     config.limits = Limits::read(&mut file);
     config.retry = attempts::retry(&mut file);

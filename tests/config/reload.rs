@@ -56,7 +56,7 @@ const AT_A_RESTART: [(&str, &str, &str); 17] = [
 ];
 
 /// What a running server takes over.
-const AT_ONCE: [(&str, &str, &str); 31] = [
+const AT_ONCE: [(&str, &str, &str); 45] = [
     ("default_model", "default_model: smart", "default_model: fast"),
     ("providers[].id", "home", "house"),
     ("providers[].protocol", "protocol: anthropic", "protocol: openai"),
@@ -78,6 +78,20 @@ const AT_ONCE: [(&str, &str, &str); 31] = [
     ("models[].hedge.quantile", "quantile: 0.95", "quantile: 0.9"),
     ("models[].hedge.min_delay", "min_delay: 200ms", "min_delay: 100ms"),
     ("models[].hedge.max_share", "max_share: 0.05", "max_share: 0.1"),
+    ("models[].price.input", "input: 3.0", "input: 3.5"),
+    ("models[].price.output", "output: 15.0", "output: 16"),
+    ("models[].price.cache_read", "cache_read: 0.3", "cache_read: 0.2"),
+    ("models[].price.cache_write", "cache_write: 3.75", "cache_write: 4"),
+    ("models[].price.cache_write_5m", "cache_write_5m: 3.76", "cache_write_5m: 4"),
+    ("models[].price.cache_write_30m", "cache_write_30m: 4.5", "cache_write_30m: 5"),
+    ("models[].price.cache_write_1h", "cache_write_1h: 6.0", "cache_write_1h: 7"),
+    ("models[].price.cache_write_12h", "cache_write_12h: 7.5", "cache_write_12h: 8"),
+    ("models[].price.reasoning", "reasoning: 15.5", "reasoning: 17"),
+    ("models[].price.audio_input", "audio_input: 32", "audio_input: 33"),
+    ("models[].price.audio_output", "audio_output: 64", "audio_output: 65"),
+    ("models[].price.image_input", "image_input: 3.1", "image_input: 3.2"),
+    ("models[].price.image_output", "image_output: 30", "image_output: 31"),
+    ("price_table", "data/prices.json", "tests/prices/newer.json"),
     ("timeouts.connect", "connect: 5s", "connect: 6s"),
     ("timeouts.first_event", "first_event: 30s", "first_event: 31s"),
     ("timeouts.idle", "idle: 30s", "idle: 31s"),
