@@ -95,3 +95,14 @@ impl Told {
         }
     }
 }
+
+impl Drop for Told {
+    /// The caller went away. Whoever holds the reply beside this drops it first, so that all attempts are on record.
+    fn drop(&mut self) {
+        if let Some(span) = self.span.take() {
+            let attempts = self.ledger.lines();
+            let (usage, cost) = (Attempt::usage_of_all(&attempts), Attempt::cost_of_all(&attempts));
+            span.finish(CallEnd::Left { usage: usage.as_ref(), cost: cost.as_ref() });
+        }
+    }
+}
