@@ -133,7 +133,8 @@ impl Meter {
             Event::BlockDelta { delta: Delta::Reasoning(more), .. } => self.said.reasoning += more.len(),
             Event::BlockDelta { delta: Delta::Citation(_) | Delta::Audio(_), .. } => {}
             Event::BlockStarted { block, .. } => self.begun(block),
-            Event::Usage(usage) => self.told = (usage.output(), self.said),
+            // Numbers that say nothing of the answer do not cover what was said of it.
+            Event::Usage(usage) if usage.output() > Tokens::ZERO => self.told = (usage.output(), self.said),
             _ => {}
         }
         if let Some(bound) = &mut self.bound {

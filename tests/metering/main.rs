@@ -8,6 +8,9 @@
     reason = "a test says what it expects, and this crate is nothing but tests; what was measured is printed"
 )]
 
+mod bill;
+mod bound;
+mod priced;
 #[path = "../stage/mod.rs"]
 mod stage;
 #[path = "../support/mod.rs"]

@@ -135,6 +135,8 @@ fn what_was_not_told_of_a_cut_answer_is_estimated() {
     assert_eq!(with(&[usage(7, 50), text(40)], told(7, 50)), (Partial, 7, 50, 0, false), "more was told than came");
     assert_eq!(with(&[usage(7, 5), reasoning(40)], told(7, 5)), (Partial, 7, 10, 5, true));
     assert_eq!(with(&[text(400), usage(7, 3)], told(7, 3)), (Partial, 7, 3, 0, false), "what was told is the truth");
+    assert_eq!(with(&[text(40), usage(7, 0)], told(7, 0)), (Partial, 7, 10, 0, true), "only the prompt was told");
+    assert_eq!(with(&[text(40), Event::Usage(Usage::default())], Usage::default()), (Estimated, 100, 10, 0, true));
     assert_eq!(with(&[text(400), usage(7, 3), text(4)], told(7, 3)), (Partial, 7, 4, 0, true));
     assert_eq!(
         with(&[usage(7, 1), text(400)], told(7, 3)),
@@ -352,6 +354,7 @@ proptest! {
             meter.observe(event);
             if let Event::Usage(usage) = event {
                 last = usage.clone();
+                // Numbers that came later may be lower than an estimate was.
                 before = Tokens::ZERO;
             }
             let used = meter.cut(last.clone());
