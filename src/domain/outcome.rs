@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn a_call_costs_what_all_its_attempts_cost() {
         let nothing = attempt("a", None, None);
-        assert_eq!(pico(&[nothing.clone()]), None);
+        assert_eq!(pico(std::slice::from_ref(&nothing)), None);
         let used = [attempt("a", Some(1), Some(3)), nothing, attempt("a", Some(2), Some(4))];
         assert_eq!(pico(&used), Some(7));
         let unpriced = [attempt("a", Some(1), Some(3)), attempt("b", Some(2), None)];
