@@ -78,7 +78,7 @@ pub(crate) fn request(prompt: &str) -> Request {
 /// Two places of which the second is asked when the first does not answer.
 pub(crate) struct Pair {
     pub(crate) first: Place,
-    pub(crate) second: Place,
+    _second: Place,
     router: Router,
 }
 
@@ -100,7 +100,7 @@ impl Pair {
         };
         let tables = Tables::new(Table::new(Vec::new(), aliases, Some(name), rules));
         let router = Router::new(tables, transport(), RetryBudget::full(Instant::now()));
-        Self { first, second, router }
+        Self { first, _second: second, router }
     }
 
     /// Makes a call to its end.
