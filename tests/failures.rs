@@ -450,19 +450,21 @@ async fn an_answer_without_end_is_cut_at_the_limit() {
 }
 
 #[tokio::test]
-async fn what_was_used_until_the_failure_is_told_as_partial() {
+async fn what_was_used_until_the_failure_is_told_and_what_of_it_is_estimated() {
     let scene = Scene::new("").await;
-    // Only this protocol reports usage before its end.
-    let (_, interrupted) = scene.interruption("anthropic", "cut_after=4").await;
-    for seen in [interrupted, scene.refusal("anthropic", "cut_after=4", Mode::Folded).await] {
-        let failure = seen.failure();
-        for usage in [failure.usage.as_ref(), failure.attempts[0].usage.as_ref()] {
-            let usage = usage.unwrap_or_else(|| panic!("{seen:#?}"));
-            assert!(usage.input_tokens > 0 && usage.source() == UsageSource::Partial, "{usage:?}");
+    // Only one protocol reports usage before its end.
+    for (protocol, source) in [("anthropic", UsageSource::Partial), ("openai", UsageSource::Estimated)] {
+        let (_, interrupted) = scene.interruption(protocol, "cut_after=4").await;
+        for seen in [interrupted, scene.refusal(protocol, "cut_after=4", Mode::Folded).await] {
+            let failure = seen.failure();
+            for usage in [failure.usage.as_ref(), failure.attempts[0].usage.as_ref()] {
+                let usage = usage.unwrap_or_else(|| panic!("{seen:#?}"));
+                assert!(usage.input_tokens > 0 && usage.source() == source, "{usage:?}");
+                let is_estimated = usage.items.iter().any(|item| item.estimated);
+                assert!(usage.output_tokens > 0 && is_estimated, "{usage:?}");
+            }
         }
     }
-    let (_, interrupted) = scene.interruption("openai", "cut_after=3").await;
-    assert_eq!(interrupted.failure().usage, None);
 }
 
 #[tokio::test]

@@ -91,6 +91,25 @@ fn events_are_a_valid_sequence() {
 }
 
 #[test]
+fn the_terms_of_an_answer_are_told_with_it() {
+    let mut tiers = std::collections::BTreeSet::new();
+    for (case, stream) in streams() {
+        let played = play(&case, &stream, &[]);
+        if let Some(answer) = played.answer() {
+            assert_eq!(played.terms.service_tier, answer.end.service_tier, "{case}");
+            assert!(played.terms.surcharges.is_empty(), "{case}: nothing recorded was dearer than usual");
+            tiers.insert((case.protocol.clone(), played.terms.service_tier.is_empty()));
+        }
+    }
+    assert!(protocols().into_iter().all(|protocol| tiers.contains(&(protocol, false))), "{tiers:?}");
+    let (case, stream) = streams().into_iter().find(|(case, _)| case.to_string() == "anthropic/text").unwrap();
+    let dear = String::from_utf8(stream).unwrap();
+    let dear = dear.replace("\"speed\":\"standard\"", "\"speed\":\"fast\"");
+    let dear = dear.replace("\"inference_geo\":\"global\"", "\"inference_geo\":\"us\"");
+    assert_eq!(play(&case, dear.as_bytes(), &[]).terms.surcharges, ["fast", "us"]);
+}
+
+#[test]
 fn a_stream_that_is_cut_off_is_never_complete() {
     for (case, stream) in streams() {
         let frames = boundaries(&stream);

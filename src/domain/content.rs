@@ -75,6 +75,19 @@ impl Block {
         }
     }
 
+    /// Whether the bytes of its text are all that a model reads of it.
+    pub fn is_plain(&self) -> bool {
+        match &self.kind {
+            BlockKind::Text(_) | BlockKind::Refusal(_) | BlockKind::ToolCall(_) => true,
+            BlockKind::ToolResult(result) => result.content.iter().all(Self::is_plain),
+            BlockKind::Reasoning(_)
+            | BlockKind::Provider(_)
+            | BlockKind::Image(_)
+            | BlockKind::Document(_)
+            | BlockKind::Audio(_) => false,
+        }
+    }
+
     /// The same block with state.
     #[must_use]
     pub fn with_state(mut self, state: ProviderState) -> Self {

@@ -148,6 +148,32 @@ impl Cost {
     pub fn reported(amount: PicoUsd) -> Self {
         Self { amount, source: CostSource::Provider, estimated: false }
     }
+
+    /// The exact sum; none: there is nothing to add up, or it is more than can be told.
+    pub fn sum(costs: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut costs = costs.into_iter();
+        let first = costs.next()?;
+        costs.try_fold(first, Self::plus)
+    }
+
+    /// A sum rests on an estimate when a part of it does, and on the least sure source of its parts; of two versions of
+    /// the table, on the later one.
+    fn plus(self, other: Self) -> Option<Self> {
+        let amount = PicoUsd::new(self.amount.get().checked_add(other.amount.get())?);
+        let source = if other.source.rank() >= self.source.rank() { other.source } else { self.source };
+        Some(Self { amount, source, estimated: self.estimated || other.estimated })
+    }
+}
+
+impl CostSource {
+    /// Lower is surer: the provider knows what it bills, the operator what was agreed, the table what is published.
+    const fn rank(&self) -> u8 {
+        match self {
+            Self::Provider => 0,
+            Self::Config => 1,
+            Self::Table(_) => 2,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -174,6 +200,18 @@ mod tests {
         for text in ["", "-1", "1e99", "NaN", ".5", "1.2.3", "99999999999", "1e"] {
             assert_eq!(PicoUsd::parse_usd(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_sum_is_exact_and_as_sure_as_its_least_sure_part() {
+        let cost = |pico, source, estimated| Cost { amount: PicoUsd::new(pico), source, estimated };
+        let table = || CostSource::Table(PriceVersion::new("1"));
+        assert_eq!(Cost::sum([]), None);
+        let all = [cost(1, CostSource::Provider, false), cost(2, table(), true), cost(4, CostSource::Config, false)];
+        assert_eq!(Cost::sum(all), Some(cost(7, table(), true)));
+        let sure = [cost(1, CostSource::Config, false), cost(2, CostSource::Provider, false)];
+        assert_eq!(Cost::sum(sure), Some(cost(3, CostSource::Config, false)));
+        assert_eq!(Cost::sum([cost(i64::MAX, table(), false), cost(1, table(), false)]), None);
     }
 
     #[test]

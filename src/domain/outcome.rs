@@ -24,6 +24,8 @@ pub enum FinishReason {
     Refusal,
     /// The provider paused a long turn.
     Pause,
+    /// The bound on the cost of the call was reached.
+    CostLimit,
     /// A reason that is not known here.
     Other,
 }
@@ -120,6 +122,29 @@ pub struct Attempt {
     pub cost: Option<Cost>,
 }
 
+impl Attempt {
+    /// What all attempts of a call cost; none: nothing was used, or something was whose price is not known.
+    pub fn cost_of_all(attempts: &[Self]) -> Option<Cost> {
+        let charged = attempts.iter().filter(|attempt| attempt.usage.is_some() || attempt.cost.is_some());
+        let costs: Option<Vec<Cost>> = charged.map(|attempt| attempt.cost.clone()).collect();
+        Cost::sum(costs?)
+    }
+
+    /// What all attempts of a call used; none: nothing is known. Items of another model than that of the last attempt
+    /// name it.
+    pub fn usage_of_all(attempts: &[Self]) -> Option<Usage> {
+        let used = || attempts.iter().filter_map(|attempt| Some((&attempt.endpoint.model, attempt.usage.clone()?)));
+        let (last, _) = used().next_back()?;
+        let named = used().map(|(model, mut usage)| {
+            for item in usage.items.iter_mut().filter(|_| model != last) {
+                item.model.get_or_insert_with(|| model.clone());
+            }
+            usage
+        });
+        named.reduce(Usage::plus)
+    }
+}
+
 /// How an attempt went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptOutcome {
@@ -131,4 +156,46 @@ pub enum AttemptOutcome {
     Dropped,
     /// It was not tried.
     Skipped(Reason),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{CostSource, UsageItem, UsageKind, UsageSource, Vendor};
+
+    fn attempt(model: &str, tokens: Option<u32>, pico: Option<i64>) -> Attempt {
+        let items = |tokens| [UsageItem::tokens(UsageKind::Input, Tokens::new(tokens))];
+        Attempt {
+            endpoint: Identity::new(ProviderId::new("p"), Vendor::new("v"), ModelId::new(model)),
+            outcome: AttemptOutcome::Dropped,
+            duration: None,
+            time_to_first_event: None,
+            usage: tokens.map(|tokens| Usage::reported(items(tokens))),
+            cost: pico.map(|pico| Cost { amount: PicoUsd::new(pico), source: CostSource::Config, estimated: false }),
+        }
+    }
+
+    fn pico(attempts: &[Attempt]) -> Option<i64> {
+        Attempt::cost_of_all(attempts).map(|cost| cost.amount.get())
+    }
+
+    #[test]
+    fn a_call_costs_what_all_its_attempts_cost() {
+        let nothing = attempt("a", None, None);
+        assert_eq!(pico(std::slice::from_ref(&nothing)), None);
+        let used = [attempt("a", Some(1), Some(3)), nothing, attempt("a", Some(2), Some(4))];
+        assert_eq!(pico(&used), Some(7));
+        let unpriced = [attempt("a", Some(1), Some(3)), attempt("b", Some(2), None)];
+        assert_eq!(pico(&unpriced), None, "a part of a cost is not the cost");
+    }
+
+    #[test]
+    fn what_a_call_used_names_the_models_that_did_not_answer() {
+        assert_eq!(Attempt::usage_of_all(&[attempt("a", None, None)]), None);
+        let attempts = [attempt("a", Some(1), None), attempt("b", Some(2), None), attempt("b", Some(4), None)];
+        let usage = Attempt::usage_of_all(&attempts).unwrap();
+        let items: Vec<_> = usage.items.iter().map(|item| (item.model.clone(), item.quantity)).collect();
+        assert_eq!(items, [(Some(ModelId::new("a")), 1), (None, 6)]);
+        assert_eq!(usage.source, UsageSource::Provider);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Block, Message, ModelName, PicoUsd, Tokens, Tool, ToolChoice, Vendor};
+use super::{Block, Message, ModelName, PicoUsd, Tokens, Tool, ToolChoice, ToolKind, Vendor};
 
 /// A checked request. The edge makes it and nothing behind the edge checks it again.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,6 +50,22 @@ pub struct Request {
 }
 
 impl Request {
+    /// The bytes of all of it that a model reads as text: its texts, its tools and the schema of the answer.
+    pub fn prompt_bytes(&self) -> usize {
+        let tools = self.tools.iter().map(Tool::text_bytes).fold(0, usize::saturating_add);
+        let schema = match &self.response_format {
+            ResponseFormat::JsonSchema(schema) => schema.schema.len() + schema.description.len(),
+            ResponseFormat::Text | ResponseFormat::JsonObject => 0,
+        };
+        self.text_bytes().saturating_add(tools).saturating_add(schema)
+    }
+
+    /// Whether its bytes of text are all that a model reads of it: no media, and nothing that only one vendor knows.
+    pub fn is_plain(&self) -> bool {
+        self.messages.iter().flat_map(|message| &message.content).all(Block::is_plain)
+            && self.tools.iter().all(|tool| !matches!(tool.kind, ToolKind::Provider(_)))
+    }
+
     /// The bytes of its texts: prompts, answers and tool results, but neither media nor tools.
     pub fn text_bytes(&self) -> usize {
         let of_messages = self.messages.iter().flat_map(|message| &message.content);

@@ -11,6 +11,22 @@ pub struct Tool {
     pub cache_breakpoint: Option<CacheBreakpoint>,
 }
 
+impl Tool {
+    /// The bytes of what a model reads of it.
+    pub fn text_bytes(&self) -> usize {
+        match &self.kind {
+            ToolKind::Function(tool) => {
+                tool.name.len() + tool.description.len() + tool.parameters.as_ref().map_or(0, String::len)
+            }
+            ToolKind::Custom(tool) => {
+                let grammar = tool.grammar.as_ref().map_or(0, |grammar| grammar.definition.len());
+                tool.name.len() + tool.description.len() + grammar
+            }
+            ToolKind::Provider(tool) => tool.json.len(),
+        }
+    }
+}
+
 /// What kind of tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToolKind {

@@ -63,6 +63,19 @@ impl UsageItem {
         }
     }
 
+    /// The same as our estimate.
+    #[must_use]
+    pub fn estimated(self) -> Self {
+        Self { estimated: true, ..self }
+    }
+
+    /// Whether both count the same.
+    fn is_like(&self, other: &Self) -> bool {
+        let Self { kind, modality, cache_ttl, model, quantity: _, estimated } = self;
+        (kind, modality, cache_ttl, model, estimated)
+            == (&other.kind, &other.modality, &other.cache_ttl, &other.model, &other.estimated)
+    }
+
     /// Calls of a tool that the provider ran.
     pub fn calls(tool: impl Into<String>, count: u32) -> Self {
         let kind = UsageKind::ServerToolCall { tool: tool.into() };
@@ -117,6 +130,24 @@ impl Usage {
     pub fn cut_short(mut self) -> Self {
         if self.source == UsageSource::Provider {
             self.source = UsageSource::Partial;
+        }
+        self
+    }
+
+    /// What both used, in as few items as tell the same.
+    #[must_use]
+    pub fn plus(mut self, other: Self) -> Self {
+        self.source = match (self.source, other.source) {
+            (one, UsageSource::None) => one,
+            (UsageSource::None, other) => other,
+            (one, other) if one == other => one,
+            _ => UsageSource::Partial,
+        };
+        for item in other.items {
+            match self.items.iter_mut().find(|known| known.is_like(&item)) {
+                Some(known) => known.quantity = known.quantity.saturating_add(item.quantity),
+                None => self.items.push(item),
+            }
         }
         self
     }

@@ -11,12 +11,12 @@ use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, timeout_at};
 
 use super::patience::Patience;
-use super::upstream::{Framing, Upstream, not_sent, reported_cost, within};
-use super::{Endpoint, Entry, Lease, Ledger, RetryBudget, Timeouts, mask};
-use crate::domain::{Decoded, Error, Event, Finish, Identity, Reason, Request, Started, Usage};
+use super::upstream::{Framing, Upstream, not_sent, within};
+use super::{Endpoint, Entry, Lease, Ledger, Meter, RetryBudget, Timeouts, mask};
+use crate::domain::{Decoded, Error, Event, Finish, Identity, PicoUsd, Reason, Request, Started, Terms, Usage};
 use crate::protocol::{Decoder, Delivery, Exchange, HttpRefusal, Verdict};
 use crate::telemetry::{CallTrace, Target};
-use crate::transport::{Body, Incoming, Outgoing, Sending, Transport};
+use crate::transport::{Body, Departure, Incoming, Outgoing, Sending, Transport};
 
 /// The most that is read of a body that is not an answer, in bytes.
 const REFUSAL_BYTES: usize = 64 * 1024;
@@ -45,6 +45,8 @@ pub struct Attempt<'a> {
     pub timeouts: Timeouts,
     /// The most that an answer may take, in bytes.
     pub max_answer_bytes: u64,
+    /// What it may cost: an answer that reaches this ends there. None: whatever it does.
+    pub spend: Option<PicoUsd>,
     /// The place at the endpoint that the attempt takes.
     pub lease: Lease,
     /// Where a success is paid in.
@@ -86,24 +88,24 @@ pub async fn attempt(
 ) -> Result<Accepted, Error> {
     let mut patience = Patience::new(&attempt.timeouts, exchange.delivery);
     let (mut outgoing, delivery, decoder) = outgoing(endpoint, exchange);
+    let meter = Meter::new(endpoint, request, outgoing.departure.clone(), attempt.spend);
     let span = attempt.trace.attempt(Target {
         identity: &endpoint.identity,
         telemetry_name: endpoint.provider.telemetry_name,
         address: outgoing.request.uri(),
     });
     span.inject(outgoing.request.headers_mut());
-    let mut entry = attempt.ledger.begin(endpoint.identity.clone(), span, attempt.lease, attempt.budget.clone());
+    let mut entry = attempt.ledger.begin(meter, span, attempt.lease, attempt.budget.clone());
 
-    let opened = open(endpoint, attempt.transport.send(outgoing), delivery, request, &mut patience, &entry).await;
+    let opened = open(endpoint, attempt.transport.send(outgoing), delivery, request, &mut patience, &mut entry).await;
     let (head, framing) = match opened {
         Ok(Opened::Answer(head, framing)) => (head, framing),
         Ok(Opened::Filtered(finish)) => {
-            entry.accepted();
-            entry.finished(finish.usage.clone(), reported_cost(&finish));
+            entry.filtered();
             return Ok(Accepted { endpoint: Arc::clone(endpoint), request_id: None, answer: Answer::Filtered(finish) });
         }
         Err(error) => {
-            entry.failed(&error, Usage::default());
+            entry.failed(&error, Usage::default(), &Terms::default());
             return Err(blame(endpoint, error));
         }
     };
@@ -160,7 +162,7 @@ async fn open(
     delivery: Delivery,
     request: &Request,
     patience: &mut Patience,
-    entry: &Entry,
+    entry: &mut Entry,
 ) -> Result<Opened, Error> {
     let head = within(patience, sending).await?.map_err(|error| not_sent(&error))?;
     entry.head(head.status());
@@ -247,8 +249,12 @@ fn outgoing(endpoint: &Endpoint, exchange: Exchange) -> (Outgoing, Delivery, Box
     headers.extend(exchange.headers);
     headers.extend(endpoint.provider.headers.clone());
     endpoint.provider.credentials.sign(headers);
-    let outgoing =
-        Outgoing { request, connect_timeout: endpoint.timeouts.connect, proxy: endpoint.provider.proxy.clone() };
+    let outgoing = Outgoing {
+        request,
+        connect_timeout: endpoint.timeouts.connect,
+        proxy: endpoint.provider.proxy.clone(),
+        departure: Departure::default(),
+    };
     (outgoing, exchange.delivery, exchange.decoder)
 }
 

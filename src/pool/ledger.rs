@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use http::StatusCode;
 
-use super::RetryBudget;
 use super::health::{Lease, Settled};
-use crate::domain::{Allowance, Attempt, AttemptOutcome, Cost, Error, Identity, Reason, Usage};
+use super::{Meter, RetryBudget};
+use crate::domain::{Allowance, Attempt, AttemptOutcome, Cost, Error, Finish, Identity, Reason, Terms, Usage};
 use crate::telemetry::AttemptSpan;
 
 /// The attempts of one call, in the order in which they ended. Everything that may end the call shares it.
@@ -29,10 +29,10 @@ impl Ledger {
         });
     }
 
-    /// Opens the entry of an attempt that begins now. It holds `lease`, and pays into `budget` when it succeeds.
-    pub fn begin(&self, endpoint: Identity, span: AttemptSpan, lease: Lease, budget: RetryBudget) -> Entry {
+    /// Opens the entry of an attempt that begins now, and that `meter` measures. It holds `lease`, and pays into `budget` when it succeeds.
+    pub fn begin(&self, meter: Meter, span: AttemptSpan, lease: Lease, budget: RetryBudget) -> Entry {
         let (ledger, sent) = (self.clone(), Instant::now());
-        Entry { ledger, endpoint, span, lease, budget, sent, first_event: None, settled: false }
+        Entry { ledger, meter, span, lease, budget, sent, first_event: None, settled: false }
     }
 
     /// What was tried so far.
@@ -50,7 +50,7 @@ impl Ledger {
 #[derive(Debug)]
 pub struct Entry {
     ledger: Ledger,
-    endpoint: Identity,
+    meter: Meter,
     span: AttemptSpan,
     lease: Lease,
     budget: RetryBudget,
@@ -61,7 +61,8 @@ pub struct Entry {
 
 impl Entry {
     /// The head of the answer came.
-    pub fn head(&self, status: StatusCode) {
+    pub fn head(&mut self, status: StatusCode) {
+        self.meter.head(|| status.is_success());
         self.span.response(status);
     }
 
@@ -76,27 +77,57 @@ impl Entry {
     pub fn accepted(&mut self) {
         if self.first_event.is_none() {
             self.first_event = Some(self.sent.elapsed());
+            self.meter.accepted();
             self.span.first_event();
             self.lease.accepted(Instant::now());
         }
     }
 
-    /// It answered.
-    pub fn finished(&mut self, usage: Usage, cost: Option<Cost>) {
+    /// What measures it.
+    pub(super) fn meter(&mut self) -> &mut Meter {
+        &mut self.meter
+    }
+
+    /// It answered. What was not told of its usage is added to `finish`.
+    pub fn finished(&mut self, finish: &mut Finish, terms: &Terms) {
+        if self.settled {
+            return;
+        }
+        self.meter.finish(finish);
+        let cost = self.meter.cost(&finish.usage, terms, finish.cost);
+        self.succeeded(finish.usage.clone(), cost);
+    }
+
+    /// The provider's filter stopped the prompt: that is an answer, and no work was done for it.
+    pub fn filtered(&mut self) {
+        self.accepted();
+        self.succeeded(Usage::default(), None);
+    }
+
+    /// It failed, when the provider had told `told`. Returns what was used.
+    pub fn failed(&mut self, error: &Error, told: Usage, terms: &Terms) -> Usage {
+        let usage = self.meter.failed(error.reason, told);
+        let error = error.clone().before_commit();
+        let cost = self.meter.cost(&usage, terms, None);
+        self.settle(AttemptOutcome::Failed(error.reason), Settled::Failed(&error), usage.clone(), cost);
+        usage
+    }
+
+    /// It is given up, when the provider had told `told`.
+    pub fn given_up(&mut self, told: Usage, terms: &Terms) {
+        if self.settled {
+            return;
+        }
+        let usage = self.meter.cut(told);
+        let cost = self.meter.cost(&usage, terms, None);
+        self.settle(AttemptOutcome::Dropped, Settled::Dropped, usage, cost);
+    }
+
+    fn succeeded(&mut self, usage: Usage, cost: Option<Cost>) {
         if !self.settled {
             self.budget.succeeded(Instant::now());
         }
         self.settle(AttemptOutcome::Finished, Settled::Finished, usage, cost);
-    }
-
-    /// It failed.
-    pub fn failed(&mut self, error: &Error, usage: Usage) {
-        self.settle(AttemptOutcome::Failed(error.reason), Settled::Failed(error), usage, None);
-    }
-
-    /// It is given up; `usage` is what is known to have been used until now.
-    pub fn given_up(&mut self, usage: Usage) {
-        self.settle(AttemptOutcome::Dropped, Settled::Dropped, usage, None);
     }
 
     /// Only the first word counts.
@@ -107,7 +138,7 @@ impl Entry {
         self.lease.settle(health, Instant::now());
         self.span.settle(outcome);
         self.ledger.push(Attempt {
-            endpoint: self.endpoint.clone(),
+            endpoint: self.meter.identity().clone(),
             outcome,
             duration: Some(self.sent.elapsed()),
             time_to_first_event: self.first_event,
@@ -119,7 +150,7 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.given_up(Usage::default());
+        self.given_up(Usage::default(), &Terms::default());
     }
 }
 
@@ -128,10 +159,12 @@ mod tests {
     use super::*;
     use http::Uri;
 
-    use crate::domain::{ModelId, ProviderId, Vendor};
+    use crate::domain::{FinishReason, ModelId, ProviderId, Request, Vendor};
+    use crate::pool::meter::tests::endpoint;
     use crate::pool::{Account, ConcurrencyRule, Right};
     use crate::protocol::Delivery;
     use crate::telemetry::{CallTrace, Target};
+    use crate::transport::Departure;
 
     fn identity() -> Identity {
         Identity::new(ProviderId::new("p"), Vendor::new("v"), ModelId::new("m"))
@@ -146,7 +179,8 @@ mod tests {
         let health = Account::new(ConcurrencyRule::default()).health(&ModelId::new("m"));
         let now = Instant::now();
         let lease = health.lease(Delivery::Stream, Right::Standing, now).unwrap();
-        ledger.begin(identity(), span(), lease, RetryBudget::full(now))
+        let meter = Meter::new(&endpoint(None), &Request::default(), Departure::default(), None);
+        ledger.begin(meter, span(), lease, RetryBudget::full(now))
     }
 
     #[tokio::test(start_paused = true)]
@@ -156,7 +190,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(2)).await;
         entry.accepted();
         tokio::time::advance(Duration::from_secs(3)).await;
-        entry.finished(Usage::default(), None);
+        entry.finished(&mut Finish::new(FinishReason::Stop, ""), &Terms::default());
         drop(entry);
         let lines = ledger.lines();
         assert_eq!(lines.len(), 1);

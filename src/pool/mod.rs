@@ -7,7 +7,9 @@ mod endpoint;
 mod health;
 mod ledger;
 mod mask;
+mod meter;
 mod patience;
+mod spend;
 mod timeouts;
 mod upstream;
 
@@ -17,4 +19,5 @@ pub use budget::RetryBudget;
 pub use endpoint::{Endpoint, Provider};
 pub use health::{Access, BreakerState, ConcurrencyRule, Health, HealthReport, Lease, Right, Standing};
 pub use ledger::{Entry, Ledger};
+pub use meter::Meter;
 pub use timeouts::Timeouts;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Entry;
 use super::patience::{Answering, Patience};
-use crate::domain::{Cost, Decoded, Error, Event, Finish, Reason, Usage};
+use crate::domain::{Decoded, Error, Event, Reason};
 use crate::protocol::{Decoder, Frame, Signal};
 use crate::transport::{Body, Framed, Framer, TransportError};
 
@@ -186,14 +186,31 @@ impl Upstream {
         self.patience.progress(self.answering);
         self.accepted.get_or_insert_with(Instant::now);
         self.entry.accepted();
-        if let Some(Event::Completed(finish)) = self.fresh.last() {
-            self.entry.finished(finish.usage.clone(), reported_cost(finish));
-        }
+        self.measure();
         self.ready.extend(self.fresh.drain(..));
         if signal == Signal::End {
             self.close();
         }
         true
+    }
+
+    /// Takes note of what came, and ends the answer when it has reached the bound on its cost: what came until then is
+    /// made and paid for, and is handed on.
+    fn measure(&mut self) {
+        let meter = self.entry.meter();
+        self.fresh.iter().for_each(|event| meter.observe(event));
+        if let Some(Event::Completed(finish)) = self.fresh.last_mut() {
+            self.entry.finished(finish, &self.decoder.terms());
+        } else if meter.is_due() {
+            let terms = self.decoder.terms();
+            let Some(mut ends) = meter.end_at_bound(self.decoder.usage(), &terms) else { return };
+            if let Some(Event::Completed(finish)) = ends.last_mut() {
+                self.entry.finished(finish, &terms);
+            }
+            self.fresh.append(&mut ends);
+            // The provider shall make no more of it.
+            self.reading = Reading::Over;
+        }
     }
 
     /// The answer is over. If the connection's last bytes are here already it can serve another call.
@@ -213,22 +230,15 @@ impl Upstream {
 
     fn fail(&mut self, error: Error) -> Error {
         self.reading = Reading::Over;
-        let usage = self.decoder.usage().cut_short();
-        self.entry.failed(&error.clone().before_commit(), usage.clone());
+        let usage = self.entry.failed(&error, self.decoder.usage().cut_short(), &self.decoder.terms());
         error.with(|details| details.usage = Some(usage).filter(|usage| !usage.is_unknown()))
     }
 }
 
 impl Drop for Upstream {
     fn drop(&mut self) {
-        let usage = self.decoder.usage();
-        self.entry.given_up(Usage::cut_short(usage));
+        self.entry.given_up(self.decoder.usage().cut_short(), &self.decoder.terms());
     }
-}
-
-/// What the provider itself says an answer cost.
-pub(super) fn reported_cost(finish: &Finish) -> Option<Cost> {
-    finish.cost.map(Cost::reported)
 }
 
 /// The next bytes; none at the end.

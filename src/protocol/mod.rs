@@ -19,7 +19,7 @@ pub use options::OWNED_KEYS;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::domain::{Allowance, Decoded, Error, Finish, Identity, ModelFacts, Request, Tokens, Usage};
+use crate::domain::{Allowance, Decoded, Error, Finish, Identity, ModelFacts, Request, Terms, Tokens, Usage};
 
 /// The most that a decoder holds of one block that is not finished, in bytes.
 const MAX_BLOCK_BYTES: usize = 16 * 1024 * 1024;
@@ -121,6 +121,11 @@ pub trait Decoder: Send + std::fmt::Debug {
 
     /// What was used as far as the provider has told, for answers that do not come to their end.
     fn usage(&self) -> Usage;
+
+    /// The terms on which the answer is served, as far as the provider has told.
+    fn terms(&self) -> Terms {
+        Terms::default()
+    }
 }
 
 /// What a frame means for the timeouts.

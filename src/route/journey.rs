@@ -100,6 +100,7 @@ async fn accept(scene: &Scene, leg: Leg) -> Result<Begun, Failed> {
         transport: scene.transport.as_ref(),
         timeouts,
         max_answer_bytes: scene.rules.max_answer_bytes,
+        spend: None,
         lease,
         budget: &scene.budget,
         ledger: &scene.asked.ledger,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Rules;
 use super::router::Asked;
 use crate::domain::{
-    CallId, Cost, Error, Finish, Identity, ModelFacts, Outcome, Reason, Reasoning, Request, Tokens, Violation,
+    Attempt, CallId, Error, Finish, Identity, ModelFacts, Outcome, Reason, Reasoning, Request, Tokens, Violation,
 };
 use crate::pool::{Endpoint, Ledger};
 use crate::protocol::{Delivery, Exchange, Order, Unfit};
@@ -71,12 +71,13 @@ fn max_tokens(request: &Request, rules: &Rules, facts: Option<&ModelFacts>) -> T
 
 impl Conclusion {
     pub(super) fn of(&self, finish: Finish) -> Outcome {
+        let attempts = self.ledger.lines();
         Outcome {
             id: self.id,
             model: finish.model.clone().unwrap_or_else(|| self.identity.model.clone()),
             provider: self.identity.provider.clone(),
-            cost: finish.cost.map(Cost::reported),
-            attempts: self.ledger.lines(),
+            cost: Attempt::cost_of_all(&attempts),
+            attempts,
             ignored_parameters: self.ignored.clone(),
             max_tokens: self.max_tokens,
             simulated: self.simulated,

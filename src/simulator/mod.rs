@@ -98,6 +98,8 @@ impl Simulator {
 
 impl Transport for Simulator {
     fn send(&self, outgoing: Outgoing) -> Sending {
-        self.send_scripted(outgoing.request, outgoing.connect_timeout, "")
+        let Outgoing { request, connect_timeout, departure, proxy: _ } = outgoing;
+        let stage = Stage::new(self.pace, self.clock, connect_timeout, self.gauge.open(), &request);
+        Box::pin(async move { stage.told_by(departure).answer(&request, "").await })
     }
 }

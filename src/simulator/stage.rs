@@ -17,7 +17,7 @@ use super::failure::{Failure, Kind};
 use super::gauge::Open;
 use super::messages_wire::MessagesWire;
 use super::wire::Wire;
-use crate::transport::{Incoming, TransportError};
+use crate::transport::{Departure, Incoming, TransportError};
 
 /// One request on its way to its answer.
 pub(super) struct Stage {
@@ -26,6 +26,7 @@ pub(super) struct Stage {
     connect_timeout: Duration,
     open: Open,
     id: String,
+    departure: Departure,
 }
 
 /// What shall be played.
@@ -46,7 +47,12 @@ impl Stage {
         open: Open,
         request: &Request<Bytes>,
     ) -> Self {
-        Self { pace, clock, connect_timeout, open, id: tag(request.body()) }
+        Self { pace, clock, connect_timeout, open, id: tag(request.body()), departure: Departure::default() }
+    }
+
+    /// The same that tells when the request has come.
+    pub(super) fn told_by(self, departure: Departure) -> Self {
+        Self { departure, ..self }
     }
 
     /// Answers the request as it and `script` ask for.
@@ -87,6 +93,9 @@ impl Stage {
 
     async fn perform(self, play: Play) -> Result<Incoming, TransportError> {
         let Play { wire, ask, directives } = play;
+        if !matches!(directives.instead, Some(Instead::ConnectRefused | Instead::ConnectTimeout)) {
+            self.departure.mark();
+        }
         sleep(directives.timing.head.unwrap_or_default()).await;
         if let Some(instead) = &directives.instead {
             return self.replace(wire, &directives, instead).await;

@@ -8,7 +8,7 @@ use super::Rpc;
 use super::attempt_span::Tried;
 use super::completion::finish_word;
 use super::semconv::log as key;
-use crate::domain::{CallId, FinishReason, Outcome, ProviderId, Request, Tokens, Usage};
+use crate::domain::{CallId, Cost, FinishReason, Outcome, ProviderId, Request, Tokens, Usage, UsageSource};
 
 /// What the line will say, gathered while the call runs.
 #[derive(Debug)]
@@ -20,7 +20,8 @@ pub(super) struct CallLog {
     provider: Option<ProviderId>,
     max_tokens: Option<Tokens>,
     temperature: Option<f64>,
-    usage: Option<(Tokens, Tokens)>,
+    usage: Option<(Tokens, Tokens, UsageSource)>,
+    cost: Option<Cost>,
     finish: Option<FinishReason>,
 }
 
@@ -47,6 +48,7 @@ impl CallLog {
             max_tokens: None,
             temperature: None,
             usage: None,
+            cost: None,
             finish: None,
         }
     }
@@ -64,12 +66,14 @@ impl CallLog {
         self.provider = Some(outcome.provider.clone());
         self.max_tokens = Some(outcome.max_tokens);
         self.finish = Some(outcome.finish.reason);
-        self.usage(Some(&outcome.finish.usage));
+        self.used(Some(&outcome.finish.usage), outcome.cost.as_ref());
     }
 
-    /// What was used, as far as it is known.
-    pub(super) fn usage(&mut self, usage: Option<&Usage>) {
-        self.usage = usage.filter(|usage| !usage.is_unknown()).map(|usage| (usage.input(), usage.output()));
+    /// What was used and what it cost, as far as it is known.
+    pub(super) fn used(&mut self, usage: Option<&Usage>, cost: Option<&Cost>) {
+        let known = usage.filter(|usage| !usage.is_unknown());
+        self.usage = known.map(|usage| (usage.input(), usage.output(), usage.source));
+        self.cost = cost.cloned();
     }
 
     /// Writes the line: a warning where this server is at fault.
@@ -89,8 +93,10 @@ impl CallLog {
             { key::PROVIDER } = provider,
             { key::MAX_TOKENS } = self.max_tokens.map(Tokens::get),
             { key::TEMPERATURE } = self.temperature,
-            { key::INPUT_TOKENS } = self.usage.map(|(input, _)| input.get()),
-            { key::OUTPUT_TOKENS } = self.usage.map(|(_, output)| output.get()),
+            { key::INPUT_TOKENS } = self.usage.map(|(input, ..)| input.get()),
+            { key::OUTPUT_TOKENS } = self.usage.map(|(_, output, _)| output.get()),
+            { key::USAGE_SOURCE } = self.usage.map(|(.., source)| source_word(source)),
+            { key::COST_USD } = self.cost.as_ref().map(|cost| cost.amount.to_string()),
             { key::FINISH_REASON } = self.finish.map(finish_word),
             { key::DURATION_MS } = milliseconds(duration),
             { key::TIME_TO_FIRST_EVENT_MS } = tried.first_event.map(milliseconds),
@@ -98,6 +104,16 @@ impl CallLog {
             { key::TRACE_ID } = self.trace.as_ref().map(|trace| trace.trace_id().to_string()),
             { key::SPAN_ID } = span_id,
         );
+    }
+}
+
+/// The words of the contract for how sure a usage is.
+const fn source_word(source: UsageSource) -> &'static str {
+    match source {
+        UsageSource::Provider => "PROVIDER",
+        UsageSource::Partial => "PARTIAL",
+        UsageSource::Estimated => "ESTIMATED",
+        UsageSource::None => "NONE",
     }
 }
 

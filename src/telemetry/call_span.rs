@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::call_log::{CallLog, is_server_fault};
 use super::completion::{finish_reasons, request_attributes, response_attributes, usage_attributes};
 use super::{CallTrace, Tracer, propagation, semconv};
-use crate::domain::{CallId, Error, Outcome, Request};
+use crate::domain::{CallId, Cost, Error, Outcome, Request, Usage};
 
 /// The methods that are traced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,13 @@ pub enum CallEnd<'a> {
         status: &'static str,
         /// What failed.
         error: &'a Error,
+    },
+    /// Its caller went away.
+    Left {
+        /// What was used by then; none: nothing is known.
+        usage: Option<&'a Usage>,
+        /// What that cost; none: no price is known.
+        cost: Option<&'a Cost>,
     },
 }
 
@@ -119,7 +126,7 @@ impl CallSpan {
         }
         let duration = self.started.elapsed();
         let (status, reason) = match end {
-            None => ("CANCELLED", Some("CANCELLED")),
+            None | Some(CallEnd::Left { .. }) => ("CANCELLED", Some("CANCELLED")),
             Some(CallEnd::Failed { status, error }) => (status, Some(error.reason.as_str())),
             Some(CallEnd::Answered | CallEnd::Completed(_)) => ("OK", None),
         };
@@ -129,7 +136,10 @@ impl CallSpan {
         }
         match end {
             Some(CallEnd::Completed(outcome)) => self.log.outcome(outcome),
-            Some(CallEnd::Failed { error, .. }) => self.log.usage(error.details.usage.as_ref()),
+            Some(CallEnd::Failed { error, .. }) => {
+                self.log.used(error.details.usage.as_ref(), error.details.cost.as_ref());
+            }
+            Some(CallEnd::Left { usage, cost }) => self.log.used(usage, cost),
             Some(CallEnd::Answered) | None => {}
         }
         let tried = self.completion.as_ref().map(CallTrace::tried).unwrap_or_default();
@@ -160,6 +170,9 @@ impl CallSpan {
                 Some(CallEnd::Completed(outcome)) => span.set_attributes(response_attributes(outcome)),
                 Some(CallEnd::Failed { error, .. }) => {
                     span.set_attributes(error.details.usage.iter().flat_map(usage_attributes));
+                }
+                Some(CallEnd::Left { usage, .. }) => {
+                    span.set_attributes(usage.iter().flat_map(|it| usage_attributes(it)))
                 }
                 Some(CallEnd::Answered) | None => {}
             }

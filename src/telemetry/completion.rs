@@ -9,7 +9,7 @@ use crate::domain::{FinishReason, Outcome, ReasoningAmount, Request, ResponseFor
 pub(super) const fn finish_word(reason: FinishReason) -> &'static str {
     match reason {
         FinishReason::Stop | FinishReason::StopSequence => "stop",
-        FinishReason::MaxTokens | FinishReason::ContextWindow => "length",
+        FinishReason::MaxTokens | FinishReason::ContextWindow | FinishReason::CostLimit => "length",
         FinishReason::ToolCalls => "tool_call",
         FinishReason::ContentFilter | FinishReason::Refusal => "content_filter",
         FinishReason::Pause => "pause",

@@ -100,6 +100,10 @@ pub mod log {
     pub const INPUT_TOKENS: &str = "input_tokens";
     /// Tokens of the answer.
     pub const OUTPUT_TOKENS: &str = "output_tokens";
+    /// How sure these numbers are.
+    pub const USAGE_SOURCE: &str = "usage_source";
+    /// What the call cost over all its attempts, in US dollars.
+    pub const COST_USD: &str = "cost_usd";
     /// From the first look at the call to its end, in milliseconds.
     pub const DURATION_MS: &str = "duration_ms";
     /// From the first look at the call to the first event of an answer, in milliseconds.

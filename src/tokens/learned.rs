@@ -40,10 +40,15 @@ impl Learned {
         learn(&mut lessons.prompt, bytes, tokens);
     }
 
-    /// An answer that came to its end had this much text and so many tokens.
+    /// This much text of an answer had so many tokens.
     pub fn answer(&self, bytes: usize, tokens: Tokens) {
         let mut lessons = self.lessons();
         learn(&mut lessons.answer, bytes, tokens);
+    }
+
+    /// An answer that came to its end had so many tokens in all, reasoning that was not shown included.
+    pub fn length(&self, tokens: Tokens) {
+        let mut lessons = self.lessons();
         if lessons.lengths.len() == REMEMBERED {
             lessons.lengths.pop_front();
         }
@@ -108,10 +113,10 @@ mod tests {
     fn a_length_is_expected_when_there_were_enough_answers() {
         let learned = Learned::default();
         for length in 1..=7 {
-            learned.answer(400, Tokens::new(length * 100));
+            learned.length(Tokens::new(length * 100));
         }
         assert_eq!(learned.answer_length(), None);
-        learned.answer(400, Tokens::new(10_000));
+        learned.length(Tokens::new(10_000));
         assert_eq!(learned.answer_length(), Some(Tokens::new(500)));
     }
 

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::connector::{Connector, TooSlow};
+use super::departure::Departing;
 use super::{BoxError, Outgoing, Proxied, Sending, Transport, TransportError};
 use crate::count::Count;
 
@@ -21,7 +21,7 @@ const POOL_IDLE: Duration = Duration::from_secs(30);
 /// call of the worker has its turn.
 const READ_BYTES: usize = 64 * 1024;
 
-type Pooled = Client<Connector, Full<Bytes>>;
+type Pooled = Client<Connector, Departing>;
 
 /// Sends requests straight to their upstreams, or through a proxy where one is named.
 #[derive(Debug)]
@@ -63,7 +63,8 @@ impl Transport for Direct {
         if outgoing.proxy.is_some() {
             return self.proxied.send(outgoing);
         }
-        let answer = self.client(outgoing.connect_timeout).request(outgoing.request.map(Full::new));
+        let Outgoing { request, connect_timeout, departure, proxy: _ } = outgoing;
+        let answer = self.client(connect_timeout).request(request.map(|body| Departing::new(body, departure)));
         Box::pin(async move {
             let response = answer.await.map_err(failure)?;
             Ok(response.map(|body| body.map_err(|error| TransportError::Lost(error.into())).boxed_unsync()))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 
-use super::{Outgoing, Transport};
+use super::{Departure, Outgoing, Transport};
 
 /// The most that is read, in bytes.
 const MOST: usize = 1024 * 1024;
@@ -15,7 +15,8 @@ pub async fn fetch(transport: &dyn Transport, address: http::Uri, patience: Dura
     let mut request = http::Request::new(Bytes::new());
     *request.uri_mut() = address;
     let answer = async {
-        let response = transport.send(Outgoing { request, connect_timeout: patience, proxy: None }).await.ok()?;
+        let outgoing = Outgoing { request, connect_timeout: patience, proxy: None, departure: Departure::default() };
+        let response = transport.send(outgoing).await.ok()?;
         if !response.status().is_success() {
             return None;
         }

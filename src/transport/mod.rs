@@ -4,12 +4,14 @@
 
 mod connector;
 mod counted;
+mod departure;
 mod direct;
 mod fetch;
 mod proxied;
 mod schemes;
 mod sse;
 
+pub use departure::Departure;
 pub use direct::Direct;
 pub use fetch::fetch;
 pub use proxied::Proxied;
@@ -33,6 +35,8 @@ pub struct Outgoing {
     pub connect_timeout: Duration,
     /// The proxy to go through; none: straight to the upstream.
     pub proxy: Option<http::Uri>,
+    /// Where it is told that the request has left.
+    pub departure: Departure,
 }
 
 /// What comes back: the head, and a body of data and trailers that stops the upstream when it is dropped.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 
+use super::departure::Departing;
 use super::{BoxError, Outgoing, Sending, Transport, TransportError};
 
 /// Sends requests through the proxy that they name.
@@ -50,7 +51,8 @@ impl Transport for Proxied {
                 (true, false) => TransportError::Connect(hide(error)),
                 (false, _) => TransportError::Lost(hide(error)),
             };
-            let request = reqwest::Request::try_from(outgoing.request).map_err(failure)?;
+            let leaving = |body| reqwest::Body::wrap(Departing::new(body, outgoing.departure));
+            let request = reqwest::Request::try_from(outgoing.request.map(leaving)).map_err(failure)?;
             let response = client.map_err(failure)?.execute(request).await.map_err(failure)?;
             let response = http::Response::<reqwest::Body>::from(response);
             Ok(response.map(|body| body.map_err(|error| TransportError::Lost(hide(error))).boxed_unsync()))

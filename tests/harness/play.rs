@@ -1,6 +1,6 @@
 //! Feeds bytes through a framer and a decoder, as a call does.
 
-use completiond::domain::{Answer, Decoded, Error, Finish, Fold, SequenceError, Usage};
+use completiond::domain::{Answer, Decoded, Error, Finish, Fold, SequenceError, Terms, Usage};
 use completiond::protocol::{Delivery, Frame, Signal};
 use completiond::transport::{Framed, Framer};
 
@@ -13,6 +13,8 @@ pub(crate) struct Played {
     pub(crate) result: Result<(), Error>,
     /// The decoder's usage at the end.
     pub(crate) usage: Usage,
+    /// The decoder's terms at the end.
+    pub(crate) terms: Terms,
     /// Whether the protocol's own mark of a complete answer was in the bytes.
     pub(crate) end_mark: bool,
 }
@@ -52,7 +54,7 @@ pub(crate) fn play(case: &Case, stream: &[u8], sizes: &[usize]) -> Played {
         }
     }
     let result = over.unwrap_or_else(|| decoder.end(&mut events));
-    Played { events, result, usage: decoder.usage(), end_mark }
+    Played { events, result, usage: decoder.usage(), terms: decoder.terms(), end_mark }
 }
 
 /// Reads an answer that came whole.
@@ -60,7 +62,7 @@ pub(crate) fn play_whole(case: &Case, body: &[u8]) -> Played {
     let mut decoder = case.decoder(Delivery::Whole);
     let mut events = Vec::new();
     let result = decoder.whole(body, &mut events);
-    Played { events, end_mark: result.is_ok(), result, usage: decoder.usage() }
+    Played { events, end_mark: result.is_ok(), result, usage: decoder.usage(), terms: decoder.terms() }
 }
 
 /// The places behind each frame of a stream.

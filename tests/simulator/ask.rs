@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use completiond::simulator::{Pace, Simulator};
-use completiond::transport::{Framed, Framer, Outgoing, Transport, TransportError};
+use completiond::transport::{Departure, Framed, Framer, Outgoing, Transport, TransportError};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
@@ -120,7 +120,7 @@ pub(crate) async fn ask_at(simulator: &Simulator, path: &str, body: String) -> R
 
 pub(crate) fn outgoing(path: &str, body: String) -> Outgoing {
     let request = http::Request::post(format!("http://simulator{path}")).body(Bytes::from(body)).unwrap();
-    Outgoing { request, connect_timeout: Duration::from_secs(5), proxy: None }
+    Outgoing { request, connect_timeout: Duration::from_secs(5), proxy: None, departure: Departure::default() }
 }
 
 pub(crate) fn instant() -> Simulator {

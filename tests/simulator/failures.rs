@@ -278,7 +278,12 @@ async fn nothing_but_the_two_formats_is_spoken() {
         let request =
             http::Request::get(format!("http://simulator{}", format.path())).body(bytes::Bytes::new()).unwrap();
         let answer = instant()
-            .send(completiond::transport::Outgoing { request, connect_timeout: Duration::ZERO, proxy: None })
+            .send(completiond::transport::Outgoing {
+                request,
+                connect_timeout: Duration::ZERO,
+                proxy: None,
+                departure: Default::default(),
+            })
             .await;
         assert_eq!(answer.unwrap().status(), 405);
     }

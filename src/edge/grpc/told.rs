@@ -7,7 +7,7 @@ use tonic::Status;
 use super::admission::Charge;
 use super::convert::LedgerView;
 use super::status;
-use crate::domain::{CallId, Error, Outcome, Reason, Request};
+use crate::domain::{Attempt, CallId, Error, Outcome, Reason, Request};
 use crate::pool::Ledger;
 use crate::store::{Books, Fate, Record};
 use crate::telemetry::{CallEnd, CallSpan, CallTrace};
@@ -75,13 +75,8 @@ impl Told {
     pub(super) fn status(&mut self, error: Error) -> Status {
         let error = error.with(|details| {
             details.attempts = self.ledger.lines();
-            let last = details.attempts.iter().rev();
-            if details.usage.is_none() {
-                details.usage = last.clone().find_map(|attempt| attempt.usage.clone());
-            }
-            if details.cost.is_none() {
-                details.cost = last.clone().find_map(|attempt| attempt.cost.clone());
-            }
+            details.usage = Attempt::usage_of_all(&details.attempts);
+            details.cost = Attempt::cost_of_all(&details.attempts);
         });
         let status = status::status(&error, Some(self.id), self.view);
         self.close(|| match error.reason {
@@ -97,6 +92,17 @@ impl Told {
     fn close(&mut self, fate: impl FnOnce() -> Fate) {
         if let Some(record) = self.record.take() {
             record.close(fate());
+        }
+    }
+}
+
+impl Drop for Told {
+    /// The caller went away. Whoever holds the reply beside this drops it first, so that all attempts are on record.
+    fn drop(&mut self) {
+        if let Some(span) = self.span.take() {
+            let attempts = self.ledger.lines();
+            let (usage, cost) = (Attempt::usage_of_all(&attempts), Attempt::cost_of_all(&attempts));
+            span.finish(CallEnd::Left { usage: usage.as_ref(), cost: cost.as_ref() });
         }
     }
 }

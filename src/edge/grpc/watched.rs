@@ -165,7 +165,11 @@ impl Slot {
                 }
                 Some(Ok(convert::event(&self.told.id, event, sequence, self.told.view)))
             }
-            (Some(Err(error)), _) => Some(Err(self.told.status(error))),
+            (Some(Err(error)), running) => {
+                // Whatever runs still is on record only when it is given up, and the client is told what it used.
+                drop(running);
+                Some(Err(self.told.status(error)))
+            }
             (None, State::Ended(error)) => Some(Err(self.told.status(*error))),
             (None, _) => None,
         })

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::refuse;
-use crate::domain::{Decoded, Error, Event, Finish, Identity, ModelId, Started, Usage};
+use crate::domain::{Decoded, Error, Event, Finish, Identity, ModelId, Started, Terms, Usage};
 use crate::protocol::{Decoder, Frame, Signal};
 use block::Open;
 use envelope::{Ending, Envelope};
@@ -35,8 +35,8 @@ enum Stage {
     Waiting,
     /// It began.
     Answering(Box<Answering>),
-    /// It is over; what it used.
-    Over(Usage),
+    /// It is over; what it used, and on which terms.
+    Over(Usage, Terms),
 }
 
 #[derive(Debug)]
@@ -83,7 +83,7 @@ struct Whole<'a> {
 
 impl Decoder for Reader {
     fn frame(&mut self, frame: Frame<'_>, events: &mut Vec<Decoded>) -> Result<Signal, Error> {
-        if matches!(self.stage, Stage::Over(_)) {
+        if matches!(self.stage, Stage::Over(..)) {
             return Ok(Signal::End);
         }
         let said: Said<'_> = match serde_json::from_slice(frame.data) {
@@ -146,7 +146,7 @@ impl Decoder for Reader {
 
     fn end(&mut self, _: &mut Vec<Decoded>) -> Result<(), Error> {
         match self.stage {
-            Stage::Over(_) => Ok(()),
+            Stage::Over(..) => Ok(()),
             Stage::Waiting | Stage::Answering(_) => Err(Error::cut_short()),
         }
     }
@@ -155,7 +155,15 @@ impl Decoder for Reader {
         match &self.stage {
             Stage::Waiting => Usage::default(),
             Stage::Answering(answering) => answering.envelope.usage().cut_short(),
-            Stage::Over(usage) => usage.clone(),
+            Stage::Over(usage, _) => usage.clone(),
+        }
+    }
+
+    fn terms(&self) -> Terms {
+        match &self.stage {
+            Stage::Waiting => Terms::default(),
+            Stage::Answering(answering) => answering.envelope.terms(),
+            Stage::Over(_, terms) => terms.clone(),
         }
     }
 }
@@ -184,7 +192,7 @@ impl Reader {
     fn answering(&mut self) -> Result<&mut Answering, Error> {
         match &mut self.stage {
             Stage::Answering(answering) => Ok(answering),
-            Stage::Waiting | Stage::Over(_) => Err(Error::protocol("the message has not begun")),
+            Stage::Waiting | Stage::Over(..) => Err(Error::protocol("the message has not begun")),
         }
     }
 
@@ -259,7 +267,7 @@ impl Reader {
     }
 
     fn finish(&mut self, finish: Box<Finish>, events: &mut Vec<Decoded>) {
-        self.stage = Stage::Over(finish.usage.clone());
+        self.stage = Stage::Over(finish.usage.clone(), self.terms());
         events.push(Event::Completed(finish));
     }
 }

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use super::refuse;
 use crate::domain::{
     Block, BlockKind, Citation, Decoded, Error, Event, Finish, FinishReason, Image, Media, MediaSource, ModelId,
-    RefusalDetail, Started, TokenLogprob, Usage,
+    RefusalDetail, Started, Terms, TokenLogprob, Usage,
 };
 use crate::protocol::{Decoder, Frame, Order, Signal, Verdict};
 use blocks::Blocks;
@@ -119,6 +119,10 @@ impl Decoder for ChatDecoder {
 
     fn usage(&self) -> Usage {
         self.reported.as_ref().map(|reported| reported.usage.clone().cut_short()).unwrap_or_default()
+    }
+
+    fn terms(&self) -> Terms {
+        Terms { service_tier: self.service_tier.clone(), surcharges: Vec::new() }
     }
 }
 
@@ -378,7 +382,7 @@ impl ChatDecoder {
             finish.cost = reported.cost;
         }
         finish.model = self.model.take();
-        finish.service_tier = std::mem::take(&mut self.service_tier);
+        finish.service_tier.clone_from(&self.service_tier);
         finish.metadata = std::mem::take(&mut self.metadata);
         events.push(Event::Completed(Box::new(finish)));
         Ok(())

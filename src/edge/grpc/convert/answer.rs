@@ -66,6 +66,7 @@ fn finish_reason(reason: FinishReason) -> proto::FinishReason {
         FinishReason::ContentFilter => proto::FinishReason::ContentFilter,
         FinishReason::Refusal => proto::FinishReason::Refusal,
         FinishReason::Pause => proto::FinishReason::Pause,
+        FinishReason::CostLimit => proto::FinishReason::CostLimit,
         FinishReason::Other => proto::FinishReason::Other,
     }
 }

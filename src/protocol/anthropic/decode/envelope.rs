@@ -8,7 +8,9 @@ use serde_json::value::RawValue;
 use super::block::Open;
 use super::tally::Tally;
 use super::unreadable;
-use crate::domain::{Error, Finish, FinishReason, Identity, ModelId, ProviderState, Reason, RefusalDetail, Usage};
+use crate::domain::{
+    Error, Finish, FinishReason, Identity, ModelId, ProviderState, Reason, RefusalDetail, Terms, Usage,
+};
 
 /// What is known about an answer beside its blocks.
 #[derive(Debug, Default)]
@@ -110,6 +112,11 @@ impl Envelope {
 
     pub(super) fn usage(&self) -> Usage {
         self.tally.usage(self.model())
+    }
+
+    /// The terms on which the answer is served.
+    pub(super) fn terms(&self) -> Terms {
+        self.tally.terms()
     }
 
     /// Whether the provider has said why the answer ended.

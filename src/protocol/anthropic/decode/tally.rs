@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::domain::{ModelId, Tokens, Usage, UsageItem, UsageKind};
+use crate::domain::{ModelId, Terms, Tokens, Usage, UsageItem, UsageKind};
 use crate::protocol::few::Few;
 
 /// The most passes that one answer takes.
@@ -75,6 +75,16 @@ impl Tally {
         self.service_tier = newer.service_tier.or(self.service_tier.take());
         self.speed = newer.speed.or(self.speed.take());
         self.inference_geo = newer.inference_geo.or(self.inference_geo.take());
+    }
+
+    /// What decides beside the quantities about the price: the tier, and what multiplies all prices.
+    pub(super) fn terms(&self) -> Terms {
+        let is = |told: &Option<String>, word: &str| told.as_deref() == Some(word);
+        let surcharges = [("fast", is(&self.speed, "fast")), ("us", is(&self.inference_geo, "us"))];
+        Terms {
+            service_tier: self.service_tier.clone().unwrap_or_default(),
+            surcharges: surcharges.into_iter().filter_map(|(name, applies)| applies.then_some(name)).collect(),
+        }
     }
 
     /// Disjoint items. `answering` is the model that answers: work of another is an item of its own.

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use http::Uri;
 
 use super::*;
-use crate::domain::Usage;
-use crate::pool::{Endpoint, Entry, Ledger, RetryBudget, Right};
+use crate::domain::{Finish, FinishReason, Request, Terms};
+use crate::pool::{Endpoint, Entry, Ledger, Meter, RetryBudget, Right};
 use crate::protocol::Delivery;
 use crate::route::table::tests::provider;
 use crate::telemetry::{CallTrace, Target};
+use crate::transport::Departure;
 
 const STREAM: Delivery = Delivery::Stream;
 
@@ -81,7 +82,8 @@ impl Simulation {
         let address = Uri::from_static("http://localhost/");
         let span =
             CallTrace::off().attempt(Target { identity: &endpoint.identity, telemetry_name: "v", address: &address });
-        let entry = self.ledger.begin(endpoint.identity.clone(), span, lease, self.budget.clone());
+        let meter = Meter::new(endpoint, &Request::default(), Departure::default(), None);
+        let entry = self.ledger.begin(meter, span, lease, self.budget.clone());
         let first = Duration::from_millis(millis[chosen]).mul_f64(0.5 + self.dice.random::<f64>());
         self.plan(now + first, entry, Next::Begins { then: first * 2 });
         chosen
@@ -101,7 +103,9 @@ impl Simulation {
                     entry.accepted();
                     self.plan(Instant::now() + then, entry, Next::Ends);
                 }
-                Next::Ends => entry.finished(Usage::default(), None),
+                Next::Ends => {
+                    entry.finished(&mut Finish::new(FinishReason::Stop, ""), &Terms::default());
+                }
             }
         }
         tokio::time::advance(until.saturating_duration_since(Instant::now())).await;

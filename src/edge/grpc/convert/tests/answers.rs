@@ -144,6 +144,7 @@ fn every_reason_to_end_has_its_value() {
         (FinishReason::ContentFilter, Proto::ContentFilter),
         (FinishReason::Refusal, Proto::Refusal),
         (FinishReason::Pause, Proto::Pause),
+        (FinishReason::CostLimit, Proto::CostLimit),
         (FinishReason::Other, Proto::Other),
     ] {
         let mut answer = answer(vec![]);
