@@ -19,6 +19,7 @@ use crate::config::{Config, ListenAddress};
 use crate::count::Count;
 use crate::edge::{Admission, Bound, Drain, Listener, Workers};
 use crate::route::Tables;
+use crate::store::{Books, Keeping, OpenError};
 use crate::telemetry::Tracer;
 use crate::transport::BoxError;
 use workers::{ADMIN, OPS, PUBLIC, Shared};
@@ -47,6 +48,9 @@ pub enum StartError {
         /// Why.
         source: crate::credentials::UnusableKey,
     },
+    /// Sums of usage cannot be kept where the configuration says.
+    #[error(transparent)]
+    Usage(#[from] OpenError),
     /// What no configuration causes.
     #[error("the server cannot start: {0}")]
     System(#[from] BoxError),
@@ -71,6 +75,7 @@ pub struct Running {
     health: HealthReporter,
     workers: Arc<Workers>,
     accepting: JoinSet<()>,
+    keeping: Keeping,
 }
 
 /// Starts serving. A reload finds what it was started with.
@@ -92,7 +97,8 @@ pub async fn start_reloadable(config: &Config, load: Load, tracer: Tracer) -> Re
     let [public, admin, ops] = listeners.each_ref().map(Listener::bound);
     let (public, admin, ops) = (public.map_err(system)?, admin.map_err(system)?, ops.map_err(system)?);
 
-    let faces = workers::faces(config, &reloading, &public, tracer);
+    let (books, keeping) = Books::open_all(&config.usage)?;
+    let faces = workers::faces(config, &reloading, &public, tracer, books);
     let (drain, health) = (faces.drain.clone(), faces.health.clone());
     let (admission, callers) = (faces.admission.clone(), faces.callers.clone());
     let shared = Shared::new(config, faces)?;
@@ -117,6 +123,7 @@ pub async fn start_reloadable(config: &Config, load: Load, tracer: Tracer) -> Re
         health,
         workers,
         accepting,
+        keeping,
     })
 }
 
@@ -129,12 +136,15 @@ impl Running {
         tokio::time::sleep(self.drain_delay).await;
         self.drain.refuse();
         while self.accepting.join_next().await.is_some() {}
-        let Some(workers) = Arc::into_inner(self.workers) else { return };
-        let mut ended = std::pin::pin!(workers.ended());
-        if tokio::time::timeout(self.shutdown_grace, &mut ended).await.is_err() {
-            self.drain.end();
-            let _ = tokio::time::timeout(LAST_WORDS, ended).await;
+        if let Some(workers) = Arc::into_inner(self.workers) {
+            let mut ended = std::pin::pin!(workers.ended());
+            if tokio::time::timeout(self.shutdown_grace, &mut ended).await.is_err() {
+                self.drain.end();
+                let _ = tokio::time::timeout(LAST_WORDS, ended).await;
+            }
         }
+        // The calls have ended, and what they used is noted.
+        self.keeping.end().await;
     }
 }
 
