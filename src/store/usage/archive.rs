@@ -23,12 +23,6 @@ pub enum Place {
 #[error("{0}")]
 pub struct StoreError(pub(super) String);
 
-impl StoreError {
-    pub(super) fn of(error: impl std::fmt::Display) -> Self {
-        Self(error.to_string())
-    }
-}
-
 /// What is added to one hour at a time. It is either added as a whole or not at all, and once, however often it is
 /// handed in: who got no answer hands the same in again.
 #[derive(Clone, Debug, Default)]

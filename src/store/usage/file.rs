@@ -66,8 +66,9 @@ impl File {
     ) -> BoxFuture<'static, Result<T, StoreError>> {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let done = tokio::task::spawn_blocking(move || shared.work(work)).await;
-            done.unwrap_or_else(|error| Err(StoreError::of(error)))
+            let there = Arc::clone(&shared);
+            let done = tokio::task::spawn_blocking(move || there.work(work)).await;
+            done.unwrap_or_else(|panicked| Err(shared.failed(&panicked)))
         })
     }
 }
@@ -75,11 +76,15 @@ impl File {
 impl Shared {
     fn work<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, StoreError> {
         let database = self.database()?;
-        work(&database).map_err(|error| {
-            drop(database);
-            *self.database.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            StoreError(format!("{}: {error}", self.path.display()))
-        })
+        let done = work(&database);
+        drop(database);
+        done.map_err(|error| self.failed(&error))
+    }
+
+    /// Lets go of the file: the next one to use it opens it again.
+    fn failed(&self, error: &dyn std::fmt::Display) -> StoreError {
+        *self.database.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        StoreError(format!("{}: {error}", self.path.display()))
     }
 
     fn database(&self) -> Result<Arc<Database>, StoreError> {
@@ -93,7 +98,10 @@ impl Shared {
 }
 
 fn open(path: &Path) -> Result<Database, String> {
-    Database::builder().set_cache_size(CACHE).create(path).map_err(|error| match error {
+    // The library checks some of what it reads from a file by assertions.
+    let opened = std::panic::catch_unwind(|| Database::builder().set_cache_size(CACHE).create(path));
+    let opened = opened.map_err(|_| "it is damaged; move it away to begin anew".to_owned())?;
+    opened.map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => {
             "another process uses it; give each process a data_dir of its own, or share sums by redis_url".to_owned()
         }
@@ -199,7 +207,8 @@ impl Archive for File {
             for row in rows.range((hour, "")..(hour.saturating_add(1), ""))? {
                 let (key, parts) = row?;
                 let text = key.value().1;
-                let subject = Subject::decoded(text).ok_or_else(|| redb::Error::Corrupted("a row's name".to_owned()))?;
+                let subject =
+                    Subject::decoded(text).ok_or_else(|| redb::Error::Corrupted("a row's name".to_owned()))?;
                 found.push((subject, Sums::of_parts(parts.value())));
             }
             Ok(found)

@@ -59,7 +59,8 @@ impl Archive for Memory {
 
     fn hours(&self, first: u32, last: u32) -> BoxFuture<'_, Result<Vec<u32>, StoreError>> {
         let kept = self.lock();
-        let hours = if first <= last { kept.hours.range(first..=last).map(|(hour, _)| *hour).collect() } else { vec![] };
+        let hours =
+            if first <= last { kept.hours.range(first..=last).map(|(hour, _)| *hour).collect() } else { vec![] };
         Box::pin(ready(Ok(hours)))
     }
 
