@@ -145,7 +145,9 @@ impl Archive for Redis {
                 return Ok(Vec::new());
             }
             let mut pipeline = redis::pipe();
-            hours.iter().for_each(|hour| drop(pipeline.exists(Self::hour(*hour))));
+            for hour in &hours {
+                pipeline.exists(Self::hour(*hour));
+            }
             let there: Vec<bool> = pipeline.query_async(&mut connection).await.map_err(|error| told(&error))?;
             Ok(hours.into_iter().zip(there).filter_map(|(hour, there)| there.then_some(hour)).collect())
         })

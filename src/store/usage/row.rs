@@ -13,11 +13,11 @@ const DOLLAR: i128 = 1_000_000_000_000;
 
 /// What a row is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key {
+pub(super) struct Key {
     /// The hour in which the calls ended, counted from 1970.
-    pub hour: u32,
+    pub(super) hour: u32,
     /// The rest.
-    pub subject: Subject,
+    pub(super) subject: Subject,
 }
 
 /// What a row is about, in whichever hour.
