@@ -25,7 +25,7 @@ impl Drop for Server {
 fn spawn(settings: &str, variables: &[(&str, &str)]) -> (Child, tempfile::NamedTempFile) {
     let mut config = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
     let settings = format!("drain_delay: 0\nworkers: 2\n{settings}");
-    let text = stage::configuration("simulator://", "openai", &settings);
+    let text = stage::configuration("simulator://local", "openai", &settings);
     config.write_all(text.as_bytes()).unwrap();
     let process = Command::new(env!("CARGO_BIN_EXE_completiond"))
         .arg("--config")
@@ -54,7 +54,7 @@ impl Server {
         let (mut process, config) = spawn(settings, variables);
         let mut log = process.stderr.take().unwrap();
         // What nobody reads would stop the server once the pipe is full.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::stderr()));
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut address = |name: &str| {
             let told = lines.find_map(|line| Some(line.unwrap().trim().strip_prefix(name)?.trim().to_owned()));
@@ -68,7 +68,7 @@ impl Server {
     pub(super) async fn call(&self, count: usize) {
         let wire = Wire::connect(self.public).await;
         for _ in 0..count {
-            wire.complete(&prompt("sim: tokens=3 first_event=0ms pace=0ms hello"), &[]).await.expect(Fine, "", "");
+            wire.complete(&prompt("sim: tokens=3 first_event=0ms pace=0ms\nhello"), &[]).await.expect(Fine, "", "");
         }
     }
 

@@ -33,9 +33,9 @@ fn tokens(records: &[UsageRecord]) -> (i64, i64, i64, i64) {
 async fn calls_are_summed_up_by_how_they_ended_and_by_their_labels() {
     let stage = Stage::with(SETTINGS).await;
     let admin = tcp(&stage.running.admin);
-    let first = usage_of(&stage, &labelled("sim: tokens=5 cached=2 one two three", &[("team", "a")])).await;
-    let second = usage_of(&stage, &labelled("sim: tokens=9 think=4 one", &[("team", "a"), ("private", "p")])).await;
-    let third = usage_of(&stage, &labelled("sim: tokens=2 hello", &[("feature", "f")])).await;
+    let first = usage_of(&stage, &labelled("sim: tokens=5 cached=2\none two three", &[("team", "a")])).await;
+    let second = usage_of(&stage, &labelled("sim: tokens=9 think=4\none", &[("team", "a"), ("private", "p")])).await;
+    let third = usage_of(&stage, &labelled("sim: tokens=2\nhello", &[("feature", "f")])).await;
     stage.wire().await.complete(&labelled("sim: error=503", &[("team", "b")]), &[]).await.expect(
         Unavailable,
         "PROVIDER_UNAVAILABLE",
@@ -72,7 +72,7 @@ async fn whatever_it_is_summed_up_by_the_sum_is_that_of_the_calls() {
     let mut calls = tokio::task::JoinSet::new();
     for index in 0..60 {
         let mut request =
-            labelled(&format!("sim: tokens={index} cached=1 hello"), &[("team", &format!("t{}", index % 7))]);
+            labelled(&format!("sim: tokens={index} cached=1\nhello"), &[("team", &format!("t{}", index % 7))]);
         request.model = format!("up/simulator?pace={}ms", index % 5);
         let wire = stage.wire().await;
         calls.spawn(async move {
@@ -160,7 +160,7 @@ async fn each_attempt_of_a_call_is_counted_and_the_call_once() {
     let fallback = "models:\n  - id: smart\n    targets: [{ provider: up, model: 'simulator?html' }]\n    fallback_models: [up/simulator]\n\
                     retry: { base_delay: 0, max_delay: 1s }\nusage: { keep: 1d }";
     let stage = Stage::with(fallback).await;
-    let request = CompleteRequest { model: "smart".to_owned(), ..prompt("sim: tokens=3 hello") };
+    let request = CompleteRequest { model: "smart".to_owned(), ..prompt("sim: tokens=3\nhello") };
     stage.wire().await.complete(&request, &[]).await.expect(Fine, "", "");
     let broken = CompleteRequest { model: "up/simulator?html=500".to_owned(), ..prompt("hello") };
     let end = stage.wire().await.complete(&broken, &[]).await;
