@@ -126,6 +126,27 @@ async fn whatever_it_is_summed_up_by_the_sum_is_that_of_the_calls() {
 }
 
 #[tokio::test]
+async fn what_the_calls_are_told_they_cost_is_what_they_are_summed_up_to() {
+    let stage = Stage::with(SETTINGS).await;
+    let wire = stage.wire().await;
+    let (mut costs, mut unpriced) = (0, 0);
+    for (index, model) in ["gpt-4o", "gpt-4o-mini", "simulator"].iter().cycle().take(12).enumerate() {
+        let text = format!("sim: tokens={} cached={}\n{}", index * 31, index % 4, "hello ".repeat(index + 3));
+        let request = CompleteRequest { model: format!("up/{model}"), ..prompt(&text) };
+        let events = wire.stream(&request, &[]).await.all(0).await;
+        let Some(Event::Completed(end)) = events.last() else { panic!("{events:?}") };
+        match &end.cost {
+            Some(cost) => costs += i128::from(cost.pico_usd),
+            None => unpriced += 1,
+        }
+    }
+    let sum = total(tcp(&stage.running.admin)).await;
+    let (dollars, rest) = sum.cost_usd.split_once('.').unwrap_or((&sum.cost_usd, ""));
+    assert_eq!(format!("{dollars}{rest:0<12}").parse::<i128>().unwrap(), costs, "{sum:?}");
+    assert_eq!((sum.unpriced_attempts, sum.succeeded), (unpriced, 12));
+}
+
+#[tokio::test]
 async fn made_up_names_take_one_row() {
     let stage = Stage::with(SETTINGS).await;
     let wire = stage.wire().await;

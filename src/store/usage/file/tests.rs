@@ -70,3 +70,18 @@ async fn a_file_that_cannot_be_used_is_refused_with_the_reason() {
     std::fs::write(&file, "").unwrap();
     assert!(refused(&file).contains("cannot be kept in"), "{}", refused(&file));
 }
+
+#[tokio::test]
+async fn after_the_disk_has_failed_the_file_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, _) = File::open(folder.path()).unwrap();
+    file.add(&batch(1, 5)).await.unwrap();
+    let failed = file.aside(|_| Err::<(), _>(redb::Error::Corrupted("a disk".to_owned()))).await;
+    assert!(failed.unwrap_err().to_string().contains("a disk"));
+    assert!(file.shared.database.lock().unwrap().is_none());
+    file.add(&batch(2, 5)).await.unwrap();
+    let panicked = file.aside(|_| -> Result<(), redb::Error> { panic!("an assertion") }).await;
+    assert!(panicked.is_err());
+    file.add(&batch(2, 5)).await.unwrap();
+    assert_eq!(file.rows(5).await.unwrap()[0].1.succeeded, 2);
+}
