@@ -7,6 +7,8 @@
 mod attempts;
 #[path = "config/reload.rs"]
 mod reload;
+#[path = "config/usage.rs"]
+mod usage;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -684,12 +686,13 @@ fn every_known_key_is_documented() {
         ("stream.", with_provider("stream: { zzzz: 1 }")),
         ("log.", with_provider("log: { zzzz: 1 }")),
         ("simulator.", with_provider("simulator: { zzzz: 1 }")),
+        ("usage.", with_provider("usage: { zzzz: 1 }")),
     ];
     for (prefix, file) in places {
         let keys = known(&file);
         assert!(!keys.is_empty());
         for key in keys.iter().map(|key| format!("{prefix}{key}")) {
-            let is_map = ["timeouts", "retry", "limits", "stream", "log", "simulator"].contains(&key.as_str());
+            let is_map = ["timeouts", "retry", "limits", "stream", "log", "simulator", "usage"].contains(&key.as_str());
             assert!(is_map || text.contains(&format!("| `{key}` |")), "{key} has no line in docs/configuration.md");
         }
     }

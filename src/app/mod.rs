@@ -19,6 +19,7 @@ use crate::config::{Config, ListenAddress};
 use crate::count::Count;
 use crate::edge::{Admission, Bound, Drain, Listener, Workers};
 use crate::route::Tables;
+use crate::store::{Books, Keeping, OpenError};
 use crate::telemetry::Tracer;
 use crate::transport::BoxError;
 use workers::{ADMIN, OPS, PUBLIC, Shared};
@@ -47,6 +48,9 @@ pub enum StartError {
         /// Why.
         source: crate::credentials::UnusableKey,
     },
+    /// Sums of usage cannot be kept where the configuration says.
+    #[error(transparent)]
+    Usage(#[from] OpenError),
     /// What no configuration causes.
     #[error("the server cannot start: {0}")]
     System(#[from] BoxError),
@@ -75,6 +79,7 @@ pub struct Running {
     workers: Arc<Workers>,
     accepting: JoinSet<()>,
     accepting_backstage: JoinSet<()>,
+    keeping: Keeping,
 }
 
 /// Starts serving. A reload finds what it was started with.
@@ -96,7 +101,8 @@ pub async fn start_reloadable(config: &Config, load: Load, tracer: Tracer) -> Re
     let [public, admin, ops] = listeners.each_ref().map(Listener::bound);
     let (public, admin, ops) = (public.map_err(system)?, admin.map_err(system)?, ops.map_err(system)?);
 
-    let faces = workers::faces(config, &reloading, &public, tracer);
+    let (books, keeping) = Books::open_all(&config.usage)?;
+    let faces = workers::faces(config, &reloading, &public, tracer, books);
     let (drain, backstage, health) = (faces.drain.clone(), faces.backstage.clone(), faces.health.clone());
     let (admission, callers) = (faces.admission.clone(), faces.callers.clone());
     let shared = Shared::new(config, faces)?;
@@ -127,6 +133,7 @@ pub async fn start_reloadable(config: &Config, load: Load, tracer: Tracer) -> Re
         workers,
         accepting,
         accepting_backstage,
+        keeping,
     })
 }
 
@@ -145,8 +152,11 @@ impl Running {
         }
         self.backstage.refuse();
         while self.accepting_backstage.join_next().await.is_some() {}
-        let Some(workers) = Arc::into_inner(self.workers) else { return };
-        let _ = tokio::time::timeout(LAST_WORDS, workers.ended()).await;
+        if let Some(workers) = Arc::into_inner(self.workers) {
+            let _ = tokio::time::timeout(LAST_WORDS, workers.ended()).await;
+        }
+        // The calls have ended, and what they used is noted.
+        self.keeping.end().await;
     }
 }
 

@@ -22,6 +22,7 @@ mod secrets;
 mod settings;
 mod sources;
 mod syntax;
+mod usage;
 
 pub use address::{ListenAddress, ListenAddressError};
 pub use discover::{Bare, Discovered};
@@ -46,6 +47,7 @@ use crate::domain::{ModelName, ProviderId, Tokens};
 use crate::pool::Timeouts;
 use crate::route::Retry;
 use crate::simulator::Pace;
+use crate::store::UsageSettings;
 use problem::{Findings, Wrong};
 use provider::Pool;
 use reader::{Context, Fields, Value};
@@ -99,6 +101,8 @@ pub struct Config {
     pub log: Log,
     /// How fast the simulator answers. Default: 200 ms to the first event, then 20 ms for each token.
     pub pace: Pace,
+    /// Where sums of usage are kept, by what, and how long. Default: 90 days, in memory.
+    pub usage: UsageSettings,
     /// Where all this comes from.
     pub source: Source,
     /// What is doubtful, though it works.
@@ -203,6 +207,7 @@ impl Config {
             workers: settings::cores(),
             log: Log::default(),
             pace: Pace::LIVELY,
+            usage: UsageSettings::default(),
             source: Source::Simulator,
             warnings: Vec::new(),
         }
@@ -264,6 +269,7 @@ fn read_config(mut file: Fields<'_>, path: &Path, overrides: &Overrides) -> Conf
     config.workers = settings::workers(&mut file);
     config.log = Log::read(&mut file);
     config.pace = settings::pace(&mut file);
+    config.usage = usage::usage(&mut file);
     if let Some((rule, right)) = config.collision() {
         file.section().wrong(Wrong::new(rule, right));
     }

@@ -3,6 +3,7 @@
 use super::settings::{Limits, Log, Stream};
 use super::{Config, ListenAddress};
 use crate::simulator::Pace;
+use crate::store::{Keep, UsageSettings};
 
 impl Config {
     /// The keys that differ between this configuration and `next` and take effect only at a restart, in the order of
@@ -32,6 +33,7 @@ impl Config {
             workers,
             log,
             pace,
+            usage,
             source: _,
             warnings: _,
         } = self;
@@ -45,6 +47,7 @@ impl Config {
         differs.extend(limits_differ(limits, &next.limits));
         differs.extend(stream_differs(stream, &next.stream));
         differs.extend(pace_differs(pace, &next.pace));
+        differs.extend(usage_differs(usage, &next.usage));
         differs.extend([
             ("drain_delay", *drain_delay != next.drain_delay),
             ("shutdown_grace", *shutdown_grace != next.shutdown_grace),
@@ -81,4 +84,17 @@ fn pace_differs(ours: &Pace, theirs: &Pace) -> [(&'static str, bool); 2] {
 fn log_differs(ours: &Log, theirs: &Log) -> [(&'static str, bool); 2] {
     let Log { format, level } = ours;
     [("log.format", *format != theirs.format), ("log.level", *level != theirs.level)]
+}
+
+fn usage_differs(ours: &UsageSettings, theirs: &UsageSettings) -> [(&'static str, bool); 4] {
+    let UsageSettings { keep_in, labels, keep } = ours;
+    let moves = *keep_in != theirs.keep_in;
+    // Of a move from one place to another the new one is named.
+    let place = if theirs.keep_in == Keep::Memory { keep_in } else { &theirs.keep_in };
+    [
+        ("usage.data_dir", moves && matches!(place, Keep::File(_))),
+        ("usage.redis_url", moves && matches!(place, Keep::Redis(_))),
+        ("usage.labels", *labels != theirs.labels),
+        ("usage.keep", *keep != theirs.keep),
+    ]
 }

@@ -116,6 +116,7 @@ fn usefulness(reason: Reason, all_limited: bool) -> u8 {
         | Reason::Cancelled
         | Reason::MethodUnknown
         | Reason::ConfigurationInvalid
+        | Reason::UsageUnavailable
         | Reason::Internal => 0,
         Reason::ProviderRateLimited if all_limited => 1,
         Reason::ProviderUnavailable | Reason::StreamInterrupted => 2,

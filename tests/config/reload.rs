@@ -29,13 +29,16 @@ fn documented_keys() -> BTreeSet<&'static str> {
 }
 
 fn parse(text: &str) -> Config {
-    let variable = |name: &str| name.ends_with("_API_KEY").then(|| format!("sk-{name}"));
+    let variable = |name: &str| match name {
+        "REDIS_URL" => Some("redis://:hidden@redis.internal".to_owned()),
+        name => name.ends_with("_API_KEY").then(|| format!("sk-{name}")),
+    };
     let config = Config::parse(text, Path::new("c.yaml"), &Overrides::default(), &Sources::new(&variable));
     config.unwrap_or_else(|problems| panic!("{problems}\n{text}"))
 }
 
 /// What waits for a restart: the key, what stands in the documented file, and what takes its place.
-const AT_A_RESTART: [(&str, &str, &str); 17] = [
+const AT_A_RESTART: [(&str, &str, &str); 21] = [
     ("listen", "listen: 127.0.0.1:50051", "listen: 127.0.0.1:1"),
     ("admin_listen", "127.0.0.1:50052", "127.0.0.1:2"),
     ("ops_listen", "ops.sock", "other.sock"),
@@ -47,6 +50,11 @@ const AT_A_RESTART: [(&str, &str, &str); 17] = [
     ("stream.client_stall", "client_stall: 60s", "client_stall: 61s"),
     ("simulator.first_event", "simulator: { first_event: 200ms", "simulator: { first_event: 201ms"),
     ("simulator.pace", "pace: 20ms", "pace: 21ms"),
+    ("usage.data_dir", "data_dir: /var/lib/completiond", "data_dir: /srv"),
+    // What is named is where sums would go.
+    ("usage.redis_url", "data_dir: /var/lib/completiond", "redis_url: '${REDIS_URL}'"),
+    ("usage.labels", "labels: [team, feature]", "labels: [team]"),
+    ("usage.keep", "keep: 90d", "keep: 91d"),
     ("drain_delay", "drain_delay: 5s", "drain_delay: 6s"),
     ("shutdown_grace", "shutdown_grace: 10m", "shutdown_grace: 9m"),
     ("provider_option_headers", "[anthropic-beta]", "[]"),

@@ -53,6 +53,7 @@ pub(super) fn fault(error: &Error) -> Fault {
         | Reason::Cancelled
         | Reason::MethodUnknown
         | Reason::ConfigurationInvalid
+        | Reason::UsageUnavailable
         | Reason::Internal => Fault::Elsewhere,
     }
 }
