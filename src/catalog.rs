@@ -98,8 +98,6 @@ fn read(table: &str) -> Result<Catalog, serde_json::Error> {
 struct Table {
     date: String,
     #[expect(dead_code, reason = "for people who read the file")]
-    unit: serde::de::IgnoredAny,
-    #[expect(dead_code, reason = "for people who read the file")]
     sources: serde::de::IgnoredAny,
     models: Vec<Row>,
 }
@@ -118,8 +116,6 @@ struct Row {
     capabilities: CapabilityRow,
     #[serde(default)]
     constraints: ConstraintRow,
-    #[expect(dead_code, reason = "prices have a table of their own")]
-    price: Option<serde::de::IgnoredAny>,
     other_protocol: Option<String>,
     #[serde(default)]
     lifecycle: Lifecycle,

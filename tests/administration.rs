@@ -125,15 +125,16 @@ const NOTHING: Option<ReloadChanges> =
 
 #[tokio::test]
 async fn the_pool_shows_what_is_configured_and_what_was_asked_and_nothing_else() {
-    let models = "models:\n  - { id: smart, targets: [{ provider: up, model: simulator }] }";
+    let models =
+        "models:\n  - { id: smart, targets: [{ provider: up, model: simulator }], fallback_models: [up/fallback] }";
     let stage = Stage::with(models).await;
     let shown = |pool: GetPoolResponse| pool.endpoints.into_iter().map(|endpoint| endpoint.model).collect::<Vec<_>>();
-    assert_eq!(shown(pool(&stage.running).await), ["simulator"], "the catalog's models were not asked");
+    assert_eq!(shown(pool(&stage.running).await), ["fallback", "simulator"], "the catalog's models were not asked");
     let wire = stage.wire().await;
     let mut other = prompt("hello");
     other.model = "up/simulator?tokens=2".to_owned();
     wire.complete(&other, &[]).await.expect(Fine, "", "");
-    assert_eq!(shown(pool(&stage.running).await), ["simulator", "simulator?tokens=2"]);
+    assert_eq!(shown(pool(&stage.running).await), ["fallback", "simulator", "simulator?tokens=2"]);
 }
 
 #[tokio::test]
@@ -289,6 +290,20 @@ async fn a_configuration_that_is_not_valid_is_refused_with_every_problem_and_the
     let refused = site.reload().await.unwrap_err();
     assert!(refused.message().contains("cannot be read"), "{}", refused.message());
     site.wire().await.complete(&prompt("hello"), &[]).await.expect(Fine, "", "");
+}
+
+#[tokio::test]
+async fn a_price_table_is_read_again_and_a_bad_one_is_refused() {
+    let site = Site::with("").await;
+    let table = site.folder.path().join("prices.json");
+    std::fs::write(&table, "{\"version\": \"x\",\n\"models\": {}}").unwrap();
+    site.write("price_table: prices.json");
+    let refused = site.reload().await.unwrap_err();
+    assert!(refused.message().contains("is no price table: line 2: "), "{}", refused.message());
+    let violations = refused.get_details_bad_request().unwrap().field_violations;
+    assert_eq!(violations[0].field, "price_table");
+    std::fs::write(&table, "{\"version\": \"x\", \"models\": []}").unwrap();
+    assert!(site.reload().await.is_ok());
 }
 
 #[tokio::test]

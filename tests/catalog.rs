@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 
 use completiond::catalog::{self, Lifecycle};
-use completiond::domain::{PicoUsd, Tokens};
+use completiond::domain::{ModelId, PicoUsd, Tokens, Vendor};
+use completiond::price::Prices;
 use serde_json::Value;
 
 fn rows() -> Vec<Value> {
@@ -52,11 +53,23 @@ fn prices_are_what_the_vendors_publish() {
         ("openai", "gpt-4o-mini", "0.15", "0.6", "0.075"),
         ("groq", "openai/gpt-oss-120b", "0.15", "0.6", "0.075"),
     ] {
-        let price = catalog::facts(vendor, model).unwrap_or_else(|| panic!("{vendor}/{model} is not found")).price;
+        let tariff = Prices::built_in().tariff(&Vendor::new(vendor), &ModelId::new(model));
+        let price = tariff.unwrap_or_else(|| panic!("{vendor}/{model} is not found")).listed();
         let per_million = |usd: &str| PicoUsd::parse_usd(usd).map(|usd| PicoUsd::new(usd.get() / 1_000_000));
         assert_eq!(price.input, per_million(input), "{model}");
         assert_eq!(price.output, per_million(output), "{model}");
         assert_eq!(price.cache_read, per_million(cache_read), "{model}");
+    }
+}
+
+#[test]
+fn every_model_that_is_known_has_a_price_and_the_same_names() {
+    for row in rows() {
+        let (vendor, id) = (row["vendor"].as_str().unwrap(), row["id"].as_str().unwrap());
+        for name in catalog::find(vendor, id).unwrap().aliases.iter().map(String::as_str).chain([id]) {
+            let entry = Prices::built_in().entry(&Vendor::new(vendor), &ModelId::new(name)).cloned();
+            assert_eq!(entry.map(|entry| entry.row.id).as_deref(), Some(id), "{vendor}/{name}");
+        }
     }
 }
 

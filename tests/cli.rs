@@ -275,3 +275,89 @@ fn an_answer_that_breaks_off_begins_anew_where_that_is_asked_for_and_a_line_says
     assert_eq!(code, 0, "{out} {err}");
     assert!(out.lines().any(|line| line.contains("\"restarted\":{")), "{out}");
 }
+
+#[test]
+fn prices_are_shown_with_where_they_are_from() {
+    let (code, table, said) = run(&["prices", "--vendor", "anthropic"]);
+    assert_eq!((code, said.as_str()), (0, ""));
+    let row = table.lines().find(|line| line.contains("claude-sonnet-4-20250514")).unwrap();
+    assert_eq!(
+        row.split_whitespace().collect::<Vec<_>>().join(" "),
+        "anthropic claude-sonnet-4-20250514 3 15 0.3 3.75 2026-11-23 litellm 1.80.0"
+    );
+    assert!(!table.contains("openai"));
+    let (code, whole, _) = run(&["prices", "anthropic/claude-haiku-5-5"]);
+    assert_eq!(code, 0);
+    assert!(whole.contains("above 100000 tokens") && whole.contains("tier batch"), "{whole}");
+    let (code, shown, said) = run(&["prices", "claude-haiku-5-6"]);
+    assert_eq!((code, shown.as_str()), (1, ""));
+    assert!(said.contains("no price of `claude-haiku-5-6` is known; did you mean `claude-haiku-5-5`?"), "{said}");
+    let (code, rows, _) = run(&["prices", "gpt-4o", "--json"]);
+    let rows: Value = serde_json::from_str(&rows).unwrap();
+    assert_eq!((code, &rows[0]["price"]["input"], &rows[0]["version"]), (0, &2_500_000.into(), &"2026-11-23".into()));
+}
+
+#[test]
+fn a_newer_price_table_goes_over_ones_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("prices.json");
+    let own = own.to_str().unwrap();
+    let update = |more: &[&str]| run(&[&["prices", "update"], more].concat());
+    let (code, changes, _) = update(&["tests/prices/newer.json", "--into", own, "--dry-run"]);
+    assert_eq!((code, std::fs::exists(own).unwrap()), (0, false), "nothing is written");
+    assert!(changes.contains("~ anthropic/claude-sonnet-5-5\n") && changes.contains("2 -> 1.5\n"), "{changes}");
+    assert!(changes.contains("+ ollama/llama\n"), "{changes}");
+    assert!(changes.contains("- anthropic/claude-opus-5-5 "), "{changes}");
+    assert_eq!(update(&["tests/prices/newer.json", "--into", own]).0, 0);
+    // What is there stays where the next one says nothing, and is what the next one is compared with.
+    let (code, changes, _) = update(&["tests/prices/foreign.json", "--into", own]);
+    assert_eq!(code, 0);
+    assert!(changes.contains("1.5 -> 1.75\n"), "{changes}");
+    let table = std::fs::read_to_string(own).unwrap();
+    assert!(table.contains("\"llama\"") && table.contains("1750000") && table.contains("12000000000"), "{table}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    // The configuration says which table is one's own, and shows what is in it.
+    let config = folder.path().join("c.yaml");
+    std::fs::write(&config, "providers: [{ id: a, preset: ollama }]\nprice_table: prices.json\n").unwrap();
+    let config = config.to_str().unwrap();
+    let (code, shown, _) = run(&["prices", "--config", config, "ollama/llama"]);
+    assert_eq!(code, 0);
+    assert!(shown.contains("the electricity bill"), "{shown}");
+    assert_eq!(run(&["prices", "update", "tests/prices/newer.json", "--config", config]).0, 0);
+    assert!(std::fs::read_to_string(own).unwrap().contains("1500000"));
+    // What is no table changes nothing.
+    let before = std::fs::read_to_string(own).unwrap();
+    let (code, _, said) = update(&["data/models.json", "--into", own]);
+    assert_eq!(code, 3);
+    assert!(said.contains("data/models.json: line 2: unknown field `date`"), "{said}");
+    assert_eq!(std::fs::read_to_string(own).unwrap(), before);
+    assert_eq!(update(&["tests/prices/newer.json"]).0, 2, "nothing says which table");
+    assert_eq!(update(&["tests/prices/newer.json", "--into", "/no/such/folder/p.json"]).0, 1);
+}
+
+#[test]
+fn a_server_lists_the_prices_that_its_configuration_sets() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy("tests/prices/newer.json", folder.path().join("prices.json")).unwrap();
+    let config = folder.path().join("c.yaml");
+    let text = "price_table: prices.json
+providers: [{ id: home, preset: ollama }]
+models:
+  - { id: own, targets: [{ provider: home, model: llama }], price: { input: 0.0375, output: 1.5, cache_write: 2 } }
+  - { id: listed, targets: [{ provider: home, model: llama }] }
+  - { id: nobodys, targets: [{ provider: home, model: other }] }
+";
+    std::fs::write(&config, text).unwrap();
+    let server = Server::start(&["--config", config.to_str().unwrap()]);
+    let (code, models, said) = run(&["models", "--json", "--server", &server.address]);
+    assert_eq!(code, 0, "{said}");
+    let models: Value = serde_json::from_str(&models).unwrap();
+    let price = |id: &str| {
+        let model = models.as_array().unwrap().iter().find(|model| model["id"] == id);
+        model.unwrap_or_else(|| panic!("{id}: {models}")).get("price").cloned().unwrap_or_default()
+    };
+    assert_eq!(price("own")["input_pico_usd"].to_string().trim_matches('"'), "37500", "{models}");
+    assert_eq!(price("own")["cache_read_pico_usd"].to_string().trim_matches('"'), "37500", "left out: that of input");
+    assert_eq!(price("listed")["output_pico_usd"].to_string().trim_matches('"'), "20000");
+    assert_eq!(price("nobodys").get("input_pico_usd"), None);
+}

@@ -7,6 +7,8 @@
 mod attempts;
 #[path = "config/reload.rs"]
 mod reload;
+#[path = "config/usage.rs"]
+mod usage;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -110,6 +112,14 @@ fn each_rule_of_the_server_broken_once() {
             "c.yaml:1:1: `listen` and `ops_listen` are both 127.0.0.1:50053; give each listener an address of its own",
         ),
         ("listen:", "c.yaml:2:7: listen: has no value"),
+        (
+            "price_table: no/such.json",
+            "c.yaml:2:14: price_table: the file no/such.json cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            "price_table: data/models.json",
+            "c.yaml:2:14: price_table: the file data/models.json is no price table: line 2: unknown field `date`, expected one of `version`, `currency`, `unit`, `sources`, `vendors`, `models`",
+        ),
         ("listen: ''", "c.yaml:2:9: listen: is empty"),
         ("listen: [a]", "c.yaml:2:9: listen: is a list, and must be one value"),
         ("listen: { a: b }", "c.yaml:2:9: listen: is a map, and must be one value"),
@@ -337,12 +347,28 @@ fn each_rule_of_a_model_broken_once() {
             "c.yaml:2:56: models[0].targets[1]: `a/m` stands here a second time; leave it out",
         ),
         (
+            "{ id: x, targets: [{ provider: a, model: m }], price: { input: 3 } }",
+            "c.yaml:2:64: models[0].price: lacks `output`",
+        ),
+        (
+            "{ id: x, targets: [{ provider: a, model: m }], price: { input: 3, output: 1.0000001 } }",
+            "c.yaml:2:84: models[0].price.output: is no price; US dollars per million tokens, as `3` or `0.075`, with at most 6 digits behind the point",
+        ),
+        (
+            "{ id: x, targets: [{ provider: a, model: m }], price: { input: -3, output: 1 } }",
+            "c.yaml:2:73: models[0].price.input: is no price; US dollars per million tokens, as `3` or `0.075`, with at most 6 digits behind the point",
+        ),
+        (
+            "{ id: x, targets: [{ provider: a, model: m }], price: { input: 3, output: 1, cache_raed: 1 } }",
+            "c.yaml:2:87: models[0].price.cache_raed: is no key that is known here; did you mean `cache_read`, `cache_write` or `cache_write_1h`?",
+        ),
+        (
             "{ id: x, targets: [{ provider: a, model: m, wait: 1 }] }",
             "c.yaml:2:54: models[0].targets[0].wait: is no key that is known here; known: `provider`, `model`, `priority` or `weight`",
         ),
         (
-            "{ id: x, price: { input: 3.0 }, targets: [{ provider: a, model: m }] }",
-            "c.yaml:2:19: models[0].price: is no key that is known here; known: `id`, `timeouts`, `targets`, `fallback_models` or `hedge`",
+            "{ id: x, budget: { input: 3.0 }, targets: [{ provider: a, model: m }] }",
+            "c.yaml:2:19: models[0].budget: is no key that is known here; known: `id`, `timeouts`, `targets`, `fallback_models`, `hedge` or `price`",
         ),
         (
             "{ id: x, timeouts: { attempt: 20m }, targets: [{ provider: a, model: m }] }",
@@ -660,12 +686,13 @@ fn every_known_key_is_documented() {
         ("stream.", with_provider("stream: { zzzz: 1 }")),
         ("log.", with_provider("log: { zzzz: 1 }")),
         ("simulator.", with_provider("simulator: { zzzz: 1 }")),
+        ("usage.", with_provider("usage: { zzzz: 1 }")),
     ];
     for (prefix, file) in places {
         let keys = known(&file);
         assert!(!keys.is_empty());
         for key in keys.iter().map(|key| format!("{prefix}{key}")) {
-            let is_map = ["timeouts", "retry", "limits", "stream", "log", "simulator"].contains(&key.as_str());
+            let is_map = ["timeouts", "retry", "limits", "stream", "log", "simulator", "usage"].contains(&key.as_str());
             assert!(is_map || text.contains(&format!("| `{key}` |")), "{key} has no line in docs/configuration.md");
         }
     }

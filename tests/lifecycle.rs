@@ -226,10 +226,15 @@ async fn calls_beyond_the_limit_are_refused_on_their_headers_until_one_has_ended
 async fn a_call_keeps_its_place_until_its_response_has_ended_not_only_begun() {
     let stage = Stage::set("openai", "", |config| config.limits.max_in_flight = 1).await;
     let wire = stage.wire().await;
-    let mut events = wire.stream(&prompt("sim: tokens=3"), &[]).await;
-    assert!(matches!(events.event().await, Event::Started(_)));
-    assert_eq!(stage.running.admission.calls_in_flight(), 1);
-    events.end().await.expect(Fine, "", "");
+    let mut stalled = wire.stream(&prompt("sim: tokens=100 stall_after=5"), &[]).await;
+    assert!(matches!(stalled.event().await, Event::Started(_)));
+    let refused = wire.complete(&prompt("hello"), &[]).await;
+    refused.expect(tonic::Code::Unavailable, "OVERLOADED", "too many calls are in flight");
+    drop(stalled);
+    stage.is_quiet().await;
+    let mut answered = wire.stream(&prompt("sim: tokens=3"), &[]).await;
+    assert!(matches!(answered.event().await, Event::Started(_)));
+    answered.end().await.expect(Fine, "", "");
     stage.is_quiet().await;
     wire.complete(&prompt("hello"), &[]).await.expect(Fine, "", "");
     stage.is_quiet().await;

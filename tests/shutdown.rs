@@ -121,6 +121,9 @@ async fn it_says_so_first_then_refuses_and_lets_what_runs_finish() {
     while !refused {
         refused = TcpStream::connect(public).await.is_err();
     }
+    // Probes are still told so, on new connections too.
+    let status = server.health().await.check(everything()).await.unwrap().into_inner().status();
+    assert_eq!(status, ServingStatus::NotServing);
     match old.send("Complete", &prompt("hello"), &[]).await {
         Ok(response) => Events::of(response).end().await.expect(Unavailable, "SHUTTING_DOWN", "no new calls"),
         Err(error) => assert!(!error.is_timeout(), "{error}"),

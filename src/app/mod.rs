@@ -19,6 +19,7 @@ use crate::config::{Config, ListenAddress};
 use crate::count::Count;
 use crate::edge::{Admission, Bound, Drain, Listener, Workers};
 use crate::route::Tables;
+use crate::store::{Books, Keeping, OpenError};
 use crate::telemetry::Tracer;
 use crate::transport::BoxError;
 use workers::{ADMIN, OPS, PUBLIC, Shared};
@@ -47,6 +48,9 @@ pub enum StartError {
         /// Why.
         source: crate::credentials::UnusableKey,
     },
+    /// Sums of usage cannot be kept where the configuration says.
+    #[error(transparent)]
+    Usage(#[from] OpenError),
     /// What no configuration causes.
     #[error("the server cannot start: {0}")]
     System(#[from] BoxError),
@@ -66,11 +70,16 @@ pub struct Running {
     /// What callers have in flight.
     pub admission: Admission,
     drain: Drain,
+    backstage: Drain,
+    /// The connections from callers.
+    callers: Count,
     drain_delay: Duration,
     shutdown_grace: Duration,
     health: HealthReporter,
     workers: Arc<Workers>,
     accepting: JoinSet<()>,
+    accepting_backstage: JoinSet<()>,
+    keeping: Keeping,
 }
 
 /// Starts serving. A reload finds what it was started with.
@@ -92,18 +101,22 @@ pub async fn start_reloadable(config: &Config, load: Load, tracer: Tracer) -> Re
     let [public, admin, ops] = listeners.each_ref().map(Listener::bound);
     let (public, admin, ops) = (public.map_err(system)?, admin.map_err(system)?, ops.map_err(system)?);
 
-    let faces = workers::faces(config, &reloading, &public, tracer);
-    let (drain, health) = (faces.drain.clone(), faces.health.clone());
+    let (books, keeping) = Books::open_all(&config.usage)?;
+    let faces = workers::faces(config, &reloading, &public, tracer, books);
+    let (drain, backstage, health) = (faces.drain.clone(), faces.backstage.clone(), faces.health.clone());
     let (admission, callers) = (faces.admission.clone(), faces.callers.clone());
     let shared = Shared::new(config, faces)?;
-    let workers = Workers::start(config.workers.get(), &drain, move |load| shared.services(load)).map_err(system)?;
+    let workers = Workers::start(config.workers.get(), move |load| shared.services(load)).map_err(system)?;
     let workers = Arc::new(workers);
-    let mut accepting = JoinSet::new();
-    let counts = [(PUBLIC, callers), (ADMIN, Count::default()), (OPS, Count::default())];
-    for ((face, open), listener) in counts.into_iter().zip(listeners) {
+    let (mut accepting, mut accepting_backstage) = (JoinSet::new(), JoinSet::new());
+    let accept = |set: &mut JoinSet<()>, listener, face, open: Count, drain: &Drain| {
         let (workers, drain) = (Arc::clone(&workers), drain.clone());
-        accepting.spawn(async move { workers.accept(listener, face, &open, &drain).await });
-    }
+        set.spawn(async move { workers.accept(listener, face, &open, &drain).await });
+    };
+    let [for_callers, for_operators, for_probes] = listeners;
+    accept(&mut accepting, for_callers, PUBLIC, callers.clone(), &drain);
+    accept(&mut accepting_backstage, for_operators, ADMIN, Count::default(), &backstage);
+    accept(&mut accepting_backstage, for_probes, OPS, Count::default(), &backstage);
     set_health(&health, tonic_health::ServingStatus::Serving).await;
     Ok(Running {
         public,
@@ -112,29 +125,45 @@ pub async fn start_reloadable(config: &Config, load: Load, tracer: Tracer) -> Re
         reloading,
         admission,
         drain,
+        backstage,
+        callers,
         drain_delay: config.drain_delay,
         shutdown_grace: config.shutdown_grace,
         health,
         workers,
         accepting,
+        accepting_backstage,
+        keeping,
     })
 }
 
 impl Running {
     /// Stops in order: health says so and calls are still served for the drain delay; then connections are told to go
-    /// away and running calls may finish within the grace; then the rest is ended. Dropping the future of this skips
-    /// what is left of that.
+    /// away and running calls may finish within the grace; then the rest is ended. Operators and probes are answered until
+    /// then. Dropping the future of this skips what is left of that.
     pub async fn stop(mut self) {
         set_health(&self.health, tonic_health::ServingStatus::NotServing).await;
         tokio::time::sleep(self.drain_delay).await;
         self.drain.refuse();
         while self.accepting.join_next().await.is_some() {}
-        let Some(workers) = Arc::into_inner(self.workers) else { return };
-        let mut ended = std::pin::pin!(workers.ended());
-        if tokio::time::timeout(self.shutdown_grace, &mut ended).await.is_err() {
+        if tokio::time::timeout(self.shutdown_grace, none_left(&self.callers)).await.is_err() {
             self.drain.end();
-            let _ = tokio::time::timeout(LAST_WORDS, ended).await;
+            let _ = tokio::time::timeout(LAST_WORDS, none_left(&self.callers)).await;
         }
+        self.backstage.refuse();
+        while self.accepting_backstage.join_next().await.is_some() {}
+        if let Some(workers) = Arc::into_inner(self.workers) {
+            let _ = tokio::time::timeout(LAST_WORDS, workers.ended()).await;
+        }
+        // The calls have ended, and what they used is noted.
+        self.keeping.end().await;
+    }
+}
+
+/// Waits until nobody is connected any more.
+async fn none_left(connections: &Count) {
+    while connections.now() > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

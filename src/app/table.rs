@@ -8,7 +8,7 @@ use super::StartError;
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::pool::{Account, Endpoint, Provider};
-use crate::price::Prices;
+use crate::price::{Prices, Tariff};
 use crate::route::{Alias, Hedging, Lead, Rules, Table, Target};
 
 /// The names that a configuration gives to its targets. What was learned about an account of `previous` is kept where
@@ -19,15 +19,20 @@ use crate::route::{Alias, Hedging, Lead, Rules, Table, Target};
 /// [`StartError::Key`] when a key cannot be sent.
 pub fn table(config: &Config, previous: Option<&Table>) -> Result<Table, StartError> {
     let before = previous.map(Table::providers).unwrap_or_default();
-    let providers = config.providers.iter().map(|entry| provider(entry, before)).collect::<Result<Vec<_>, _>>()?;
+    let providers = config
+        .providers
+        .iter()
+        .map(|entry| provider(entry, &config.pricing.prices, before))
+        .collect::<Result<Vec<_>, _>>()?;
     let aliases = config.models.iter().map(|model| {
         let targets = model.targets.iter().filter_map(|target| {
             let provider = providers.iter().find(|provider| provider.id == target.provider)?;
-            Some(Target {
-                endpoint: Arc::new(Endpoint::known(provider, target.model.clone()).with_timeouts(target.timeouts)),
-                priority: target.priority,
-                weight: target.weight,
-            })
+            let mut endpoint = Endpoint::known(provider, target.model.clone()).with_timeouts(target.timeouts);
+            if let Some(price) = &model.price {
+                let prices = Arc::clone(&config.pricing.prices);
+                endpoint = endpoint.charged_by(Tariff::set(price.clone(), provider.vendor.clone(), prices));
+            }
+            Some(Target { endpoint: Arc::new(endpoint), priority: target.priority, weight: target.weight })
         });
         let lead = Lead {
             targets: targets.collect(),
@@ -46,7 +51,11 @@ pub fn table(config: &Config, previous: Option<&Table>) -> Result<Table, StartEr
     Ok(Table::new(providers, aliases, config.default_model.clone(), rules))
 }
 
-fn provider(config: &crate::config::Provider, before: &[Arc<Provider>]) -> Result<Arc<Provider>, StartError> {
+fn provider(
+    config: &crate::config::Provider,
+    prices: &Arc<Prices>,
+    before: &[Arc<Provider>],
+) -> Result<Arc<Provider>, StartError> {
     let preset = config.preset;
     let credentials = match &config.api_key {
         Some(key) => Credentials::new(preset.auth, key)
@@ -65,7 +74,7 @@ fn provider(config: &crate::config::Provider, before: &[Arc<Provider>]) -> Resul
         proxy: config.proxy.clone(),
         simulated: config.base_url.scheme_str() == Some("simulator"),
         account: Arc::new(Account::new(config.concurrency)),
-        prices: Prices::built_in(),
+        prices: Arc::clone(prices),
     };
     if let Some(same) = before.iter().find(|other| is_same_account(&provider, other)) {
         provider.account = Arc::clone(&same.account);

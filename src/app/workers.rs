@@ -59,7 +59,7 @@ impl Shared {
 }
 
 /// What the edge of all workers shares.
-pub(super) fn faces(config: &Config, reloading: &Reloading, public: &Bound, tracer: Tracer) -> Faces {
+pub(super) fn faces(config: &Config, reloading: &Reloading, public: &Bound, tracer: Tracer, books: Books) -> Faces {
     let limits = Limits {
         max_request_bytes: usize::try_from(config.limits.max_request_bytes).unwrap_or(usize::MAX),
         max_bytes_in_flight: config.limits.max_bytes_in_flight,
@@ -80,8 +80,9 @@ pub(super) fn faces(config: &Config, reloading: &Reloading, public: &Bound, trac
         view: if public.is_loopback() { LedgerView::Full } else { LedgerView::WithoutEndpoints },
         client_stall: config.stream.client_stall,
         drain: Drain::default(),
+        backstage: Drain::default(),
         tracer,
-        books: Books::default(),
+        books,
         health: HealthReporter::new(),
     }
 }

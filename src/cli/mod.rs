@@ -9,6 +9,7 @@ mod json;
 mod local;
 mod models;
 mod pool;
+mod prices;
 mod render;
 mod serve;
 mod settings;
@@ -73,6 +74,8 @@ enum Command {
     /// Watch the pool of a running server: how each endpoint is
     #[command(after_long_help = pool::HELP)]
     Pool(pool::PoolArgs),
+    /// Show what models cost, or put a newer price table over your own
+    Prices(prices::PricesArgs),
     /// Say what a configuration would do, or what is wrong with it
     Check {
         /// Print the report as JSON
@@ -90,6 +93,7 @@ pub fn run() -> ExitCode {
         Command::Serve(listen) => serve::run(&config, &listen.or(before)),
         Command::Complete(args) => complete::run(&config, &args),
         Command::Models(args) => models::run(&config, &args),
+        Command::Prices(args) => prices::run(&config, &args),
         Command::Pool(args) => pool::run(&args),
         Command::Check { json, listen } => run_check(&config, &listen.or(before), json),
     };

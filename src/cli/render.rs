@@ -83,10 +83,9 @@ fn failure_detail(status: &Status) -> Option<FailureDetail> {
 
 fn advice(reason: &str, wait: Option<Duration>) -> String {
     if let Some(wait) = wait {
-        return format!(
-            "try again in {}",
-            show_duration(Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
-        );
+        // Nobody counts milliseconds, and too early is of no use.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        return format!("try again in {}", show_duration(Duration::from_secs(seconds)));
     }
     match reason {
         "INVALID_REQUEST" | "PROVIDER_REJECTED" | "REQUEST_TOO_LARGE" => "change the request",
@@ -96,9 +95,8 @@ fn advice(reason: &str, wait: Option<Duration>) -> String {
         "PROVIDER_MODEL_NOT_FOUND" => "correct the model's name in the configuration",
         "PROVIDER_CREDENTIALS_REFUSED" => "correct the provider's key: `completiond check` says where it comes from",
         "PROVIDER_QUOTA_EXHAUSTED" => "the provider's account needs credit; waiting does not help",
-        "PROVIDER_RATE_LIMITED" | "PROVIDER_UNAVAILABLE" | "STREAM_INTERRUPTED" | "OVERLOADED" | "SHUTTING_DOWN" => {
-            "try again"
-        }
+        "STREAM_INTERRUPTED" => "try again; `--restart` begins anew elsewhere when an answer breaks",
+        "PROVIDER_RATE_LIMITED" | "PROVIDER_UNAVAILABLE" | "OVERLOADED" | "SHUTTING_DOWN" => "try again",
         "PROVIDER_TIMEOUT" | "DEADLINE_EXCEEDED" => {
             "give it more time (`timeouts` in the configuration), or take a faster model"
         }

@@ -127,7 +127,13 @@ fn first_model(provider: &Provider) -> Option<ModelName> {
 fn alias(model: &ModelId, provider: &ProviderId, config: &Config) -> Model {
     let (provider, timeouts) = (provider.clone(), config.timeouts);
     let target = Target { provider, model: model.clone(), priority: 0, weight: 1, timeouts };
-    Model { id: ModelName::new(model.as_str()), targets: vec![target], fallback_models: Vec::new(), hedge: None }
+    Model {
+        id: ModelName::new(model.as_str()),
+        targets: vec![target],
+        fallback_models: Vec::new(),
+        hedge: None,
+        price: None,
+    }
 }
 
 fn without_address(preset: &Preset, variable: &str) -> Problem {

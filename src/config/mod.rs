@@ -12,6 +12,7 @@ mod lead;
 mod model;
 mod nearest;
 mod node;
+mod price;
 mod problem;
 mod provider;
 mod quantity;
@@ -21,11 +22,13 @@ mod secrets;
 mod settings;
 mod sources;
 mod syntax;
+mod usage;
 
 pub use address::{ListenAddress, ListenAddressError};
 pub use discover::{Bare, Discovered};
 pub use model::{Model, Target};
 pub use nearest::nearest;
+pub use price::Pricing;
 pub use problem::{Mark, Problem, Problems};
 pub use provider::Provider;
 pub use quantity::{read_duration, show_duration, show_size};
@@ -44,6 +47,7 @@ use crate::domain::{ModelName, ProviderId, Tokens};
 use crate::pool::Timeouts;
 use crate::route::Retry;
 use crate::simulator::Pace;
+use crate::store::UsageSettings;
 use problem::{Findings, Wrong};
 use provider::Pool;
 use reader::{Context, Fields, Value};
@@ -71,6 +75,8 @@ pub struct Config {
     pub providers: Vec<Provider>,
     /// The names that callers use beside `provider/model`.
     pub models: Vec<Model>,
+    /// What the work of models costs.
+    pub pricing: Pricing,
     /// The bounds on one upstream request, where neither provider nor model sets its own.
     pub timeouts: Timeouts,
     /// The bound on a call. Default: 10 minutes.
@@ -95,6 +101,8 @@ pub struct Config {
     pub log: Log,
     /// How fast the simulator answers. Default: 200 ms to the first event, then 20 ms for each token.
     pub pace: Pace,
+    /// Where sums of usage are kept, by what, and how long. Default: 90 days, in memory.
+    pub usage: UsageSettings,
     /// Where all this comes from.
     pub source: Source,
     /// What is doubtful, though it works.
@@ -167,7 +175,7 @@ impl Config {
             }
         };
         let context = Context { sources, findings: Findings::default() };
-        let mut config = read_config(Value::root(&context, &root).fields(), overrides);
+        let mut config = read_config(Value::root(&context, &root).fields(), path, overrides);
         let (problems, warnings) = context.findings.sorted();
         if !problems.is_empty() {
             return Err(Problems { file, problems });
@@ -186,6 +194,7 @@ impl Config {
             default_model: None,
             providers: Vec::new(),
             models: Vec::new(),
+            pricing: Pricing::default(),
             timeouts: bounds.timeouts,
             total: bounds.total,
             limits: Limits::default(),
@@ -198,6 +207,7 @@ impl Config {
             workers: settings::cores(),
             log: Log::default(),
             pace: Pace::LIVELY,
+            usage: UsageSettings::default(),
             source: Source::Simulator,
             warnings: Vec::new(),
         }
@@ -231,7 +241,7 @@ fn read_bounded(path: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
 }
 
-fn read_config(mut file: Fields<'_>, overrides: &Overrides) -> Config {
+fn read_config(mut file: Fields<'_>, path: &Path, overrides: &Overrides) -> Config {
     let bounds = Bounds::read(&mut file);
     let mut config = Config::defaults(bounds);
     for (key, place) in [
@@ -246,6 +256,7 @@ fn read_config(mut file: Fields<'_>, overrides: &Overrides) -> Config {
     let pool = read_pool(&mut file, &bounds);
     let (models, names) = model::read(file.take("models").as_ref(), &pool, &bounds);
     config.models = models;
+    config.pricing = Pricing::read(&mut file, path);
     config.default_model = file.take("default_model").and_then(|value| value.parse(|name| names.find(name)));
     config.limits = Limits::read(&mut file);
     config.retry = attempts::retry(&mut file);
@@ -258,6 +269,7 @@ fn read_config(mut file: Fields<'_>, overrides: &Overrides) -> Config {
     config.workers = settings::workers(&mut file);
     config.log = Log::read(&mut file);
     config.pace = settings::pace(&mut file);
+    config.usage = usage::usage(&mut file);
     if let Some((rule, right)) = config.collision() {
         file.section().wrong(Wrong::new(rule, right));
     }

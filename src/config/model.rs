@@ -3,12 +3,14 @@
 use super::attempts;
 use super::lead::Names;
 use super::nearest::suggestion;
+use super::price;
 use super::problem::Wrong;
 use super::provider::{Pool, unique_id};
 use super::reader::{Value, count};
 use super::settings::{Bounds, TimeoutsSection};
 use crate::domain::{ModelId, ModelName, ProviderId};
 use crate::pool::Timeouts;
+use crate::price::Price;
 use crate::route::Hedge;
 
 /// A name that callers use. `provider/model` always works as well.
@@ -23,6 +25,8 @@ pub struct Model {
     pub fallback_models: Vec<ModelName>,
     /// When a second target is asked though the first has not failed. Default: never.
     pub hedge: Option<Hedge>,
+    /// What its targets' work costs, in place of the tables. Default: what these say.
+    pub price: Option<Price>,
 }
 
 /// Where a model leads.
@@ -56,6 +60,7 @@ struct Entry<'a> {
     targets: Option<Vec<Target>>,
     fallbacks: Option<Value<'a>>,
     hedge: Option<(Value<'a>, Hedge)>,
+    price: Option<Price>,
 }
 
 fn read_entry<'a>(item: &Value<'a>, names: &mut Names, pool: &Pool, bounds: &Bounds) -> Entry<'a> {
@@ -67,10 +72,11 @@ fn read_entry<'a>(item: &Value<'a>, names: &mut Names, pool: &Pool, bounds: &Bou
     let targets = fields.require("targets").map(|targets| read_targets(&targets, pool, bounds, &timeouts));
     let fallbacks = fields.take("fallback_models");
     let hedge = fields.take("hedge").and_then(|value| attempts::hedge(&value).map(|hedge| (value, hedge)));
+    let price = fields.take("price").and_then(|value| price::of_model(&value));
     fields.finish(&[]);
     names.aliases.extend(id.clone());
     names.targets.extend(targets.iter().flatten().map(|target| target.model.to_string()));
-    Entry { id, targets, fallbacks, hedge }
+    Entry { id, targets, fallbacks, hedge, price }
 }
 
 impl Entry<'_> {
@@ -82,7 +88,7 @@ impl Entry<'_> {
             value.doubtful(rule, "add a target or a fallback, or leave it out");
         }
         let hedge = self.hedge.map(|(_, hedge)| hedge);
-        Some(Model { id: ModelName::new(id), targets, fallback_models, hedge })
+        Some(Model { id: ModelName::new(id), targets, fallback_models, hedge, price: self.price })
     }
 }
 

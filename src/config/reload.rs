@@ -3,12 +3,13 @@
 use super::settings::{Limits, Log, Stream};
 use super::{Config, ListenAddress};
 use crate::simulator::Pace;
+use crate::store::{Keep, UsageSettings};
 
 impl Config {
     /// The keys that differ between this configuration and `next` and take effect only at a restart, in the order of
     /// the documentation. What is not written differs where its default does: `shutdown_grace` with `timeouts.total`.
     ///
-    /// The others (`providers`, `models`, `default_model`, the timeouts of one request, `retry`, `default_max_tokens`,
+    /// The others (`providers`, `models`, `price_table`, `default_model`, the timeouts of one request, `retry`, `default_max_tokens`,
     /// `stream.commit_after`, `limits.max_answer_bytes`) hold for each call that begins after the change.
     pub fn needs_restart(&self, next: &Self) -> Vec<&'static str> {
         // Taken apart without a rest, so that a setting that is new does not compile before it is put in a group.
@@ -19,6 +20,7 @@ impl Config {
             default_model: _,
             providers: _,
             models: _,
+            pricing: _,
             timeouts: _,
             total,
             limits,
@@ -31,6 +33,7 @@ impl Config {
             workers,
             log,
             pace,
+            usage,
             source: _,
             warnings: _,
         } = self;
@@ -44,6 +47,7 @@ impl Config {
         differs.extend(limits_differ(limits, &next.limits));
         differs.extend(stream_differs(stream, &next.stream));
         differs.extend(pace_differs(pace, &next.pace));
+        differs.extend(usage_differs(usage, &next.usage));
         differs.extend([
             ("drain_delay", *drain_delay != next.drain_delay),
             ("shutdown_grace", *shutdown_grace != next.shutdown_grace),
@@ -80,4 +84,17 @@ fn pace_differs(ours: &Pace, theirs: &Pace) -> [(&'static str, bool); 2] {
 fn log_differs(ours: &Log, theirs: &Log) -> [(&'static str, bool); 2] {
     let Log { format, level } = ours;
     [("log.format", *format != theirs.format), ("log.level", *level != theirs.level)]
+}
+
+fn usage_differs(ours: &UsageSettings, theirs: &UsageSettings) -> [(&'static str, bool); 4] {
+    let UsageSettings { keep_in, labels, keep } = ours;
+    let moves = *keep_in != theirs.keep_in;
+    // Of a move from one place to another the new one is named.
+    let place = if theirs.keep_in == Keep::Memory { keep_in } else { &theirs.keep_in };
+    [
+        ("usage.data_dir", moves && matches!(place, Keep::File(_))),
+        ("usage.redis_url", moves && matches!(place, Keep::Redis(_))),
+        ("usage.labels", *labels != theirs.labels),
+        ("usage.keep", *keep != theirs.keep),
+    ]
 }

@@ -57,6 +57,8 @@ pub enum Reason {
     MethodUnknown,
     /// The configuration that was to be put in force is not valid.
     ConfigurationInvalid,
+    /// What keeps sums of usage cannot be read now.
+    UsageUnavailable,
     /// A defect of ours.
     Internal,
 }
@@ -74,7 +76,7 @@ pub enum Recovery {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::InvalidRequest,
         Self::RequestTooLarge,
         Self::ProviderRejected,
@@ -99,6 +101,7 @@ impl Reason {
         Self::Cancelled,
         Self::MethodUnknown,
         Self::ConfigurationInvalid,
+        Self::UsageUnavailable,
         Self::Internal,
     ];
 
@@ -129,6 +132,7 @@ impl Reason {
             Self::Cancelled => "CANCELLED",
             Self::MethodUnknown => "METHOD_UNKNOWN",
             Self::ConfigurationInvalid => "CONFIGURATION_INVALID",
+            Self::UsageUnavailable => "USAGE_UNAVAILABLE",
             Self::Internal => "INTERNAL",
         }
     }
@@ -162,6 +166,7 @@ impl Reason {
             | Self::Cancelled
             | Self::MethodUnknown
             | Self::ConfigurationInvalid
+            | Self::UsageUnavailable
             | Self::Internal => Recovery::Never,
         }
     }

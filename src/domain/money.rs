@@ -1,7 +1,7 @@
 //! Money and tokens: what is paid and what is counted, never as a float.
 
 use std::fmt;
-use std::ops::Add;
+use std::ops::{Add, AddAssign};
 use std::sync::Arc;
 
 /// A number of tokens.
@@ -96,7 +96,43 @@ impl PicoUsd {
 impl fmt::Display for PicoUsd {
     /// A decimal number of dollars without needless zeros.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const ONE: u64 = 1_000_000_000_000;
+        PicoSum::from(*self).fmt(f)
+    }
+}
+
+/// A sum over any number of amounts: exact, where 64 bits would not do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PicoSum(i128);
+
+impl PicoSum {
+    /// This many.
+    pub const fn new(pico: i128) -> Self {
+        Self(pico)
+    }
+
+    /// The number.
+    pub const fn get(self) -> i128 {
+        self.0
+    }
+}
+
+impl From<PicoUsd> for PicoSum {
+    fn from(amount: PicoUsd) -> Self {
+        Self(amount.0.into())
+    }
+}
+
+impl AddAssign for PicoSum {
+    fn add_assign(&mut self, other: Self) {
+        // More than all the amounts that 64 bits can count cannot be reached.
+        self.0 = self.0.saturating_add(other.0);
+    }
+}
+
+impl fmt::Display for PicoSum {
+    /// A decimal number of dollars without needless zeros.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const ONE: u128 = 1_000_000_000_000;
         let sign = if self.0 < 0 { "-" } else { "" };
         let (whole, fraction) = (self.0.unsigned_abs() / ONE, self.0.unsigned_abs() % ONE);
         let fraction = format!("{fraction:012}");

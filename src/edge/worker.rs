@@ -48,6 +48,8 @@ struct Worker {
 struct Arriving {
     connection: Connection,
     face: Face,
+    /// When it is told to go away.
+    drain: Drain,
     /// At its worker, and at its listener.
     held: [Held; 2],
 }
@@ -61,16 +63,16 @@ impl Workers {
     ///
     /// # Errors
     /// When the system gives no thread or no runtime.
-    pub fn start<Services>(count: usize, drain: &Drain, services: Services) -> io::Result<Self>
+    pub fn start<Services>(count: usize, services: Services) -> io::Result<Self>
     where
         Services: Fn(&Load) -> Vec<Served> + Clone + Send + 'static,
     {
-        let workers = (0..count.max(1)).map(|number| start(number, drain.clone(), services.clone()));
+        let workers = (0..count.max(1)).map(|number| start(number, services.clone()));
         Ok(Self { workers: workers.collect::<io::Result<_>>()? })
     }
 
-    /// Hands the connections of `listener` out, each to the worker with the fewest streams, until the drain begins.
-    /// They are served by the workers' service number `face`, and `open` says how many there are.
+    /// Hands the connections of `listener` out, each to the worker with the fewest streams, until `drain` begins, which
+    /// tells them to go away too. They are served by the workers' service number `face`, and `open` says how many there are.
     pub async fn accept(&self, listener: Listener, face: usize, open: &Count, drain: &Drain) {
         loop {
             let accepted = tokio::select! {
@@ -78,7 +80,7 @@ impl Workers {
                 () = drain.refusing() => return,
             };
             match accepted {
-                Ok(connection) => self.hand_out(connection, face, open),
+                Ok(connection) => self.hand_out(connection, face, open, drain),
                 Err(error) => {
                     tracing::warn!(%error, "a connection was not accepted");
                     // Most often there are no file descriptors left: some calls must end before it can go on.
@@ -88,12 +90,12 @@ impl Workers {
         }
     }
 
-    fn hand_out(&self, connection: Connection, face: Face, open: &Count) {
+    fn hand_out(&self, connection: Connection, face: Face, open: &Count, drain: &Drain) {
         // A worker that is gone has panicked.
         let workers = self.workers.iter().filter(|worker| !worker.connections.is_closed());
         if let Some(worker) = workers.min_by_key(|worker| worker.load.rank()) {
             let held = [worker.load.connections.one(), open.one()];
-            let _ = worker.connections.send(Arriving { connection, face, held });
+            let _ = worker.connections.send(Arriving { connection, face, drain: drain.clone(), held });
         }
     }
 
@@ -111,7 +113,7 @@ impl Workers {
     }
 }
 
-fn start<Services>(number: usize, drain: Drain, services: Services) -> io::Result<Worker>
+fn start<Services>(number: usize, services: Services) -> io::Result<Worker>
 where
     Services: Fn(&Load) -> Vec<Served> + Send + 'static,
 {
@@ -123,7 +125,7 @@ where
     std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         runtime.block_on(async move {
             let served = services(&of_thread);
-            run(receiver, &served, &drain).await;
+            run(receiver, &served).await;
         });
         // Nobody waits for it any more where the grace is over.
         let _ = end.send(());
@@ -131,11 +133,11 @@ where
     Ok(Worker { load, connections: sender, ended })
 }
 
-async fn run(mut arriving: UnboundedReceiver<Arriving>, services: &[Served], drain: &Drain) {
+async fn run(mut arriving: UnboundedReceiver<Arriving>, services: &[Served]) {
     let tracker = TaskTracker::new();
-    while let Some(Arriving { connection, face, held }) = arriving.recv().await {
+    while let Some(Arriving { connection, face, drain, held }) = arriving.recv().await {
         let Some(service) = services.get(face) else { continue };
-        let (service, drain) = (service.clone(), drain.clone());
+        let service = service.clone();
         tracker.spawn(async move {
             connection.serve(service, drain).await;
             drop(held);
@@ -153,7 +155,7 @@ mod tests {
 
     fn workers(count: usize) -> Workers {
         let silent = |_: &Load| vec![BoxCloneSyncService::new(tower::service_fn(|_| std::future::pending()))];
-        Workers::start(count, &Drain::default(), silent).unwrap()
+        Workers::start(count, silent).unwrap()
     }
 
     fn connection() -> (Connection, std::os::unix::net::UnixStream) {
@@ -170,7 +172,9 @@ mod tests {
     fn a_burst_of_connections_is_spread_before_any_is_served() {
         let workers = workers(3);
         let (connections, _clients): (Vec<_>, Vec<_>) = (0..9).map(|_| connection()).unzip();
-        connections.into_iter().for_each(|connection| workers.hand_out(connection, 0, &Count::default()));
+        connections
+            .into_iter()
+            .for_each(|connection| workers.hand_out(connection, 0, &Count::default(), &Drain::default()));
         assert_eq!(ranks(&workers), [(0, 3), (0, 3), (0, 3)]);
     }
 
@@ -179,7 +183,9 @@ mod tests {
         let workers = workers(2);
         let busy = workers.workers.first().unwrap().load.stream();
         let (connections, _clients): (Vec<_>, Vec<_>) = (0..3).map(|_| connection()).unzip();
-        connections.into_iter().for_each(|connection| workers.hand_out(connection, 0, &Count::default()));
+        connections
+            .into_iter()
+            .for_each(|connection| workers.hand_out(connection, 0, &Count::default(), &Drain::default()));
         assert_eq!(ranks(&workers), [(1, 0), (0, 3)]);
         drop(busy);
         assert_eq!(ranks(&workers), [(0, 0), (0, 3)]);
@@ -189,7 +195,7 @@ mod tests {
     async fn workers_end_when_their_last_connection_is_closed() {
         let workers = workers(2);
         let (connection, client) = connection();
-        workers.hand_out(connection, 0, &Count::default());
+        workers.hand_out(connection, 0, &Count::default(), &Drain::default());
         let ended = tokio::spawn(workers.ended());
         drop(client);
         ended.await.unwrap();

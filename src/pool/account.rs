@@ -155,7 +155,7 @@ mod tests {
         let (account, now) = (account(), Instant::now());
         let refused = Error::new(Reason::ProviderCredentialsRefused, "refused");
         lease(&account.health(&model("a")), now).settle(Settled::Failed(&refused), now);
-        assert!(matches!(access(&account.health(&model("b")), now), Access::Ejected { .. }), "they share the key");
+        assert!(matches!(access(&account.health(&model("b")), now), Access::LockedOut { .. }), "they share the key");
         let models: Vec<_> = account.report(now + Duration::from_secs(1)).into_iter().map(|(model, _)| model).collect();
         assert_eq!(models, [model("a"), model("b")]);
     }

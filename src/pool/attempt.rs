@@ -8,6 +8,7 @@ use futures_util::stream;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, USER_AGENT};
 use http::{HeaderValue, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
+use tokio::time::{Instant, timeout_at};
 
 use super::patience::Patience;
 use super::upstream::{Framing, Upstream, not_sent, within};
@@ -19,6 +20,9 @@ use crate::transport::{Body, Departure, Incoming, Outgoing, Sending, Transport};
 
 /// The most that is read of a body that is not an answer, in bytes.
 const REFUSAL_BYTES: usize = 64 * 1024;
+/// How long such a body is waited for. Its status is known, and most often says enough: a body that never ends must not
+/// keep the call from going elsewhere.
+const REFUSAL_TIME: Duration = Duration::from_secs(2);
 
 /// When an attempt counts as committed.
 #[derive(Clone, Copy, Debug)]
@@ -268,9 +272,9 @@ fn address(base: &Uri, path: &str) -> Uri {
 }
 
 /// What an HTTP status that is no success means.
-async fn refused(endpoint: &Endpoint, head: Incoming, patience: &mut Patience, request: &Request) -> Verdict {
+async fn refused(endpoint: &Endpoint, head: Incoming, patience: &Patience, request: &Request) -> Verdict {
     let (parts, body) = head.into_parts();
-    let body = within(patience, beginning(body)).await.unwrap_or_default();
+    let body = beginning(body, patience.left().min(REFUSAL_TIME)).await;
     let refusal = HttpRefusal { status: parts.status, headers: &parts.headers, body: &body, now: SystemTime::now() };
     match endpoint.provider.protocol.refuse(&endpoint.identity, &refusal) {
         Verdict::Answer(finish) => Verdict::Answer(finish),
@@ -283,11 +287,12 @@ async fn refused(endpoint: &Endpoint, head: Incoming, patience: &mut Patience, r
     }
 }
 
-/// As much of a body as is worth reading; what could not be read is as good as empty.
-async fn beginning(body: Body) -> Vec<u8> {
+/// As much of a body as is worth reading and comes in time.
+async fn beginning(body: Body, time: Duration) -> Vec<u8> {
     let mut body = Limited::new(body, REFUSAL_BYTES);
     let mut bytes = Vec::new();
-    while let Some(Ok(frame)) = body.frame().await {
+    let end = Instant::now() + time;
+    while let Ok(Some(Ok(frame))) = timeout_at(end, body.frame()).await {
         bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
     }
     bytes

@@ -2,104 +2,129 @@
 //!
 //! A price holds for one model of one vendor and nowhere else. What has no price here has no cost.
 
+mod difference;
+mod file;
+mod foreign;
+mod hours;
+mod rates;
+mod tariff;
+
+pub use difference::{Change, Difference, Field, per_million};
+pub use file::{CallPrice, File, FileError, LongContext, Price, Row, VendorRow};
+pub use hours::{Hours, OffPeak, Window};
+pub use rates::{Factor, Lifetime, Rates};
+pub use tariff::Tariff;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
-use std::time::SystemTime;
 
-use crate::domain::{
-    Cost, CostSource, ListedPrice, ModelId, PicoUsd, PriceVersion, Terms, Tokens, Usage, UsageKind, Vendor,
-};
+use crate::domain::{ModelId, PicoUsd, PriceVersion, Vendor};
 
-/// What one model costs at one vendor.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Price {
+/// The built-in table as it stands in its file.
+pub const TABLE: &str = include_str!("../../data/prices.json");
+
+impl Entry {
     /// What its tokens cost where nothing else applies.
-    pub standard: Rates,
-}
-
-/// What a token costs, by what it is. None: not known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rates {
-    /// Of the prompt.
-    pub input: Option<PicoUsd>,
-    /// Of the answer.
-    pub output: Option<PicoUsd>,
-    /// Of the prompt, read from the provider's cache.
-    pub cache_read: Option<PicoUsd>,
+    pub fn standard(&self) -> &Rates {
+        &self.price.standard
+    }
 }
 
 /// All prices that are known: the built-in table, and what a file puts over it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Prices {
-    version: PriceVersion,
-    by_vendor: BTreeMap<String, BTreeMap<String, Arc<Price>>>,
+    vendors: BTreeMap<String, Offer>,
+}
+
+/// What is known about one vendor.
+#[derive(Clone, Debug, Default)]
+struct Offer {
+    default_lifetime: Option<Lifetime>,
+    tools: BTreeMap<String, CallPrice>,
+    models: BTreeMap<String, Arc<Entry>>,
+    /// Ids and aliases, to the ids.
+    names: BTreeMap<String, String>,
+}
+
+/// One model's price, and where it is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The row as it stands in its file.
+    pub row: Row,
+    /// The version of the table that it stands in.
+    pub version: PriceVersion,
+    /// What is charged: the row's price, in which the default lifetime of the vendor's cache is filled in.
+    price: Arc<Price>,
+}
+
+impl std::fmt::Debug for Prices {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prices").field("models", &self.entries().count()).finish_non_exhaustive()
+    }
 }
 
 impl Prices {
     /// The table that is part of the program.
     pub fn built_in() -> Arc<Self> {
-        static BUILT_IN: LazyLock<Arc<Prices>> = LazyLock::new(Arc::default);
+        // The table is part of the program; that it reads without an error is a test, not a question at run time.
+        static BUILT_IN: LazyLock<Arc<Prices>> =
+            LazyLock::new(|| Arc::new(File::read(TABLE).map(|file| Prices::default().with(&file)).unwrap_or_default()));
         Arc::clone(&BUILT_IN)
+    }
+
+    /// These prices with those of `file` over them: a model that stands in both has the file's price alone, under all
+    /// of its names.
+    #[must_use]
+    pub fn with(&self, file: &File) -> Self {
+        let mut merged = self.clone();
+        for row in &file.vendors {
+            let offer = merged.vendors.entry(row.id.clone()).or_default();
+            offer.default_lifetime = row.cache_write_default.or(offer.default_lifetime);
+            offer.tools.extend(row.tools.iter().map(|(tool, price)| (tool.clone(), *price)));
+        }
+        let version = PriceVersion::new(&file.version);
+        for row in &file.models {
+            let offer = merged.vendors.entry(row.vendor.clone()).or_default();
+            let price = Arc::new(with_lifetime(&row.price, offer.default_lifetime));
+            let entry = Entry { row: row.clone(), version: version.clone(), price };
+            for name in row.names() {
+                offer.names.insert(name.to_owned(), row.id.clone());
+            }
+            offer.models.insert(row.id.clone(), Arc::new(entry));
+        }
+        merged
     }
 
     /// What the work of `model` at `vendor` is charged by; none: its price is not known.
     pub fn tariff(self: &Arc<Self>, vendor: &Vendor, model: &ModelId) -> Option<Tariff> {
-        let price = self.by_vendor.get(vendor.as_str())?.get(model.as_str())?;
-        let source = CostSource::Table(self.version.clone());
-        Some(Tariff { price: Arc::clone(price), source, vendor: vendor.clone(), table: Arc::clone(self) })
+        Some(Tariff::of(self.entry(vendor, model)?, vendor.clone(), Arc::clone(self)))
+    }
+
+    /// All models' prices, by vendor and id.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.vendors.values().flat_map(|offer| offer.models.values().map(AsRef::as_ref))
+    }
+
+    /// The price of `model` at `vendor`, by its id or one of its aliases.
+    pub fn entry(&self, vendor: &Vendor, model: &ModelId) -> Option<&Entry> {
+        let offer = self.vendors.get(vendor.as_str())?;
+        offer.models.get(offer.names.get(model.as_str())?).map(AsRef::as_ref)
+    }
+
+    /// What a call of a vendor's own tool costs.
+    fn tool(&self, vendor: &Vendor, tool: &str) -> Option<PicoUsd> {
+        self.vendors.get(vendor.as_str())?.tools.get(tool)?.get()
     }
 }
 
-/// What the work of one endpoint is charged by.
-#[derive(Clone, Debug)]
-pub struct Tariff {
-    price: Arc<Price>,
-    source: CostSource,
-    vendor: Vendor,
-    /// Where work that is billed for another model of the vendor has its price.
-    table: Arc<Prices>,
-}
-
-impl Tariff {
-    /// The price that the configuration sets for a model, in place of the table's.
-    pub fn set(price: Price, vendor: Vendor, table: Arc<Prices>) -> Self {
-        Self { price: Arc::new(price), source: CostSource::Config, vendor, table }
+fn with_lifetime(price: &Price, lifetime: Option<Lifetime>) -> Price {
+    let mut price = price.clone();
+    let fill = |rates: &mut Rates| *rates = std::mem::take(rates).with_default_lifetime(lifetime);
+    fill(&mut price.standard);
+    price.long_context.iter_mut().for_each(|step| fill(&mut step.price));
+    price.tiers.values_mut().for_each(fill);
+    if let Some(quiet) = &mut price.off_peak {
+        fill(&mut quiet.price);
     }
-
-    /// What `usage` cost that was served on these terms at that time; none: something in it has no known price.
-    pub fn cost(&self, usage: &Usage, _terms: &Terms, _at: SystemTime) -> Option<Cost> {
-        let rates = &self.price.standard;
-        let mut sum = 0_i64;
-        for item in &usage.items {
-            let rate = match item.kind {
-                UsageKind::Input | UsageKind::CacheWrite => rates.input?,
-                UsageKind::CacheRead => rates.cache_read.or(rates.input)?,
-                UsageKind::Output | UsageKind::Reasoning | UsageKind::RejectedPrediction => rates.output?,
-                UsageKind::ServerToolCall { .. } => return None,
-            };
-            sum = sum.checked_add(rate.get().checked_mul(item.quantity.into())?)?;
-        }
-        let estimated = usage.items.iter().any(|item| item.estimated);
-        Some(Cost { amount: PicoUsd::new(sum), source: self.source.clone(), estimated })
-    }
-
-    /// The most that so long a prompt and so long an answer can cost, by the dearest prices that may apply; none: not
-    /// known.
-    pub fn at_most(&self, input: Tokens, output: Tokens) -> Option<PicoUsd> {
-        let rates = &self.price.standard;
-        let prompt = rates.input?.get().checked_mul(input.get().into())?;
-        let answer = rates.output?.get().checked_mul(output.get().into())?;
-        prompt.checked_add(answer).map(PicoUsd::new)
-    }
-
-    /// What callers are told of it.
-    pub fn listed(&self) -> ListedPrice {
-        let rates = &self.price.standard;
-        let version = match &self.source {
-            CostSource::Table(version) => Some(version.clone()),
-            _ => None,
-        };
-        let Rates { input, output, cache_read, .. } = *rates;
-        ListedPrice { input, output, cache_read, cache_write: None, version }
-    }
+    price
 }

@@ -15,10 +15,12 @@ pub(super) fn delay(
     error: &Error,
     allowance: impl FnOnce(&HeaderMap, SystemTime) -> Allowance,
 ) -> Option<Duration> {
-    // A request that is larger than the whole limit fits no better when the limit begins anew.
-    let is_rate = refusal.status == StatusCode::TOO_MANY_REQUESTS
-        && error.reason == Reason::ProviderRateLimited
-        && !error.details.futile;
+    let is_limit = error.reason == Reason::ProviderRateLimited;
+    // A request that is larger than the whole limit fits no better later, and must not keep others out until then.
+    if is_limit && error.details.futile {
+        return None;
+    }
+    let is_rate = is_limit && refusal.status == StatusCode::TOO_MANY_REQUESTS;
     let reset = || is_rate.then(|| until_reset(&allowance(refusal.headers, refusal.now))).flatten();
     retry_after(refusal.headers, refusal.now).or_else(reset)
 }
@@ -104,6 +106,8 @@ mod tests {
         assert_eq!(after(429, &limited(), &[("retry-after", "0")]), Some(0));
         assert_eq!(after(503, &limited(), &[]), None);
         assert_eq!(after(429, &Error::new(Reason::ProviderQuotaExhausted, "empty"), &[]), None);
-        assert_eq!(after(429, &limited().with(|details| details.futile = true), &[]), None);
+        let too_large = limited().with(|details| details.futile = true);
+        assert_eq!(after(429, &too_large, &[]), None);
+        assert_eq!(after(429, &too_large, &[("retry-after", "3600")]), None, "one such request holds nobody else");
     }
 }

@@ -89,7 +89,7 @@ impl Course {
                 return Err(Unmade::Next);
             }
         };
-        if endpoint.health.fastest(exchange.delivery, now).is_some_and(|fastest| left < fastest / 2) {
+        if endpoint.health.is_out_of_reach(exchange.delivery, left, now) {
             scene.asked.ledger.skip(endpoint.identity.clone(), Reason::DeadlineExceeded);
             self.failures.passed_over(cannot_suffice());
             self.strike(step.place);

@@ -73,11 +73,18 @@ pub(super) fn not_asked(access: Access, now: Instant) -> Option<Error> {
     let wait = |until: Instant| until.saturating_duration_since(now);
     let (reason, message, hint) = match access {
         Access::Free | Access::Probe => return None,
-        Access::Held { until } => {
-            (Reason::ProviderRateLimited, "the provider has asked not to be asked before its hint is over", wait(until))
-        }
+        Access::Held { until } => (
+            Reason::ProviderRateLimited,
+            "the provider's rate limit is reached, and it is not asked for now",
+            wait(until),
+        ),
         Access::Ejected { until } => {
             (Reason::ProviderUnavailable, "the endpoint has failed too often of late and is not asked", wait(until))
+        }
+        // Which of the two it was has been told to the call that found out.
+        Access::LockedOut { .. } => {
+            let message = "the provider refuses the key, or its account has no credit, and it is not asked for now";
+            return Some(Error::new(Reason::ProviderCredentialsRefused, message));
         }
         Access::Full => {
             (Reason::Overloaded, "as many requests are in flight at the endpoint as its limit allows", BUSY)
@@ -109,6 +116,7 @@ fn usefulness(reason: Reason, all_limited: bool) -> u8 {
         | Reason::Cancelled
         | Reason::MethodUnknown
         | Reason::ConfigurationInvalid
+        | Reason::UsageUnavailable
         | Reason::Internal => 0,
         Reason::ProviderRateLimited if all_limited => 1,
         Reason::ProviderUnavailable | Reason::StreamInterrupted => 2,

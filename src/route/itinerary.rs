@@ -1,8 +1,9 @@
 //! The order of a call's attempts: a pure state machine over what was tried and how the endpoints stand.
 //!
 //! Targets stand in groups, one for each priority of the model and of each model to fall back to. In a group every
-//! target is asked once, at once; then one of them once more, after its pause; then comes the next group. Only when no
-//! group has anybody left are the same endpoints tried until the attempts are used up.
+//! target is asked once, at once; then one of them once more, after its pause, unless that attempt is needed for a group
+//! behind it; then comes the next group. Only when no group has anybody left are the same endpoints tried until the
+//! attempts are used up.
 
 use std::time::Duration;
 
@@ -238,8 +239,12 @@ impl Itinerary {
             stop.progress == Progress::Fresh && !stop.passed_over && had_its_turn
         });
         let passed = fresh.filter_map(|(_, stop)| {
-            let access = (view.standing)(&stop.target).access;
-            let unusable = matches!(access, Access::Ejected { .. } | Access::Held { .. } | Access::Full);
+            let Standing { access, limited_until, .. } = (view.standing)(&stop.target);
+            let access = match (access, limited_until) {
+                (Access::Free | Access::Probe, Some(until)) => Access::Held { until },
+                (access, _) => access,
+            };
+            let unusable = !matches!(access, Access::Free | Access::Probe);
             stop.passed_over = unusable;
             unusable.then(|| (stop.target.endpoint.identity.clone(), access))
         });
@@ -256,7 +261,8 @@ impl Itinerary {
     fn usable(&self, view: &View<'_>, which: impl Fn(&Stop) -> bool) -> Vec<(usize, Standing)> {
         let fresh = self.stops.iter().enumerate().filter(|(_, stop)| stop.progress == Progress::Fresh && which(stop));
         let standing = fresh.map(|(place, stop)| (place, (view.standing)(&stop.target)));
-        standing.filter(|(_, standing)| matches!(standing.access, Access::Free | Access::Probe)).collect()
+        let usable = |standing: &Standing| matches!(standing.access, Access::Free | Access::Probe);
+        standing.filter(|(_, standing)| usable(standing) && standing.limited_until.is_none()).collect()
     }
 
     /// One of a group that was not asked and may be asked at once.
@@ -280,13 +286,26 @@ impl Itinerary {
 
     /// One of a group's endpoints a second time, or one that asked to wait for the first.
     fn once_more(&mut self, group: usize, view: &View<'_>) -> Option<Step> {
-        if self.repeated.contains(&group) {
+        if self.repeated.contains(&group) || self.is_spoken_for(group, view) {
             return None;
         }
         // A longer hint is waited for when no group has anybody left.
-        let step = self.soonest(view, |stop| stop.group == group && !stop.broke, SHORT_HINT)?;
+        let has_room = |stop: &Stop| (view.standing)(&stop.target).limited_until.is_none();
+        let step = self.soonest(view, |stop| stop.group == group && !stop.broke && has_room(stop), SHORT_HINT)?;
         self.repeated.push(group);
         Some(step)
+    }
+
+    /// Whether every attempt that is left is needed for the groups behind `group`: each shall be asked once before one is
+    /// asked twice.
+    fn is_spoken_for(&self, group: usize, view: &View<'_>) -> bool {
+        let left = self.retry.max_attempts.get().saturating_sub(self.attempts);
+        let mut behind: Vec<usize> = Vec::new();
+        for (place, _) in self.usable(view, |stop| stop.group > group) {
+            behind.extend(self.stops.get(place).map(|stop| stop.group));
+        }
+        behind.dedup();
+        u32::try_from(behind.len()).is_ok_and(|behind| behind > 0 && left <= behind)
     }
 
     fn anyone_again(&self, view: &View<'_>) -> Option<Step> {
@@ -303,10 +322,11 @@ impl Itinerary {
             let held = match access {
                 Access::Held { until } => Some(until),
                 Access::Free | Access::Probe => None,
-                Access::Ejected { .. } | Access::Full => return None,
+                Access::Ejected { .. } | Access::LockedOut { .. } | Access::Full => return None,
             };
             let (at, hint) = match stop.progress {
-                Progress::Fresh => (held?, None),
+                // One that refuses most calls has its first turn only here.
+                Progress::Fresh => (held.unwrap_or(view.now), None),
                 Progress::Failed { at, hint, .. } => (at.max(held.unwrap_or(at)), hint),
                 Progress::Asked { .. } | Progress::Out => return None,
             };
@@ -318,14 +338,15 @@ impl Itinerary {
         Some(Step { place: Place(place), at, right: Right::Standing })
     }
 
-    /// While nobody was asked the last endpoint is never ejected: better a slim chance than none.
+    /// While nobody was asked the last endpoint is never ejected: better a slim chance than none. Nor is it when the only
+    /// one that was asked broke off: the answer has begun, and can be begun anew nowhere else.
     fn last_resort(&self, view: &View<'_>) -> Option<Step> {
-        if self.attempts > 0 {
+        if self.attempts > 0 && self.broke_last.is_none() {
             return None;
         }
         let fresh = self.stops.iter().enumerate().filter(|(_, stop)| stop.progress == Progress::Fresh);
         let ejected = fresh.filter_map(|(place, stop)| match (view.standing)(&stop.target).access {
-            Access::Ejected { until } => Some((stop.group, until, place)),
+            Access::Ejected { until } | Access::LockedOut { until } => Some((stop.group, until, place)),
             _ => None,
         });
         let (_, _, place) = ejected.min()?;

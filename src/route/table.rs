@@ -86,6 +86,8 @@ pub struct Table {
     aliases: Vec<Alias>,
     default_model: Option<ModelName>,
     listed: Vec<ListedModel>,
+    /// All that the configuration leads to: targets, fallbacks and the default.
+    named: Vec<Arc<Endpoint>>,
     rules: Rules,
 }
 
@@ -100,7 +102,15 @@ impl Table {
         let known = providers.iter().flat_map(known_models);
         let listed = aliases.iter().map(|alias| (alias.name.clone(), alias.lead.targets.clone())).chain(known);
         let listed = listed.map(|(name, targets)| list(&name, &targets, default_model.as_ref())).collect();
-        Self { providers, aliases, default_model, listed, rules }
+        let mut table = Self { providers, aliases, default_model, listed, named: Vec::new(), rules };
+        table.named = table.all_named();
+        table
+    }
+
+    fn all_named(&self) -> Vec<Arc<Endpoint>> {
+        let others = self.aliases.iter().flat_map(|alias| &alias.lead.fallbacks).chain(&self.default_model);
+        let others = others.filter_map(|name| self.resolve(Some(name)).ok()).flat_map(|lead| lead.targets);
+        self.targets().cloned().chain(others).map(|target| target.endpoint).collect()
     }
 
     /// The rules that came with the names.
@@ -123,10 +133,10 @@ impl Table {
         &self.aliases
     }
 
-    /// Whether the configuration names `model` at `provider` as a target.
+    /// Whether the configuration leads to `model` at `provider`: by a target, a fallback or the default.
     pub fn names(&self, provider: &ProviderId, model: &ModelId) -> bool {
-        let mut targets = self.targets().map(|target| &target.endpoint.identity);
-        targets.any(|identity| identity.provider == *provider && identity.model == *model)
+        let mut named = self.named.iter().map(|endpoint| &endpoint.identity);
+        named.any(|identity| identity.provider == *provider && identity.model == *model)
     }
 
     /// What an empty name means.

@@ -7,7 +7,10 @@ mod completions;
 mod usage;
 
 pub use completions::{Completion, Completions, Standing};
-pub use usage::UsageBook;
+pub use usage::{
+    FileError, Group, Grouping, Keep, Keeping, OpenError, Page, Place, Query, RedisError, StoreError, Subject, Sums,
+    UsageBook, UsageSettings, check_url as check_redis_url, hour_of,
+};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,6 +60,15 @@ pub enum Fate {
 }
 
 impl Books {
+    /// Books of which the sums are kept where `usage` says, until what is returned beside them ends.
+    ///
+    /// # Errors
+    /// [`OpenError`]: they cannot be kept there.
+    pub fn open_all(usage: &UsageSettings) -> Result<(Self, Keeping), OpenError> {
+        let (usage, keeping) = UsageBook::open(usage)?;
+        Ok((Self { completions: Completions::default(), usage }, keeping))
+    }
+
     /// A call begins whose attempts will stand in `ledger`.
     pub fn open(&self, id: CallId, request: &Request, ledger: &Ledger) -> Record {
         let labels = Arc::new(request.labels.clone());

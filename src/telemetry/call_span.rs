@@ -21,6 +21,8 @@ pub enum Rpc {
     ListModels,
     /// `Reload`.
     Reload,
+    /// `ListUsage`.
+    ListUsage,
 }
 
 impl Rpc {
@@ -31,6 +33,7 @@ impl Rpc {
             Self::StreamComplete => "StreamComplete",
             Self::ListModels => "ListModels",
             Self::Reload => "Reload",
+            Self::ListUsage => "ListUsage",
         }
     }
 
@@ -41,6 +44,7 @@ impl Rpc {
             Self::StreamComplete => "completiond.v1.CompletionService/StreamComplete",
             Self::ListModels => "completiond.v1.CompletionService/ListModels",
             Self::Reload => "completiond.v1.AdminService/Reload",
+            Self::ListUsage => "completiond.v1.AdminService/ListUsage",
         }
     }
 }

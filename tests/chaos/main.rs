@@ -10,6 +10,7 @@
 )]
 
 mod deadline;
+mod drain;
 mod hedge;
 mod limits;
 mod misbehaviour;

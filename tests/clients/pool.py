@@ -57,6 +57,15 @@ def failover(checks, stub):
     with checks.case("pool: a model to fall back to is the request's own choice"):
         answer = stub.Complete(ask("alone", fallback_models=["real/text"]), timeout=3)
         equal(answer.outcome.provider, "real", "who answered")
+    with checks.case("pool: a stream that breaks off and begins anew folds to the answer that came last"):
+        broken = ask("real/broken", restart_on_interruption=True, fallback_models=["real/text"])
+        events = list(stub.StreamComplete(broken, timeout=20))
+        kinds = [event.WhichOneof("event") for event in events]
+        restarts = kinds.count("restarted")
+        holds(restarts > 0 and "block_delta" in kinds[: kinds.index("restarted")], f"kinds: {kinds}")
+        message, outcome = fold(events)
+        equal([block.text.text for block in message.content], [TEXT], "message")
+        equal((outcome.model, len(outcome.attempts)), ("text", 1 + restarts), "outcome")
     with checks.case("pool: without any healthy target the deadline is the caller's"):
         code = None
         try:

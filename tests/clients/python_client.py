@@ -119,15 +119,6 @@ def answers(checks, stub):
         message, outcome = fold(stub.StreamComplete(ask(), timeout=20))
         equal(message, whole.message, "message")
         equal((outcome.finish_reason, outcome.usage), (whole.outcome.finish_reason, whole.outcome.usage), "outcome")
-    with checks.case("python: a stream that breaks off and begins anew folds to the answer that came last"):
-        broken = ask("real/broken", restart_on_interruption=True, fallback_models=["text"])
-        events = list(stub.StreamComplete(broken, timeout=20))
-        kinds = [event.WhichOneof("event") for event in events]
-        restarts = kinds.count("restarted")
-        holds(restarts > 0 and "block_delta" in kinds[: kinds.index("restarted")], f"kinds: {kinds}")
-        message, outcome = fold(events)
-        equal([block.text.text for block in message.content], [TEXT], "message")
-        equal((outcome.model, len(outcome.attempts)), ("text", 1 + restarts), "outcome")
     with checks.case("python: a stream comes in more than one piece"):
         kinds = [event.WhichOneof("event") for event in stub.StreamComplete(ask(), timeout=20)]
         equal(kinds[-1], "completed", "the last event")

@@ -29,13 +29,16 @@ fn documented_keys() -> BTreeSet<&'static str> {
 }
 
 fn parse(text: &str) -> Config {
-    let variable = |name: &str| name.ends_with("_API_KEY").then(|| format!("sk-{name}"));
+    let variable = |name: &str| match name {
+        "REDIS_URL" => Some("redis://:hidden@redis.internal".to_owned()),
+        name => name.ends_with("_API_KEY").then(|| format!("sk-{name}")),
+    };
     let config = Config::parse(text, Path::new("c.yaml"), &Overrides::default(), &Sources::new(&variable));
     config.unwrap_or_else(|problems| panic!("{problems}\n{text}"))
 }
 
 /// What waits for a restart: the key, what stands in the documented file, and what takes its place.
-const AT_A_RESTART: [(&str, &str, &str); 17] = [
+const AT_A_RESTART: [(&str, &str, &str); 21] = [
     ("listen", "listen: 127.0.0.1:50051", "listen: 127.0.0.1:1"),
     ("admin_listen", "127.0.0.1:50052", "127.0.0.1:2"),
     ("ops_listen", "ops.sock", "other.sock"),
@@ -47,6 +50,11 @@ const AT_A_RESTART: [(&str, &str, &str); 17] = [
     ("stream.client_stall", "client_stall: 60s", "client_stall: 61s"),
     ("simulator.first_event", "simulator: { first_event: 200ms", "simulator: { first_event: 201ms"),
     ("simulator.pace", "pace: 20ms", "pace: 21ms"),
+    ("usage.data_dir", "data_dir: /var/lib/completiond", "data_dir: /srv"),
+    // What is named is where sums would go.
+    ("usage.redis_url", "data_dir: /var/lib/completiond", "redis_url: '${REDIS_URL}'"),
+    ("usage.labels", "labels: [team, feature]", "labels: [team]"),
+    ("usage.keep", "keep: 90d", "keep: 91d"),
     ("drain_delay", "drain_delay: 5s", "drain_delay: 6s"),
     ("shutdown_grace", "shutdown_grace: 10m", "shutdown_grace: 9m"),
     ("provider_option_headers", "[anthropic-beta]", "[]"),
@@ -56,7 +64,7 @@ const AT_A_RESTART: [(&str, &str, &str); 17] = [
 ];
 
 /// What a running server takes over.
-const AT_ONCE: [(&str, &str, &str); 31] = [
+const AT_ONCE: [(&str, &str, &str); 45] = [
     ("default_model", "default_model: smart", "default_model: fast"),
     ("providers[].id", "home", "house"),
     ("providers[].protocol", "protocol: anthropic", "protocol: openai"),
@@ -78,6 +86,20 @@ const AT_ONCE: [(&str, &str, &str); 31] = [
     ("models[].hedge.quantile", "quantile: 0.95", "quantile: 0.9"),
     ("models[].hedge.min_delay", "min_delay: 200ms", "min_delay: 100ms"),
     ("models[].hedge.max_share", "max_share: 0.05", "max_share: 0.1"),
+    ("models[].price.input", "input: 3.0", "input: 3.5"),
+    ("models[].price.output", "output: 15.0", "output: 16"),
+    ("models[].price.cache_read", "cache_read: 0.3", "cache_read: 0.2"),
+    ("models[].price.cache_write", "cache_write: 3.75", "cache_write: 4"),
+    ("models[].price.cache_write_5m", "cache_write_5m: 3.76", "cache_write_5m: 4"),
+    ("models[].price.cache_write_30m", "cache_write_30m: 4.5", "cache_write_30m: 5"),
+    ("models[].price.cache_write_1h", "cache_write_1h: 6.0", "cache_write_1h: 7"),
+    ("models[].price.cache_write_12h", "cache_write_12h: 7.5", "cache_write_12h: 8"),
+    ("models[].price.reasoning", "reasoning: 15.5", "reasoning: 17"),
+    ("models[].price.audio_input", "audio_input: 32", "audio_input: 33"),
+    ("models[].price.audio_output", "audio_output: 64", "audio_output: 65"),
+    ("models[].price.image_input", "image_input: 3.1", "image_input: 3.2"),
+    ("models[].price.image_output", "image_output: 30", "image_output: 31"),
+    ("price_table", "data/prices.json", "tests/prices/newer.json"),
     ("timeouts.connect", "connect: 5s", "connect: 6s"),
     ("timeouts.first_event", "first_event: 30s", "first_event: 31s"),
     ("timeouts.idle", "idle: 30s", "idle: 31s"),

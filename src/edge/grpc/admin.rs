@@ -11,7 +11,7 @@ use super::admission::Admission;
 use super::convert::{self, LedgerView, PoolReport, ProviderReport};
 use super::told::Told;
 use crate::count::Count;
-use crate::domain::CallId;
+use crate::domain::{CallId, Error, Reason};
 use crate::edge::Reload;
 use crate::pool::RetryBudget;
 use crate::proto;
@@ -53,15 +53,20 @@ impl AdminService for Administration {
 
     async fn list_usage(
         &self,
-        _: Request<proto::ListUsageRequest>,
+        request: Request<proto::ListUsageRequest>,
     ) -> Result<Response<proto::ListUsageResponse>, Status> {
-        Err(Status::unimplemented("under construction"))
+        let mut told = self.begin(&request, Rpc::ListUsage);
+        match usage(&self.books, &request.into_inner()).await {
+            Ok(page) => {
+                told.answered();
+                Ok(Response::new(page))
+            }
+            Err(error) => Err(told.status(error)),
+        }
     }
 
     async fn reload(&self, request: Request<proto::ReloadRequest>) -> Result<Response<proto::ReloadResponse>, Status> {
-        let id = request.extensions().get().copied().unwrap_or_else(|| CallId::new(Uuid::now_v7()));
-        let span = CallSpan::start(&self.tracer, request.metadata().as_ref(), Rpc::Reload, id);
-        let mut told = Told::new(id, self.view, span, request.extensions().get().cloned());
+        let mut told = self.begin(&request, Rpc::Reload);
         match self.reload.reload().await {
             Ok(reloaded) => {
                 told.answered();
@@ -70,6 +75,23 @@ impl AdminService for Administration {
             Err(error) => Err(told.status(error)),
         }
     }
+}
+
+impl Administration {
+    fn begin<T>(&self, request: &Request<T>, rpc: Rpc) -> Told {
+        let id = request.extensions().get().copied().unwrap_or_else(|| CallId::new(Uuid::now_v7()));
+        let span = CallSpan::start(&self.tracer, request.metadata().as_ref(), rpc, id);
+        Told::new(id, self.view, span, request.extensions().get().cloned())
+    }
+}
+
+async fn usage(books: &Books, request: &proto::ListUsageRequest) -> Result<proto::ListUsageResponse, Error> {
+    let asked = convert::asked_usage(request, books.usage.labels())?;
+    let page = books.usage.page(asked.query.clone()).await;
+    let page = page.map_err(|error| {
+        Error::new(Reason::UsageUnavailable, format!("the sums of usage cannot be read now: {error}"))
+    })?;
+    Ok(convert::listed_usage(&asked, page))
 }
 
 /// How each provider is: the models that the configuration names there, and those that were asked.

@@ -62,8 +62,10 @@ pub struct Faces {
     pub view: LedgerView,
     /// How long a client may take nothing.
     pub client_stall: Duration,
-    /// The end.
+    /// The end, for callers.
     pub drain: Drain,
+    /// The end, for operators and probes: they see the callers' last calls out.
+    pub backstage: Drain,
     /// What makes spans.
     pub tracer: Tracer,
     /// What is kept about calls.
@@ -91,7 +93,7 @@ impl Faces {
         .accept_compressed(CompressionEncoding::Zstd)
         .send_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Zstd);
-        let routes = Routes::new(completions).add_service(self.health());
+        let routes = Routes::new(completions).add_service(self.health(&self.drain));
         let routes = reflected(routes, completion_service_server::SERVICE_NAME, &self.drain);
         self.serve(routes, self.admission.clone(), load)
     }
@@ -110,19 +112,19 @@ impl Faces {
             books: self.books.clone(),
         })
         .max_encoding_message_size(usize::MAX);
-        let routes = Routes::new(administration).add_service(self.health());
-        let routes = reflected(routes, admin_service_server::SERVICE_NAME, &self.drain);
+        let routes = Routes::new(administration).add_service(self.health(&self.backstage));
+        let routes = reflected(routes, admin_service_server::SERVICE_NAME, &self.backstage);
         self.serve(routes, self.apart(), load)
     }
 
     /// What probes reach: health, which tells no secret and asks for no key.
     pub fn ops(&self, load: &Load) -> Served {
-        self.serve(Routes::new(self.health()), self.apart(), load)
+        self.serve(Routes::new(self.health(&self.backstage)), self.apart(), load)
     }
 
-    fn health(&self) -> UntilDrain<HealthServer<HealthService>> {
+    fn health(&self, drain: &Drain) -> UntilDrain<HealthServer<HealthService>> {
         let health = HealthServer::new(HealthService::from_health_reporter(self.health.clone()));
-        UntilDrain::new(health, self.drain.clone())
+        UntilDrain::new(health, drain.clone())
     }
 
     /// What callers have in flight keeps neither operators nor probes out.

@@ -43,9 +43,11 @@ pub(crate) const fn code(reason: Reason) -> Code {
         | Reason::ConfigurationInvalid => Code::FailedPrecondition,
         Reason::ModelNotFound | Reason::CompletionNotFound => Code::NotFound,
         Reason::ProviderRateLimited | Reason::ProviderQuotaExhausted => Code::ResourceExhausted,
-        Reason::ProviderUnavailable | Reason::StreamInterrupted | Reason::Overloaded | Reason::ShuttingDown => {
-            Code::Unavailable
-        }
+        Reason::ProviderUnavailable
+        | Reason::StreamInterrupted
+        | Reason::Overloaded
+        | Reason::ShuttingDown
+        | Reason::UsageUnavailable => Code::Unavailable,
         Reason::ProviderTimeout | Reason::DeadlineExceeded => Code::DeadlineExceeded,
         Reason::ProviderProtocolError | Reason::Internal => Code::Internal,
         Reason::ClientStalled => Code::Aborted,
@@ -165,6 +167,7 @@ fn by_reason(error: &Error) -> Retry {
         | Reason::ProviderTimeout
         | Reason::ProviderProtocolError
         | Reason::ClientStalled
+        | Reason::UsageUnavailable
         | Reason::Internal => Retry::AsItLikes,
         Reason::InvalidRequest
         | Reason::RequestTooLarge

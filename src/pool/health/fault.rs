@@ -16,6 +16,8 @@ pub(super) enum Fault {
     Limit {
         /// How long it wants to be left alone.
         hold: Option<Duration>,
+        /// Whether it is a limit that calls have in common; no, where the request alone is larger than it.
+        of_all: bool,
     },
     /// The request: the endpoint read it and said so, so it is well.
     Request,
@@ -36,7 +38,7 @@ pub(super) fn fault(error: &Error) -> Fault {
         | Reason::ProviderTimeout
         | Reason::ProviderProtocolError
         | Reason::StreamInterrupted => Fault::Endpoint(Severity::Chance),
-        Reason::ProviderRateLimited => Fault::Limit { hold: error.details.retry_after },
+        Reason::ProviderRateLimited => Fault::Limit { hold: error.details.retry_after, of_all: !error.details.futile },
         Reason::ProviderRejected | Reason::ContextLengthExceeded | Reason::RequestTooLarge => Fault::Request,
         Reason::InvalidRequest
         | Reason::CapabilityNotSupported
@@ -51,6 +53,7 @@ pub(super) fn fault(error: &Error) -> Fault {
         | Reason::Cancelled
         | Reason::MethodUnknown
         | Reason::ConfigurationInvalid
+        | Reason::UsageUnavailable
         | Reason::Internal => Fault::Elsewhere,
     }
 }
@@ -88,7 +91,7 @@ mod tests {
             Reason::ProviderTimeout => (Fault::Endpoint(Chance), true),
             Reason::ProviderProtocolError => (Fault::Endpoint(Chance), false),
             Reason::StreamInterrupted => (Fault::Endpoint(Chance), false),
-            Reason::ProviderRateLimited => (Fault::Limit { hold: Some(MINUTE) }, true),
+            Reason::ProviderRateLimited => (Fault::Limit { hold: Some(MINUTE), of_all: true }, true),
             Reason::ProviderRejected => (Fault::Request, false),
             Reason::ContextLengthExceeded => (Fault::Request, false),
             Reason::RequestTooLarge => (Fault::Request, false),

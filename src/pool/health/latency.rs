@@ -21,9 +21,14 @@ const ENOUGH_FOR_A_QUANTILE: usize = 20;
 /// So many samples make a minimum.
 const ENOUGH_FOR_THE_FASTEST: usize = 8;
 
+/// How often an answer is asked for in less time than any has taken of late.
+const DOUBTED_EVERY: Duration = Duration::from_secs(1);
+
 /// What was measured.
 #[derive(Debug, Default)]
 pub(super) struct Latency {
+    /// When it was last doubted that nothing faster comes.
+    doubted: Option<Instant>,
     estimate: Option<(Duration, Instant)>,
     recent: VecDeque<(Duration, Instant)>,
 }
@@ -87,6 +92,21 @@ impl Latency {
     /// The fastest of the recent first events; none while there are too few.
     pub(super) fn fastest(&self, now: Instant) -> Option<Duration> {
         self.recent(now).min().filter(|_| self.recent(now).count() >= ENOUGH_FOR_THE_FASTEST)
+    }
+
+    /// Whether nobody should ask who has only `left`: that is less than half of the fastest. Now and then one asks all the
+    /// same. Otherwise those who take long, by a silence or by what they ask for, would keep out all who are in a hurry, and
+    /// nobody would ever see that it has become faster.
+    pub(super) fn is_out_of_reach(&mut self, left: Duration, now: Instant) -> bool {
+        if self.fastest(now).is_none_or(|fastest| left >= fastest / 2) {
+            return false;
+        }
+        let last = *self.doubted.get_or_insert(now);
+        let is_doubtful = now.saturating_duration_since(last) >= DOUBTED_EVERY;
+        if is_doubtful {
+            self.doubted = Some(now);
+        }
+        !is_doubtful
     }
 
     fn recent(&self, now: Instant) -> impl Iterator<Item = Duration> {
@@ -178,6 +198,21 @@ mod tests {
         assert_eq!(latency.quantile(0.0, now), Some(millis(1)));
         assert_eq!(latency.quantile(7.0, now), Some(millis(20)));
         assert_eq!(latency.fastest(now), Some(millis(1)));
+    }
+
+    #[test]
+    fn what_is_out_of_reach_is_tried_once_a_second() {
+        let start = Instant::now();
+        let mut latency = Latency::default();
+        assert!(!latency.is_out_of_reach(Duration::ZERO, start), "nothing is known");
+        (0..64).for_each(|_| latency.observe(millis(6_000), start));
+        assert!(!latency.is_out_of_reach(millis(3_000), start));
+        let tried = |latency: &mut Latency| {
+            (0u64..50).filter(|step| !latency.is_out_of_reach(millis(2_000), start + millis(100 * step))).count()
+        };
+        assert_eq!(tried(&mut latency), 4, "not the first, and then one each second");
+        latency.observe(millis(50), start + millis(5_000));
+        assert!(!latency.is_out_of_reach(millis(2_000), start + millis(5_000)), "that was fast");
     }
 
     #[test]

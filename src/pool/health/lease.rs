@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::breaker::{Breaker, Pass};
+use super::breaker::{Breaker, Pass, Severity};
 use super::fault::{self, Fault};
 use super::latency::LATE;
 use super::limits::Number;
@@ -39,11 +39,12 @@ pub(super) enum Allotted {
     Share,
 }
 
-/// The passes of one attempt: through the breaker of the key, and through that of the endpoint.
+/// The passes of one attempt: through the breaker of the key, and through those of the endpoint.
 #[derive(Debug)]
 pub(super) struct Passes {
     pub key: Pass,
     pub own: Pass,
+    pub rate: Pass,
 }
 
 /// How an attempt ended, as far as its endpoint's health is concerned.
@@ -73,7 +74,9 @@ impl Lease {
         }
         let mut key = lock(&self.health.key);
         let mut state = self.health.state();
-        self.passes.succeeded(&mut key, &mut state, now);
+        key.accepted(&mut self.passes.key, now);
+        state.breaker.accepted(&mut self.passes.own, now);
+        state.rate.accepted(&mut self.passes.rate, now);
         state.latency_mut(self.delivery).observe(now.saturating_duration_since(self.sent), now);
     }
 
@@ -154,6 +157,12 @@ impl Settled<'_> {
 
 impl Passes {
     fn succeeded(&mut self, key: &mut Breaker, state: &mut State, now: Instant) {
+        self.well(key, state, now);
+        state.rate.succeeded(&mut self.rate, now);
+    }
+
+    /// It works, whether or not there are too many calls.
+    fn well(&mut self, key: &mut Breaker, state: &mut State, now: Instant) {
         key.succeeded(&mut self.key, now);
         state.breaker.succeeded(&mut self.own, now);
     }
@@ -161,6 +170,7 @@ impl Passes {
     fn unknown(&self, key: &mut Breaker, state: &mut State, now: Instant) {
         key.unknown(&self.key, now);
         state.breaker.unknown(&self.own, now);
+        state.rate.unknown(&self.rate, now);
     }
 
     /// Charges a fault to what is at fault. Of the rest the attempt says nothing, unless it shows that it works.
@@ -169,14 +179,20 @@ impl Passes {
             Fault::Key(severity) => {
                 key.failed(&self.key, severity, now);
                 state.breaker.unknown(&self.own, now);
+                state.rate.unknown(&self.rate, now);
             }
             Fault::Endpoint(severity) => {
                 key.unknown(&self.key, now);
                 state.breaker.failed(&self.own, severity, now);
+                state.rate.unknown(&self.rate, now);
             }
-            Fault::Limit { hold } => {
+            Fault::Limit { hold, of_all } => {
                 // It answers, so it is well, though it wants to be left alone.
-                self.succeeded(key, state, now);
+                self.well(key, state, now);
+                match of_all {
+                    true => state.rate.failed(&self.rate, Severity::Chance, now),
+                    false => state.rate.unknown(&self.rate, now),
+                }
                 if let Some(hold) = hold {
                     state.limits.hold(hold, now);
                 }

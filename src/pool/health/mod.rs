@@ -46,6 +46,9 @@ pub struct Health {
 #[derive(Debug)]
 struct State {
     breaker: Breaker,
+    /// Of refusals for the rate alone. It ejects nobody and only puts others first: an endpoint that asks for no pause, or
+    /// for too short a one, would be asked first by every call, and each would pay for going elsewhere.
+    rate: Breaker,
     concurrency: Concurrency,
     limits: Limits,
     streamed: Latency,
@@ -60,6 +63,7 @@ impl Health {
     pub(super) fn new(key: Arc<Mutex<Breaker>>, rule: ConcurrencyRule) -> Self {
         let state = State {
             breaker: Breaker::new(),
+            rate: Breaker::new(),
             concurrency: Concurrency::new(rule),
             limits: Limits::default(),
             streamed: Latency::default(),
@@ -81,6 +85,7 @@ impl Health {
             in_flight: state.in_flight,
             latency: state.latency(delivery).estimate(now),
             is_short: state.limits.is_short(now),
+            limited_until: state.rate.admits(now).opens_at(),
         }
     }
 
@@ -89,10 +94,14 @@ impl Health {
         let mut key = lock(&self.key);
         let mut state = self.state();
         match (state.access(key.admits(now), now), right) {
-            (Access::Full, _) | (Access::Held { .. } | Access::Ejected { .. }, Right::Standing) => return None,
-            (Access::Free | Access::Probe, _) | (Access::Held { .. } | Access::Ejected { .. }, Right::LastResort) => {}
+            (Access::Full, _)
+            | (Access::Held { .. } | Access::Ejected { .. } | Access::LockedOut { .. }, Right::Standing) => {
+                return None;
+            }
+            (Access::Free | Access::Probe, _)
+            | (Access::Held { .. } | Access::Ejected { .. } | Access::LockedOut { .. }, Right::LastResort) => {}
         }
-        let passes = Passes { key: key.take(now), own: state.breaker.take(now) };
+        let passes = Passes { key: key.take(now), own: state.breaker.take(now), rate: state.rate.take(now) };
         state.in_flight = state.in_flight.saturating_add(1);
         state.sent = state.sent.saturating_add(1);
         let number = state.limits.sent();
@@ -114,9 +123,10 @@ impl Health {
         self.state().latency(delivery).quantile(share, now)
     }
 
-    /// The shortest time in which a recent answer by `delivery` began; none: too few are known.
-    pub fn fastest(&self, delivery: Delivery, now: Instant) -> Option<Duration> {
-        self.state().latency(delivery).fastest(now)
+    /// Whether `left` is too little time for an answer by `delivery` to begin in. Now and then it is not, whatever is known,
+    /// so that a time that has become shorter is noticed.
+    pub fn is_out_of_reach(&self, delivery: Delivery, left: Duration, now: Instant) -> bool {
+        self.state().latency_mut(delivery).is_out_of_reach(left, now)
     }
 
     /// Whether any attempt has ever begun to be answered.
@@ -132,10 +142,7 @@ impl Health {
             (key.state(now), key.admits(now))
         };
         let state = self.state();
-        let ejected = match key_admits.max(state.breaker.admits(now)) {
-            Admits::None { until } => Some(until),
-            Admits::All | Admits::Probe => None,
-        };
+        let ejected = key_admits.max(state.breaker.admits(now)).opens_at();
         HealthReport {
             breaker: state.breaker.state(now),
             key,
@@ -161,7 +168,9 @@ impl State {
         if self.concurrency.limit().is_some_and(|limit| self.in_flight >= limit) {
             return Access::Full;
         }
-        match (key.max(self.breaker.admits(now)), self.limits.held_until(now)) {
+        let own = self.breaker.admits(now);
+        match (key.max(own), self.limits.held_until(now)) {
+            (Admits::None { until }, _) if key > own => Access::LockedOut { until },
             (Admits::None { until }, _) => Access::Ejected { until },
             (Admits::All | Admits::Probe, Some(until)) => Access::Held { until },
             (Admits::Probe, None) => Access::Probe,

@@ -18,6 +18,9 @@ pub struct Standing {
     pub latency: Option<Duration>,
     /// Whether little is left of its rate limits: others are asked first.
     pub is_short: bool,
+    /// Until when it is asked only where nobody else is left, since of late it refuses most calls for their rate; none: it
+    /// is asked in its turn.
+    pub limited_until: Option<Instant>,
 }
 
 /// Whether an endpoint may be asked.
@@ -32,9 +35,14 @@ pub enum Access {
         /// Until then.
         until: Instant,
     },
-    /// Its breaker is open, or that of its key.
+    /// Its breaker is open.
     Ejected {
         /// Until the next probe; while one is out, until it counts as lost.
+        until: Instant,
+    },
+    /// The breaker of its key is open: the key is refused, or its account has no credit.
+    LockedOut {
+        /// As above.
         until: Instant,
     },
     /// As many attempts are in flight as may be.

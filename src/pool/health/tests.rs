@@ -36,15 +36,17 @@ fn fail(health: &Arc<Health>, error: &Error, now: Instant) {
 fn a_refused_key_ejects_all_models_of_the_account_and_an_unknown_model_only_itself() {
     let now = Instant::now();
     for (reason, status, others) in [
-        (Reason::ProviderCredentialsRefused, 401, Access::Ejected { until: now + SECOND }),
-        (Reason::ProviderQuotaExhausted, 402, Access::Ejected { until: now + SECOND }),
+        (Reason::ProviderCredentialsRefused, 401, Access::LockedOut { until: now + SECOND }),
+        (Reason::ProviderQuotaExhausted, 402, Access::LockedOut { until: now + SECOND }),
         (Reason::ProviderCredentialsRefused, 403, Access::Free),
         (Reason::ProviderModelNotFound, 404, Access::Free),
     ] {
         let key = key();
         let (one, other) = (health(&key, None), health(&key, None));
         fail(&one, &refusal(reason, status), now);
-        assert_eq!(access(&one, now), Access::Ejected { until: now + SECOND }, "{status}");
+        let until = now + SECOND;
+        let expected = if others == Access::Free { Access::Ejected { until } } else { others };
+        assert_eq!(access(&one, now), expected, "{status}");
         assert_eq!(access(&other, now), others, "{status}");
     }
 }
@@ -57,7 +59,7 @@ fn one_model_probes_the_key_for_all() {
     fail(&one, &refusal(Reason::ProviderCredentialsRefused, 401), now);
     let now = now + SECOND;
     let mut probe = lease(&one, now);
-    assert_eq!(access(&other, now), Access::Ejected { until: now + 3 * SECOND });
+    assert_eq!(access(&other, now), Access::LockedOut { until: now + 3 * SECOND });
     probe.accepted(now);
     assert_eq!((access(&one, now), access(&other, now)), (Access::Free, Access::Free));
 }
@@ -81,7 +83,7 @@ fn an_endpoint_is_ejected_until_both_its_breakers_admit() {
     fail(&one, &refusal(Reason::ProviderModelNotFound, 404), start);
     let now = start + SECOND / 2;
     fail(&other, &refusal(Reason::ProviderCredentialsRefused, 401), now);
-    assert_eq!(access(&one, now), Access::Ejected { until: now + SECOND });
+    assert_eq!(access(&one, now), Access::LockedOut { until: now + SECOND });
     drop(before);
     assert!(one.lease(STREAM, Right::Standing, now).is_none());
     let mut last = one.lease(STREAM, Right::LastResort, now).expect("the last endpoint is never ejected");
@@ -107,6 +109,31 @@ fn a_rate_limit_holds_an_endpoint_that_is_well() {
     let report = endpoint.report(now + SECOND);
     assert_eq!((report.breaker, report.held_for), (BreakerState::Closed, Some(6 * SECOND)));
     assert_eq!(report.last_error, Some((Reason::ProviderRateLimited, SECOND)));
+}
+
+#[test]
+fn where_most_calls_are_refused_for_their_rate_others_are_asked_first_until_a_probe_is_answered() {
+    let start = Instant::now();
+    let endpoint = health(&key(), None);
+    let limited_until = |now| endpoint.standing(STREAM, now).limited_until;
+    let too_large = refusal(Reason::ProviderRateLimited, 429).with(|details| details.futile = true);
+    for _ in 0..20 {
+        fail(&endpoint, &too_large, start);
+    }
+    assert_eq!(limited_until(start), None, "the limit of a single request says nothing about others");
+    for _ in 0..5 {
+        assert_eq!(limited_until(start), None);
+        fail(&endpoint, &refusal(Reason::ProviderRateLimited, 429), start);
+    }
+    assert_eq!(limited_until(start), Some(start + SECOND));
+    assert_eq!(access(&endpoint, start), Access::Free, "who has nobody else may ask it");
+    let now = start + SECOND;
+    assert_eq!(limited_until(now), None);
+    let mut probe = lease(&endpoint, now);
+    assert_eq!(limited_until(now), Some(now + 3 * SECOND), "one at a time");
+    drop(lease(&endpoint, now));
+    probe.accepted(now);
+    assert_eq!(limited_until(now), None);
 }
 
 #[test]
@@ -164,8 +191,8 @@ fn answers_that_all_break_off_after_their_first_event_eject() {
 fn callers_in_a_hurry_do_not_take_an_endpoint_away_from_the_others() {
     let now = Instant::now();
     let silent = |endpoint: &Arc<Health>, accepted: bool, waited: Duration| {
-        for _ in 0..5 {
-            let mut lease = lease(endpoint, now).in_haste();
+        let hurried: Vec<_> = (0..10).map(|_| lease(endpoint, now).in_haste()).collect();
+        for mut lease in hurried {
             if accepted {
                 lease.accepted(now);
             }

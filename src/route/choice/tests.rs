@@ -14,7 +14,7 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn standing() -> Standing {
-    Standing { access: Access::Free, in_flight: 0, latency: None, is_short: false }
+    Standing { access: Access::Free, in_flight: 0, latency: None, is_short: false, limited_until: None }
 }
 
 fn candidate(name: &str, weight: u32) -> Candidate<'_> {

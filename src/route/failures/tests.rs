@@ -151,6 +151,8 @@ fn who_was_always_too_late_is_told_to_come_again() {
 fn one_that_was_not_asked_stands_for_a_failure_with_a_hint() {
     let now = Instant::now();
     let until = now + 7 * SECOND;
+    let locked = not_asked(Access::LockedOut { until }, now).unwrap();
+    assert_eq!((locked.reason, locked.details.retry_after), (Reason::ProviderCredentialsRefused, None));
     for (access, expected) in [
         (Access::Free, None),
         (Access::Probe, None),
@@ -161,6 +163,16 @@ fn one_that_was_not_asked_stands_for_a_failure_with_a_hint() {
     ] {
         let told = not_asked(access, now).map(|error| (error.reason, error.details.retry_after.unwrap()));
         assert_eq!(told, expected, "{access:?}");
+    }
+}
+
+#[test]
+fn a_refused_key_is_told_as_it_was_seen_and_not_as_an_endpoint_that_was_passed_over_for_it() {
+    for reason in [Reason::ProviderCredentialsRefused, Reason::ProviderQuotaExhausted] {
+        let now = Instant::now();
+        let passed_over = not_asked(Access::LockedOut { until: now + SECOND }, now).unwrap();
+        let told = told(&[Error::new(reason, "seen")], &[passed_over]);
+        assert_eq!((told.reason, told.message.as_ref()), (reason, "seen"));
     }
 }
 

@@ -53,6 +53,7 @@ fn limited(hint: Duration) -> Error {
 struct Story {
     itinerary: Itinerary,
     access: BTreeMap<String, Access>,
+    limited: Option<(&'static str, Instant)>,
     start: Instant,
     now: Instant,
     deadline: Instant,
@@ -65,6 +66,7 @@ impl Story {
         Self {
             itinerary: Itinerary::new(leads, Retry { max_attempts, ..Retry::default() }),
             access: BTreeMap::new(),
+            limited: None,
             start: now,
             now,
             deadline: now + 3600 * SECOND,
@@ -90,6 +92,12 @@ impl Story {
         self.with(provider, Access::Held { until })
     }
 
+    /// It refuses most calls of late.
+    fn limited(mut self, provider: &'static str, time: Duration) -> Self {
+        self.limited = Some((provider, self.start + time));
+        self
+    }
+
     fn ejected(self, provider: &str) -> Self {
         let until = self.start + SECOND;
         self.with(provider, Access::Ejected { until })
@@ -102,7 +110,10 @@ impl Story {
             let access = access.get(target.endpoint.identity.provider.as_str()).copied().unwrap_or(Access::Free);
             let is_over = matches!(access, Access::Held { until } if until <= now);
             let access = if is_over { Access::Free } else { access };
-            Standing { access, in_flight: 0, latency: None, is_short: false }
+            let limited_until =
+                self.limited.filter(|(limited, _)| *limited == target.endpoint.identity.provider.as_str());
+            let limited_until = limited_until.map(|(_, until)| until).filter(|until| *until > now);
+            Standing { access, in_flight: 0, latency: None, is_short: false, limited_until }
         };
         let (deadline, roll) = (self.deadline, |_: u64| 0);
         let view = View { now, deadline, conversation: None, standing: &standing, roll: &roll };
@@ -175,6 +186,21 @@ fn equals_are_asked_at_once_then_one_of_them_again_then_the_next_then_another_mo
             "b after 2.5s",
         ]
     );
+}
+
+#[test]
+fn who_refuses_most_calls_for_their_rate_is_asked_when_nobody_else_is_left() {
+    let story = || Story::of(vec![targets([("a", 0), ("b", 1)]), targets([("c", 0)])], 6).limited("a", 9 * SECOND);
+    assert_eq!(
+        story().told(|_| down()),
+        ["b", "b after 500ms", "c after 500ms", "c after 1s", "a after 1s", "a after 1.5s"]
+    );
+    let mut held = story().held("a", SECOND);
+    assert_eq!(held.ask().unwrap().1, "b", "nor is its hint waited for");
+    let passed = held.look(|itinerary, view| itinerary.passed_over(None, view));
+    assert!(matches!(passed.as_slice(), [(_, Access::Held { .. })]), "{passed:?}");
+    let mut only = Story::of(vec![targets([("a", 0)])], 3).limited("a", 9 * SECOND);
+    assert_eq!(only.told(|_| down()), ["a", "a after 500ms", "a after 1.5s"]);
 }
 
 #[test]
@@ -294,7 +320,15 @@ fn a_target_that_stands_twice_has_its_first_place_only() {
 #[test]
 fn equal_priorities_of_two_models_are_two_groups() {
     let mut story = Story::of(vec![targets([("a", 0)]), targets([("b", 0)]), targets([("c", 0)])], 4);
-    assert_eq!(story.told(|_| down()), ["a", "a after 500ms", "b after 500ms", "b after 1s"]);
+    assert_eq!(story.told(|_| down()), ["a", "a after 500ms", "b after 500ms", "c after 500ms"]);
+}
+
+#[test]
+fn nobody_is_asked_twice_while_the_attempts_are_needed_for_those_behind() {
+    assert_eq!(usual(4).told(|_| down()), ["a", "b", "c", "d"]);
+    assert_eq!(usual(5).told(|_| down()), ["a", "b", "a after 500ms", "c after 500ms", "d after 500ms"]);
+    // Who cannot be asked needs none.
+    assert_eq!(usual(4).ejected("d").told(|_| down()), ["a", "b", "a after 500ms", "c after 500ms"]);
 }
 
 #[test]

@@ -68,6 +68,7 @@ fn each_reason_has_its_code_and_its_advice_to_clients() {
         (Reason::Cancelled, Code::Cancelled, "CANCELLED", never),
         (Reason::MethodUnknown, Code::Unimplemented, "METHOD_UNKNOWN", never),
         (Reason::ConfigurationInvalid, Code::FailedPrecondition, "CONFIGURATION_INVALID", never),
+        (Reason::UsageUnavailable, Code::Unavailable, "USAGE_UNAVAILABLE", None),
         (Reason::Internal, Code::Internal, "INTERNAL", None),
     ];
     let told_of: Vec<_> = table.iter().map(|line| line.0).collect();

@@ -129,6 +129,85 @@ fn the_pause_doubles_with_each_failed_probe_up_to_three_seconds_and_a_success_re
     assert_eq!(breaker.admits(now), Admits::None { until: now + SECOND });
 }
 
+/// An answer that begins and then breaks.
+fn break_late(breaker: &mut Breaker, now: Instant) {
+    let mut pass = breaker.take(now);
+    breaker.accepted(&mut pass, now);
+    breaker.failed(&pass, Severity::Chance, now);
+}
+
+#[test]
+fn where_answers_break_after_their_beginning_only_one_that_comes_to_its_end_closes() {
+    let start = Instant::now();
+    let mut breaker = Breaker::new();
+    (0..5).for_each(|_| break_late(&mut breaker, start));
+    let now = start + SECOND;
+    let mut probe = breaker.take(now);
+    breaker.accepted(&mut probe, now);
+    assert_eq!(breaker.admits(now), Admits::None { until: now + LONGEST_PAUSE }, "it only began");
+    breaker.failed(&probe, Severity::Chance, now);
+    assert_eq!(breaker.admits(now), Admits::None { until: now + 2 * SECOND });
+    let now = now + 2 * SECOND;
+    let mut long = breaker.take(now);
+    breaker.accepted(&mut long, now);
+    let now = now + LONGEST_PAUSE;
+    let mut next = breaker.take(now);
+    breaker.accepted(&mut next, now);
+    breaker.succeeded(&mut long, now);
+    assert_eq!(breaker.admits(now), Admits::All, "the end of an answer counts however long it took");
+    breaker.failed(&next, Severity::Chance, now);
+    assert_eq!(breaker.admits(now), Admits::All, "what began before that is of a time that is over");
+}
+
+#[test]
+fn five_answers_in_a_row_that_break_open_it_however_many_begin_meanwhile() {
+    let now = Instant::now();
+    let mut breaker = Breaker::new();
+    let begin = |breaker: &mut Breaker| {
+        let mut pass = breaker.take(now);
+        breaker.accepted(&mut pass, now);
+        pass
+    };
+    let mut begun: Vec<_> = (0..100).map(|_| begin(&mut breaker)).collect();
+    for at in 0..4 {
+        breaker.failed(&begun[at], Severity::Chance, now);
+        begun.push(begin(&mut breaker));
+    }
+    breaker.succeeded(&mut begun[4], now);
+    let later = now + SECOND;
+    for (at, when) in [(5, now), (6, later), (7, later), (8, later)] {
+        breaker.failed(&begun[at], Severity::Chance, when);
+        begun.push(begin(&mut breaker));
+    }
+    assert_eq!(breaker.state(later), BreakerState::Closed, "one in between has come to its end");
+    breaker.failed(&begun[9], Severity::Chance, later);
+    assert_eq!(breaker.state(later), BreakerState::Open);
+}
+
+#[test]
+fn five_failures_of_one_moment_among_many_calls_are_chance_and_ten_are_not() {
+    let now = Instant::now();
+    let mut breaker = Breaker::new();
+    for _ in 0..100 {
+        succeed(&mut breaker, now);
+    }
+    for _ in 0..9 {
+        fail(&mut breaker, now + SECOND / 2);
+    }
+    assert_eq!(breaker.state(now + SECOND), BreakerState::Closed);
+    fail(&mut breaker, now + SECOND / 2);
+    assert_eq!(breaker.state(now + SECOND), BreakerState::Open);
+}
+
+#[test]
+fn where_nothing_answers_the_beginning_of_an_answer_closes() {
+    let start = Instant::now();
+    let mut breaker = opened(start);
+    let mut probe = breaker.take(start + SECOND);
+    breaker.accepted(&mut probe, start + SECOND);
+    assert_eq!(breaker.admits(start + SECOND), Admits::All);
+}
+
 #[test]
 fn a_probe_that_is_given_up_frees_its_place() {
     let start = Instant::now();

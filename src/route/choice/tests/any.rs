@@ -25,6 +25,7 @@ fn any_standing() -> impl Strategy<Value = Standing> {
         in_flight,
         latency,
         is_short,
+        limited_until: None,
     })
 }
 

@@ -52,7 +52,10 @@ fn access() -> impl Strategy<Value = StandsAt> {
     fn ejected(now: Instant, time: Duration) -> Access {
         Access::Ejected { until: now + time }
     }
-    prop::sample::select(vec![free as StandsAt, free, free, probe, full, held, held, ejected])
+    fn locked_out(now: Instant, time: Duration) -> Access {
+        Access::LockedOut { until: now + time }
+    }
+    prop::sample::select(vec![free as StandsAt, free, free, probe, full, held, held, ejected, locked_out])
 }
 
 const NAMES: [&str; 6] = ["a/one", "a/two", "b/one", "b/two", "c/one", "c/two"];
@@ -81,7 +84,7 @@ impl Run {
         let Self { itinerary, standings, now, deadline, .. } = self;
         let standing = |target: &Target| {
             let access = standings[&target.endpoint.identity.to_string()];
-            Standing { access, in_flight: 0, latency: None, is_short: false }
+            Standing { access, in_flight: 0, latency: None, is_short: false, limited_until: None }
         };
         let view =
             View { now: *now, deadline: *deadline, conversation: None, standing: &standing, roll: &|below| below / 2 };
@@ -110,12 +113,12 @@ impl Run {
         match step.right {
             Right::LastResort => {
                 prop_assert_eq!(self.attempts, 0);
-                prop_assert!(matches!(access, Access::Ejected { .. }), "{:?}", access);
+                prop_assert!(matches!(access, Access::Ejected { .. } | Access::LockedOut { .. }), "{:?}", access);
             }
             Right::Standing => match access {
                 Access::Free | Access::Probe => {}
                 Access::Held { until } => prop_assert!(step.at >= until, "before its hint is over"),
-                Access::Ejected { .. } | Access::Full => prop_assert!(false, "{:?}", access),
+                Access::Ejected { .. } | Access::LockedOut { .. } | Access::Full => prop_assert!(false, "{:?}", access),
             },
         }
         Ok(())

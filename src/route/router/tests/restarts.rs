@@ -1,6 +1,7 @@
 //! Answers that begin anew after something of them has left.
 
 use super::*;
+use crate::pool::BreakerState;
 
 fn restarting() -> Asked {
     let mut asked = ordinary();
@@ -52,6 +53,16 @@ async fn when_the_other_breaks_too_the_first_has_another_chance() {
     let expected =
         ["a starts", "one", "b starts anew as attempt 2", "two", "a starts anew as attempt 3", "three", "a is done"];
     assert_eq!(told.story(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn better_an_endpoint_that_failed_of_late_than_nobody() {
+    let a = vec![Play::Silence, breaks("half", Piece::Lost)];
+    let stage = Stage::new([("a", a), ("b", vec![Play::Refuse(NOW, 404, None), answers(NOW, "whole")])]);
+    stage.call(restarting()).await;
+    assert_eq!(stage.endpoint("b").health.report(Instant::now()).breaker, BreakerState::Open);
+    let told = stage.call(restarting()).await;
+    assert_eq!(told.story(), ["a starts", "half", "b starts anew as attempt 2", "whole", "b is done"]);
 }
 
 #[tokio::test(start_paused = true)]

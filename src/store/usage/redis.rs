@@ -1,0 +1,201 @@
+//! Sums in Redis or Valkey: several processes share them.
+//!
+//! A hash for each hour, a field for each number of a row. A script adds a batch as a whole and remembers its number, so
+//! that a batch whose answer was lost is not added again when it is handed in again. All keys have the same hash tag
+//! and stay together; all expire.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::future::{BoxFuture, ready};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{AsyncCommands, Client, ErrorKind, Script};
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use super::archive::{Archive, Batch, Place, StoreError};
+use super::row::{PARTS, Subject, Sums};
+
+/// What all keys begin with. The number says how they are laid out.
+const PREFIX: &str = "{completiond}:usage:1";
+/// How long one command and one connection may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Adds a batch: KEYS are the number of the last one of this process, the hour, and since when there are sums; ARGV its
+/// number, how long keys are kept, when the hour expires, the time, and then fields and what to add to them.
+const ADD: &str = r"
+local last = redis.call('GET', KEYS[1])
+if last and tonumber(last) >= tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+redis.call('SET', KEYS[3], ARGV[4], 'NX')
+redis.call('EXPIRE', KEYS[3], ARGV[2])
+for i = 5, #ARGV, 2 do redis.call('HINCRBY', KEYS[2], ARGV[i], ARGV[i + 1]) end
+redis.call('EXPIREAT', KEYS[2], ARGV[3])
+return 1
+";
+
+/// Why a Redis cannot be used. It never holds the address, which may have a password in it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct RedisError(&'static str);
+
+const RIGHT: &str = "must be an address `redis://[user:password@]host[:port][/database]`, or `rediss://` with TLS";
+
+/// Whether an address can be used.
+///
+/// # Errors
+/// It cannot.
+pub fn check_url(url: &str) -> Result<(), RedisError> {
+    client(url).map(drop)
+}
+
+fn client(url: &str) -> Result<Client, RedisError> {
+    let is_ours = (url.starts_with("redis://") || url.starts_with("rediss://")) && !url.contains('#');
+    // What the library says may quote the address.
+    if is_ours { Client::open(url).map_err(|_| RedisError(RIGHT)) } else { Err(RedisError(RIGHT)) }
+}
+
+pub(super) struct Redis {
+    connection: ConnectionManager,
+    add: Script,
+    /// Where the number of this process's last batch stands.
+    last: String,
+    /// How many hours are kept.
+    keep: u32,
+}
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redis").finish_non_exhaustive()
+    }
+}
+
+impl Redis {
+    /// Gets ready to ask the Redis at `url`, which need not be there yet.
+    ///
+    /// # Errors
+    /// It is no address of one.
+    pub(super) fn open(url: &SecretString, keep: u32) -> Result<Self, RedisError> {
+        // The library takes the process's own; another part of the process may have set the same before.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let settings = ConnectionManagerConfig::new()
+            .set_number_of_retries(1)
+            .set_max_delay(PATIENCE)
+            .set_response_timeout(Some(PATIENCE * 5))
+            .set_connection_timeout(Some(PATIENCE));
+        let connection = ConnectionManager::new_lazy_with_config(client(url.expose_secret())?, settings);
+        let connection = connection.map_err(|_| RedisError(RIGHT))?;
+        let last = format!("{PREFIX}:last:{}", Uuid::now_v7());
+        Ok(Self { connection, add: Script::new(ADD), last, keep })
+    }
+
+    fn hour(hour: u32) -> String {
+        format!("{PREFIX}:hour:{hour}")
+    }
+
+    fn since_key() -> String {
+        format!("{PREFIX}:since")
+    }
+}
+
+fn seconds_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// What the library says, without what it may quote.
+fn told(error: &redis::RedisError) -> StoreError {
+    let what = match error.kind() {
+        ErrorKind::Io => "it cannot be reached".to_owned(),
+        ErrorKind::AuthenticationFailed => "it refuses the password".to_owned(),
+        kind => match error.code() {
+            Some(code) => format!("it answers {code}"),
+            None => format!("{kind:?}"),
+        },
+    };
+    StoreError(format!("Redis: {what}"))
+}
+
+impl Archive for Redis {
+    fn place(&self) -> Place {
+        Place::Redis
+    }
+
+    fn add<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), StoreError>> {
+        let keep = u64::from(self.keep) * 3600;
+        let mut script = self.add.prepare_invoke();
+        script.key(&self.last).key(Self::hour(batch.hour)).key(Self::since_key());
+        script.arg(batch.number).arg(keep).arg((u64::from(batch.hour) + 1) * 3600 + keep).arg(seconds_now());
+        for (subject, sums) in &batch.rows {
+            let Some(subject) = subject.encoded() else { continue };
+            for (part, number) in sums.parts().into_iter().enumerate().filter(|(_, number)| *number != 0) {
+                script.arg(format!("{part}:{subject}")).arg(number);
+            }
+        }
+        let mut connection = self.connection.clone();
+        Box::pin(async move { script.invoke_async(&mut connection).await.map_err(|error| told(&error)) })
+    }
+
+    fn hours(&self, first: u32, last: u32) -> BoxFuture<'_, Result<Vec<u32>, StoreError>> {
+        // Nothing is kept of the time to come, and nothing older than the oldest hour is asked for.
+        let now = super::hour_of(SystemTime::now());
+        let hours: Vec<u32> = (first.max(now.saturating_sub(self.keep))..=last.min(now.saturating_add(1))).collect();
+        let mut connection = self.connection.clone();
+        Box::pin(async move {
+            if hours.is_empty() {
+                return Ok(Vec::new());
+            }
+            let mut pipeline = redis::pipe();
+            for hour in &hours {
+                pipeline.exists(Self::hour(*hour));
+            }
+            let there: Vec<bool> = pipeline.query_async(&mut connection).await.map_err(|error| told(&error))?;
+            Ok(hours.into_iter().zip(there).filter_map(|(hour, there)| there.then_some(hour)).collect())
+        })
+    }
+
+    fn rows(&self, hour: u32) -> BoxFuture<'_, Result<Vec<(Subject, Sums)>, StoreError>> {
+        let mut connection = self.connection.clone();
+        Box::pin(async move {
+            let fields: HashMap<String, i64> =
+                connection.hgetall(Self::hour(hour)).await.map_err(|error| told(&error))?;
+            let mut rows: HashMap<Subject, [i64; PARTS]> = HashMap::new();
+            for (field, number) in fields {
+                let strange = || StoreError("Redis: an hour has a field that is none of ours".to_owned());
+                let (part, subject) = field.split_once(':').ok_or_else(strange)?;
+                let part: usize = part.parse().map_err(|_| strange())?;
+                let parts = rows.entry(Subject::decoded(subject).ok_or_else(strange)?).or_default();
+                *parts.get_mut(part).ok_or_else(strange)? = number;
+            }
+            Ok(rows.into_iter().map(|(subject, parts)| (subject, Sums::of_parts(parts))).collect())
+        })
+    }
+
+    fn since(&self) -> BoxFuture<'_, Result<SystemTime, StoreError>> {
+        let mut connection = self.connection.clone();
+        Box::pin(async move {
+            let since: Option<u64> = connection.get(Self::since_key()).await.map_err(|error| told(&error))?;
+            Ok(UNIX_EPOCH + Duration::from_secs(since.unwrap_or_else(seconds_now)))
+        })
+    }
+
+    fn forget(&self, _: u32) -> BoxFuture<'_, Result<(), StoreError>> {
+        // The keys expire by themselves.
+        Box::pin(ready(Ok(())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_redis_are_told_from_others_and_never_shown() {
+        for url in ["redis://localhost", "rediss://:secret@redis.internal:6380/2", "redis://user:secret@[::1]:6379"] {
+            assert!(check_url(url).is_ok(), "{url}");
+        }
+        for url in ["", "localhost:6379", "http://secret@host", "redis://h:secret", "rediss://secret@h#insecure"] {
+            let told = check_url(url).unwrap_err().to_string();
+            assert!(!told.contains("secret"), "{told}");
+        }
+    }
+}

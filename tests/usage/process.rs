@@ -1,0 +1,86 @@
+//! A server as a process of its own.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use tonic::Code::Ok as Fine;
+
+use crate::stage::{self, Wire, eventually, prompt};
+
+pub(super) struct Server {
+    process: Child,
+    pub(super) public: SocketAddr,
+    pub(super) admin: SocketAddr,
+    _config: tempfile::NamedTempFile,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn spawn(settings: &str, variables: &[(&str, &str)]) -> (Child, tempfile::NamedTempFile) {
+    let mut config = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+    let settings = format!("drain_delay: 0\nworkers: 2\n{settings}");
+    let text = stage::configuration("simulator://local", "openai", &settings);
+    config.write_all(text.as_bytes()).unwrap();
+    let process = Command::new(env!("CARGO_BIN_EXE_completiond"))
+        .arg("--config")
+        .arg(config.path())
+        .env_clear()
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    (process, config)
+}
+
+/// What a server says that does not start.
+pub(super) fn refused(settings: &str) -> String {
+    let (mut process, _config) = spawn(settings, &[]);
+    let mut said = String::new();
+    process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(!process.wait().unwrap().success(), "{said}");
+    said
+}
+
+impl Server {
+    pub(super) fn start(settings: &str, variables: &[(&str, &str)]) -> Self {
+        let (mut process, config) = spawn(settings, variables);
+        let mut log = process.stderr.take().unwrap();
+        // What nobody reads would stop the server once the pipe is full.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut address = |name: &str| {
+            let told = lines.find_map(|line| Some(line.unwrap().trim().strip_prefix(name)?.trim().to_owned()));
+            told.unwrap_or_else(|| panic!("the server does not say where its {name} go")).parse().unwrap()
+        };
+        let (public, admin) = (address("calls"), address("operators"));
+        Self { process, public, admin, _config: config }
+    }
+
+    /// Makes this many calls that are answered.
+    pub(super) async fn call(&self, count: usize) {
+        let wire = Wire::connect(self.public).await;
+        for _ in 0..count {
+            wire.complete(&prompt("sim: tokens=3 first_event=0ms pace=0ms\nhello"), &[]).await.expect(Fine, "", "");
+        }
+    }
+
+    pub(super) async fn end(mut self, signal: &str) -> ExitStatus {
+        let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.process.id().to_string()).status();
+        assert!(sent.unwrap().success());
+        let mut exit = None;
+        eventually("the process ends", || {
+            exit = self.process.try_wait().unwrap();
+            exit.is_some()
+        })
+        .await;
+        exit.unwrap()
+    }
+}

@@ -1,0 +1,262 @@
+//! Sums in Redis or Valkey: shared by processes, and while it is away.
+//!
+//! `REDIS_SERVER` is the program to start; `.ci/run redis` gives one of each kind.
+
+use std::net::{SocketAddr, TcpListener as Free};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use completiond::proto::{UsageRecord, UsageStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tonic::Code::Unavailable;
+use tonic_types::StatusExt;
+
+use crate::process::Server;
+use crate::stage::within;
+use crate::{by, list, total};
+
+const SETTINGS: &str = "usage: { redis_url: \"${REDIS_URL}\" }";
+
+fn free_port() -> u16 {
+    Free::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A server that keeps what it has on disk, and forgets nothing when it is killed.
+struct Redis {
+    process: Child,
+    folder: tempfile::TempDir,
+    port: u16,
+    tls: Vec<String>,
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn spawn(folder: &Path, port: u16, tls: &[String]) -> Child {
+    let program = std::env::var("REDIS_SERVER").unwrap_or_else(|_| panic!("REDIS_SERVER names no program"));
+    let folder = folder.display().to_string();
+    let plain = if tls.is_empty() { port.to_string() } else { "0".to_owned() };
+    Command::new(program)
+        .args(["--bind", "127.0.0.1", "--port", &plain, "--dir", &folder, "--requirepass", "hidden"])
+        .args(["--appendonly", "yes", "--appendfsync", "always", "--save", ""])
+        .args(tls)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+impl Redis {
+    async fn start() -> Self {
+        Self::with(tempfile::tempdir().unwrap(), Vec::new()).await
+    }
+
+    async fn with(folder: tempfile::TempDir, tls: Vec<String>) -> Self {
+        let mut port = free_port();
+        let tls: Vec<String> = tls.into_iter().map(|word| word.replace("PORT", &port.to_string())).collect();
+        let process = spawn(folder.path(), port, &tls);
+        let redis = Self { process, folder, port: std::mem::take(&mut port), tls };
+        redis.is_there().await;
+        redis
+    }
+
+    async fn is_there(&self) {
+        let port = self.port;
+        within("Redis answers", async {
+            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    async fn again(&mut self) {
+        self.process = spawn(self.folder.path(), self.port, &self.tls);
+        self.is_there().await;
+    }
+
+    fn url(&self) -> String {
+        url(self.port)
+    }
+}
+
+fn url(port: u16) -> String {
+    format!("redis://:hidden@127.0.0.1:{port}/3")
+}
+
+fn server(url: &str) -> Server {
+    Server::start(SETTINGS, &[("REDIS_URL", url)])
+}
+
+/// The sum of all, once as many calls are in it as were made; more are a failure.
+async fn sum_of(address: SocketAddr, calls: i64) -> UsageRecord {
+    within("all calls are in the sum", async {
+        loop {
+            if let Ok(page) = list(address, by(&[])).await {
+                let sum = page.records[0].clone();
+                assert!(sum.succeeded <= calls, "something was added twice: {sum:?}");
+                if sum.succeeded == calls {
+                    assert_eq!((sum.output_tokens, sum.attempts), (calls * 3, calls), "{sum:?}");
+                    return sum;
+                }
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+#[ignore = "needs REDIS_SERVER"]
+async fn processes_share_their_sums_and_keep_them_when_they_end() {
+    let redis = Redis::start().await;
+    let (one, other) = (server(&redis.url()), server(&redis.url()));
+    tokio::join!(one.call(40), other.call(30));
+    let (here, there) = (sum_of(one.admin, 70).await, sum_of(other.admin, 70).await);
+    assert_eq!(here, there);
+    let page = list(one.admin, by(&[])).await.unwrap();
+    assert_eq!(page.store(), UsageStore::Redis);
+    other.call(5).await;
+    assert!(other.end("TERM").await.success());
+    assert_eq!(total(one.admin).await.succeeded, 75, "the last sums are kept before the end");
+    one.end("KILL").await;
+    let later = server(&redis.url());
+    assert_eq!(total(later.admin).await.succeeded, 75);
+    assert_eq!(list(later.admin, by(&[])).await.unwrap().since, page.since);
+}
+
+#[tokio::test]
+#[ignore = "needs REDIS_SERVER"]
+async fn while_it_is_away_calls_are_answered_and_their_sums_wait() {
+    let mut redis = Redis::start().await;
+    let server = server(&redis.url());
+    server.call(3).await;
+    sum_of(server.admin, 3).await;
+    redis.kill();
+    server.call(20).await;
+    let status = list(server.admin, by(&[])).await.unwrap_err();
+    assert_eq!(status.code(), Unavailable);
+    assert_eq!(status.get_details_error_info().unwrap().reason, "USAGE_UNAVAILABLE");
+    assert!(!status.message().contains("hidden"), "{}", status.message());
+    server.call(2).await;
+    redis.again().await;
+    sum_of(server.admin, 25).await;
+}
+
+#[tokio::test]
+#[ignore = "needs REDIS_SERVER"]
+async fn a_server_starts_while_it_is_away() {
+    let mut redis = Redis::start().await;
+    redis.kill();
+    let server = server(&redis.url());
+    server.call(4).await;
+    redis.again().await;
+    sum_of(server.admin, 4).await;
+}
+
+/// What stands between: while it swallows, it lets requests through and cuts the connection in place of the answers.
+struct Between {
+    port: u16,
+    swallows: Arc<AtomicBool>,
+    swallowed: Arc<AtomicUsize>,
+}
+
+impl Between {
+    async fn of(redis: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (swallows, swallowed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (of_task, count) = (Arc::clone(&swallows), Arc::clone(&swallowed));
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let upstream = TcpStream::connect(("127.0.0.1", redis)).await.unwrap();
+                tokio::spawn(carry(client, upstream, Arc::clone(&of_task), Arc::clone(&count)));
+            }
+        });
+        Self { port, swallows, swallowed }
+    }
+}
+
+async fn carry(mut client: TcpStream, mut upstream: TcpStream, swallows: Arc<AtomicBool>, swallowed: Arc<AtomicUsize>) {
+    let (mut asked, mut answer) = (vec![0; 65536], vec![0; 65536]);
+    let mut is_adding = false;
+    loop {
+        tokio::select! {
+            read = client.read(&mut asked) => match read {
+                Ok(length) if length > 0 => {
+                    is_adding = asked[..length].windows(7).any(|word| word == b"EVALSHA");
+                    upstream.write_all(&asked[..length]).await.unwrap();
+                }
+                _ => return,
+            },
+            read = upstream.read(&mut answer) => match read {
+                // The script has run when its answer is there.
+                Ok(length) if length > 0 && is_adding && swallows.load(Ordering::SeqCst) => {
+                    swallowed.fetch_add(1, Ordering::SeqCst);
+                    return;
+                }
+                Ok(length) if length > 0 => client.write_all(&answer[..length]).await.unwrap(),
+                _ => return,
+            },
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs REDIS_SERVER"]
+async fn what_was_added_and_not_answered_is_not_added_again() {
+    let redis = Redis::start().await;
+    let between = Between::of(redis.port).await;
+    let (server, direct) = (server(&url(between.port)), server(&redis.url()));
+    server.call(1).await;
+    sum_of(server.admin, 1).await;
+    between.swallows.store(true, Ordering::SeqCst);
+    server.call(9).await;
+    // Through the other process it can be seen that they were added, while their own knows of no answer.
+    sum_of(direct.admin, 10).await;
+    within("it is tried again", async {
+        while between.swallowed.load(Ordering::SeqCst) < 3 {
+            assert!(list(server.admin, by(&[])).await.is_err());
+        }
+    })
+    .await;
+    server.call(5).await;
+    between.swallows.store(false, Ordering::SeqCst);
+    sum_of(server.admin, 15).await;
+    assert_eq!(total(direct.admin).await.succeeded, 15);
+}
+
+#[tokio::test]
+#[ignore = "needs REDIS_SERVER"]
+async fn over_tls_the_certificate_is_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let (certificate, key) = (certificate.display().to_string(), key.display().to_string());
+    let words =
+        ["--tls-port", "PORT", "--tls-auth-clients", "no", "--tls-cert-file", &certificate, "--tls-key-file", &key];
+    let mut tls: Vec<String> = words.map(str::to_owned).into();
+    tls.extend(["--tls-ca-cert-file".to_owned(), certificate.clone()]);
+    let redis = Redis::with(folder, tls).await;
+    let url = format!("rediss://:hidden@localhost:{}", redis.port);
+    let trusting = Server::start(SETTINGS, &[("REDIS_URL", &url), ("SSL_CERT_FILE", &certificate)]);
+    trusting.call(2).await;
+    sum_of(trusting.admin, 2).await;
+    let careful = server(&url);
+    careful.call(1).await;
+    assert_eq!(list(careful.admin, by(&[])).await.unwrap_err().code(), Unavailable);
+    assert_eq!(total(trusting.admin).await.succeeded, 2);
+}
