@@ -15,6 +15,7 @@ use super::client::{Connection, ServerArgs};
 use super::render::{self, QUIET};
 use super::settings::ConfigArgs;
 use super::{Exit, json, print, print_json, runtime, tell, usage};
+use crate::domain::PicoUsd;
 use crate::proto::stream_complete_response::{Event, block_delta::Delta};
 use crate::proto::{
     CompleteRequest, CompletionOutcome, ContentBlock, Image, Media, Message, Role, StreamCompleteResponse, Text,
@@ -37,6 +38,13 @@ pub(super) struct CompleteArgs {
     /// The bound on the answer's tokens, reasoning included [default: the server's]
     #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
     max_tokens: Option<i32>,
+    /// The most that the call may cost, in US dollars, such as 0.05; the answer ends where it is reached [default: the
+    /// server's]
+    #[arg(long, value_name = "USD", value_parser = dollars)]
+    max_cost: Option<i64>,
+    /// What the call is for, such as team=search; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    label: Vec<(String, String)>,
     /// An image for the prompt: a file, or an address that the provider fetches; may be repeated
     #[arg(long, value_name = "FILE|URL")]
     image: Vec<String>,
@@ -50,6 +58,17 @@ pub(super) struct CompleteArgs {
     /// With --json: print each event of the stream as a line of JSON instead
     #[arg(long, requires = "json")]
     stream: bool,
+}
+
+/// Reads an amount of US dollars, exactly, in units of 10^-12.
+fn dollars(text: &str) -> Result<i64, String> {
+    let read = PicoUsd::parse_usd(text).filter(|amount| amount.get() > 0);
+    read.map(PicoUsd::get).ok_or_else(|| "it is no amount of US dollars above 0, such as 0.05".to_owned())
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    pair.map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "it is not KEY=VALUE".to_owned())
 }
 
 /// Asks for a completion.
@@ -240,6 +259,8 @@ fn request(args: &CompleteArgs) -> Result<CompleteRequest, Exit> {
         model: args.model.clone().unwrap_or_default(),
         system: args.system.clone().unwrap_or_default(),
         max_tokens: args.max_tokens,
+        max_cost_pico_usd: args.max_cost,
+        labels: args.label.iter().cloned().collect(),
         restart_on_interruption: args.restart,
         ..CompleteRequest::default()
     };
