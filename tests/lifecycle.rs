@@ -241,6 +241,26 @@ async fn a_call_keeps_its_place_until_its_response_has_ended_not_only_begun() {
 }
 
 #[tokio::test]
+async fn what_comes_behind_an_early_answer_is_taken_and_the_stream_is_not_reset() {
+    let stage = Stage::set("openai", "", |config| config.limits.max_in_flight = 1).await;
+    let wire = stage.wire().await;
+    let (unknown, head) = wire.begin_raw("/completiond.v1.CompletionService/Nothing");
+    Events::of(within("a head", head).await.unwrap()).end().await.expect(
+        tonic::Code::Unimplemented,
+        "METHOD_UNKNOWN",
+        "",
+    );
+    let stalled = wire.stream(&prompt("sim: tokens=100 stall_after=5"), &[]).await;
+    let (refused, head) = wire.begin_raw("/completiond.v1.CompletionService/Complete");
+    Events::of(within("a head", head).await.unwrap()).end().await.expect(tonic::Code::Unavailable, "OVERLOADED", "");
+    drop(stalled);
+    stage.is_quiet().await;
+    // This is answered behind any reset.
+    wire.complete(&prompt("hello"), &[]).await.expect(Fine, "", "");
+    assert!(!unknown.is_closed() && !refused.is_closed());
+}
+
+#[tokio::test]
 async fn uploads_that_never_end_count_and_give_back_what_they_took() {
     let stage = Stage::with("limits: { max_request_bytes: 64KiB, max_bytes_in_flight: 100KiB }").await;
     let wire = stage.wire().await;

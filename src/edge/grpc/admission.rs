@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
@@ -25,6 +26,10 @@ use crate::count::Held;
 use crate::domain::{CallId, Error, Reason};
 use crate::edge::worker::Load;
 use crate::proto::completion_service_server::SERVICE_NAME;
+
+/// How much is read of a request that was answered before it was read, in bytes, and for how long.
+const READ_OUT_BYTES: usize = 64 * 1024;
+const READ_OUT: Duration = Duration::from_secs(5);
 
 /// The bounds on what callers may send.
 #[derive(Clone, Copy, Debug)]
@@ -180,7 +185,10 @@ where
         let refusal = Refusal { id, view: self.view };
         let charge = match self.admission.open(request.uri().path()) {
             Ok(charge) => charge,
-            Err(error) => return Box::pin(std::future::ready(Ok(refusal.status(&error).into_http()))),
+            Err(error) => {
+                read_out(request.into_body());
+                return Box::pin(std::future::ready(Ok(refusal.status(&error).into_http())));
+            }
         };
         let stream = self.load.stream();
         let arrived = Instant::now();
@@ -190,7 +198,8 @@ where
         let patience = grpc_timeout(request.headers()).ok().flatten().unwrap_or(Duration::MAX);
         let end = tokio::time::sleep_until(arrived + patience.min(self.admission.limits.arrival));
         let of_body = Arc::clone(&charge);
-        let answer = self.inner.call(request.map(|body| Body::new(Counted { body, end, charge: of_body, refusal })));
+        let answer =
+            self.inner.call(request.map(|body| Body::new(Counted { body: Some(body), end, charge: of_body, refusal })));
         Box::pin(
             async move { Ok(answer.await?.map(|body| Body::new(Holding { body, _charge: charge, _stream: stream }))) },
         )
@@ -213,13 +222,39 @@ impl Refusal {
 pin_project! {
     /// A request's body, every byte of which is charged, until its deadline.
     struct Counted {
-        #[pin]
-        body: Incoming,
+        // Always there until it is dropped.
+        body: Option<Incoming>,
         #[pin]
         end: Sleep,
         charge: Arc<Charge>,
         refusal: Refusal,
     }
+
+    impl PinnedDrop for Counted {
+        fn drop(this: Pin<&mut Self>) {
+            if let Some(body) = this.project().body.take() {
+                read_out(body);
+            }
+        }
+    }
+}
+
+/// Takes what is left of a request that was answered before it was read, and forgets it. Otherwise the rest of the stream
+/// is reset at once, and there are clients that then lose the answer too (curl 7.88, three times in ten).
+fn read_out(mut body: Incoming) {
+    if body.is_end_stream() {
+        return;
+    }
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    runtime.spawn(tokio::time::timeout(READ_OUT, async move {
+        let mut read = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            read += frame.data_ref().map_or(0, Bytes::len);
+            if read > READ_OUT_BYTES {
+                break;
+            }
+        }
+    }));
 }
 
 impl HttpBody for Counted {
@@ -228,7 +263,8 @@ impl HttpBody for Counted {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.project();
-        let Poll::Ready(frame) = this.body.poll_frame(context) else {
+        let Some(body) = this.body.as_mut() else { return Poll::Ready(None) };
+        let Poll::Ready(frame) = Pin::new(body).poll_frame(context) else {
             ready!(this.end.poll(context));
             return Poll::Ready(Some(Err(this.refusal.status(&late()).into())));
         };
@@ -241,11 +277,11 @@ impl HttpBody for Counted {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(SizeHint::default, Incoming::size_hint)
     }
 }
 
