@@ -5,6 +5,8 @@
 
 #[path = "config/attempts.rs"]
 mod attempts;
+#[path = "config/completions.rs"]
+mod completions;
 #[path = "config/reload.rs"]
 mod reload;
 #[path = "config/usage.rs"]
