@@ -42,6 +42,7 @@ pub(crate) struct Watched {
 /// What a stream is made of, where the watch can reach it.
 #[derive(Debug)]
 struct Slot {
+    /// Before `told`, as fields are dropped in their order: what the reply used is on record when the end is told.
     state: State,
     told: Told,
     sequence: i64,
