@@ -47,6 +47,7 @@ pub fn table(config: &Config, previous: Option<&Table>) -> Result<Table, StartEr
         commit_after: config.stream.commit_after,
         max_answer_bytes: config.limits.max_answer_bytes,
         retry: config.retry,
+        max_call_cost: config.limits.max_call_cost,
     };
     Ok(Table::new(providers, aliases, config.default_model.clone(), rules))
 }

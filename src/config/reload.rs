@@ -10,7 +10,7 @@ impl Config {
     /// the documentation. What is not written differs where its default does: `shutdown_grace` with `timeouts.total`.
     ///
     /// The others (`providers`, `models`, `price_table`, `default_model`, the timeouts of one request, `retry`, `default_max_tokens`,
-    /// `stream.commit_after`, `limits.max_answer_bytes`) hold for each call that begins after the change.
+    /// `stream.commit_after`, `limits.max_answer_bytes`, `limits.max_call_cost`) hold for each call that begins after the change.
     pub fn needs_restart(&self, next: &Self) -> Vec<&'static str> {
         // Taken apart without a rest, so that a setting that is new does not compile before it is put in a group.
         let Self {
@@ -62,7 +62,7 @@ impl Config {
 }
 
 fn limits_differ(ours: &Limits, theirs: &Limits) -> [(&'static str, bool); 3] {
-    let Limits { max_request_bytes, max_bytes_in_flight, max_in_flight, max_answer_bytes: _ } = ours;
+    let Limits { max_request_bytes, max_bytes_in_flight, max_in_flight, max_answer_bytes: _, max_call_cost: _ } = ours;
     [
         ("limits.max_request_bytes", *max_request_bytes != theirs.max_request_bytes),
         ("limits.max_bytes_in_flight", *max_bytes_in_flight != theirs.max_bytes_in_flight),

@@ -9,6 +9,7 @@ use http::header::{self, HeaderName};
 use super::problem::Wrong;
 use super::quantity::{self, show_duration, show_size};
 use super::reader::{Fields, Value, count};
+use crate::domain::PicoUsd;
 use crate::pool::Timeouts;
 use crate::simulator::Pace;
 use crate::store::CompletionSettings;
@@ -114,6 +115,8 @@ pub struct Limits {
     pub max_in_flight: u64,
     /// The largest answer that is gathered for a caller who wants it whole, in bytes. Default: 64 MiB.
     pub max_answer_bytes: u64,
+    /// The most that one call may cost over all its attempts. Default: none.
+    pub max_call_cost: Option<PicoUsd>,
 }
 
 impl Default for Limits {
@@ -123,6 +126,7 @@ impl Default for Limits {
             max_bytes_in_flight: 512 << 20,
             max_in_flight: 16_384,
             max_answer_bytes: 64 << 20,
+            max_call_cost: None,
         }
     }
 }
@@ -137,6 +141,7 @@ impl Limits {
             max_bytes_in_flight: fields.read("max_bytes_in_flight", default.max_bytes_in_flight, quantity::size),
             max_in_flight: fields.read("max_in_flight", default.max_in_flight, |text| count(text).map(u64::from)),
             max_answer_bytes: fields.read("max_answer_bytes", default.max_answer_bytes, quantity::size),
+            max_call_cost: fields.take("max_call_cost").and_then(|value| value.parse(dollars)),
         };
         fields.finish(&[]);
         let (one, all) = (limits.max_request_bytes, limits.max_bytes_in_flight);
@@ -150,6 +155,13 @@ impl Limits {
         }
         limits
     }
+}
+
+/// Reads an amount of US dollars above 0, exactly.
+fn dollars(text: &str) -> Result<PicoUsd, Wrong> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let read = PicoUsd::parse_usd(text).filter(|amount| is_plain && amount.get() > 0);
+    read.ok_or_else(|| Wrong::new("is no amount of US dollars above 0", "write a decimal number, as in `0.50`"))
 }
 
 /// How answers are streamed.

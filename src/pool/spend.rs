@@ -65,7 +65,9 @@ impl Bound {
             Some(i128::from(price(&more)?.get()) - i128::from(cost.get()))
         });
         let per_sample = dearest.max().unwrap_or_default();
-        self.due = bytes_left(left, per_sample, learned).map_or(usize::MAX, |bytes| said.bytes().saturating_add(bytes));
+        // Half-way: what is learned about the model may change in the meantime.
+        let half = |bytes: usize| said.bytes().saturating_add(bytes.div_ceil(2));
+        self.due = bytes_left(left, per_sample, learned).map_or(usize::MAX, half);
         left <= 0
     }
 
@@ -81,6 +83,8 @@ impl Bound {
 /// How many more bytes an answer has for `left` pico-dollars; none: as many as it likes.
 fn bytes_left(left: i128, per_sample: i128, learned: &Learned) -> Option<usize> {
     let tokens = left.max(0).checked_mul(SAMPLE.into())?.checked_div(per_sample.max(0))?;
+    // A token that has begun counts as a whole one, of the text and of the reasoning: these two come early.
+    let tokens = (tokens - 2).max(0);
     let in_sample = learned.of_answer(usize::try_from(SAMPLE).ok()?).get().max(1);
     let bytes = tokens.checked_mul(SAMPLE.into())?.checked_div(in_sample.into())?;
     // At least one, so that what is due is new.

@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::failures::{Failures, not_asked};
+use super::guard::{Allowed, TooDear, afford, spent};
 use super::itinerary::{Itinerary, Place, Step, View, window};
 use super::journey::Scene;
 use super::plan::{Conclusion, Plan, likely_delivery, plan, reason};
 use super::{Retry, Target};
-use crate::domain::{Error, Reason, Tokens};
+use crate::domain::{Error, PicoUsd, Reason, Tokens};
 use crate::pool::{Endpoint, Lease, Right, Timeouts};
 use crate::protocol::{Delivery, Exchange};
 
@@ -25,6 +26,8 @@ const OTHERS_WITH_TIME: u32 = 2;
 pub(super) struct Course {
     itinerary: Itinerary,
     failures: Failures,
+    /// What the attempt under way may cost, which is not in the ledger yet: one beside it must leave that to it.
+    running: PicoUsd,
 }
 
 /// All that one attempt needs.
@@ -36,6 +39,8 @@ pub(super) struct Leg {
     pub(super) conclusion: Conclusion,
     pub(super) timeouts: Timeouts,
     pub(super) lease: Lease,
+    /// What it may cost; none: as much as it takes.
+    pub(super) spend: Option<PicoUsd>,
 }
 
 /// Why an attempt is not made.
@@ -50,7 +55,7 @@ pub(super) enum Unmade {
 impl Course {
     /// Nothing was tried yet. `leads` are the targets of the model and of those to fall back to.
     pub(super) fn new(leads: Vec<Vec<Target>>, retry: Retry) -> Self {
-        Self { itinerary: Itinerary::new(leads, retry), failures: Failures::default() }
+        Self { itinerary: Itinerary::new(leads, retry), failures: Failures::default(), running: PicoUsd::default() }
     }
 
     /// The attempts that were made.
@@ -63,6 +68,8 @@ impl Course {
         if self.attempts() == 0 {
             self.pass_over_short_contexts(scene);
         }
+        // Between two steps no attempt is under way: what the last one cost is on record.
+        self.running = PicoUsd::default();
         let step = with_view(scene, |view| self.itinerary.next(view));
         for (identity, access) in with_view(scene, |view| self.itinerary.passed_over(step.as_ref(), view)) {
             let Some(error) = not_asked(access, Instant::now()) else { continue };
@@ -89,6 +96,15 @@ impl Course {
                 return Err(Unmade::Next);
             }
         };
+        let allowed = match self.afford(scene, &endpoint, conclusion.max_tokens()) {
+            Ok(allowed) => allowed,
+            Err(why) => {
+                scene.asked.ledger.skip(endpoint.identity.clone(), why.reason());
+                self.failures.too_dear(why);
+                self.strike(step.place);
+                return Err(Unmade::Next);
+            }
+        };
         if endpoint.health.is_out_of_reach(exchange.delivery, left, now) {
             scene.asked.ledger.skip(endpoint.identity.clone(), Reason::DeadlineExceeded);
             self.failures.passed_over(cannot_suffice());
@@ -109,7 +125,18 @@ impl Course {
         self.itinerary.begun(step.place);
         let timeouts = bounded(endpoint.timeouts, share);
         let lease = if timeouts == endpoint.timeouts { lease } else { lease.in_haste() };
-        Ok(Leg { place: step.place, endpoint, exchange, conclusion, timeouts, lease })
+        self.running = allowed.map_or_else(PicoUsd::default, |allowed| allowed.at_most);
+        let spend = allowed.map(|allowed| allowed.left);
+        Ok(Leg { place: step.place, endpoint, exchange, conclusion, timeouts, lease, spend })
+    }
+
+    /// What an attempt may cost; none: the call has no bound.
+    fn afford(&self, scene: &Scene, endpoint: &Endpoint, max_tokens: Tokens) -> Result<Option<Allowed>, TooDear> {
+        let bounds = [scene.asked.request.max_cost, scene.rules.max_call_cost];
+        let Some(bound) = bounds.into_iter().flatten().min() else { return Ok(None) };
+        let spent = spent(&scene.asked.ledger);
+        let spent = spent.map(|spent| PicoUsd::new(spent.get().saturating_add(self.running.get())));
+        afford(endpoint, &scene.asked.request, max_tokens, bound, spent).map(Some)
     }
 
     /// A second attempt beside one that is late; none where there is nobody to ask, or it may not be made.

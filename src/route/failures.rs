@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::guard::TooDear;
 use super::plan::none_fits;
 use crate::domain::{Error, Reason};
 use crate::pool::Access;
@@ -17,6 +18,7 @@ const BUSY: Duration = Duration::from_secs(1);
 pub(super) struct Failures {
     failed: Vec<Error>,
     misfits: Vec<Unfit>,
+    too_dear: Vec<TooDear>,
     passed_over: Vec<Error>,
 }
 
@@ -31,6 +33,11 @@ impl Failures {
         self.misfits.push(unfit);
     }
 
+    /// A target may cost more than the call's bound.
+    pub(super) fn too_dear(&mut self, why: TooDear) {
+        self.too_dear.push(why);
+    }
+
     /// A target was not asked.
     pub(super) fn passed_over(&mut self, error: Error) {
         self.passed_over.push(error);
@@ -38,9 +45,15 @@ impl Failures {
 
     /// The most useful of them, with the shortest hint of those that may be asked again.
     pub(super) fn most_useful(self) -> Error {
-        let Self { failed, misfits, passed_over } = self;
+        let Self { failed, misfits, too_dear, passed_over } = self;
         if failed.is_empty() && passed_over.is_empty() {
-            return if misfits.is_empty() { outrun() } else { none_fits(&misfits) };
+            // What the bound is not enough for says more than that no price is known.
+            let dear = too_dear.into_iter().min_by_key(|why| why.reason() == Reason::PriceUnknown);
+            return match dear {
+                Some(why) => why.into_error(),
+                None if misfits.is_empty() => outrun(),
+                None => none_fits(&misfits),
+            };
         }
         let mut all = failed;
         let attempted = all.len();

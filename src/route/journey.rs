@@ -95,12 +95,12 @@ async fn run(scene: &Scene, course: &mut Course, leg: Leg) -> Result<Reached, Fa
 
 /// Makes an attempt, up to its first event.
 async fn accept(scene: &Scene, leg: Leg) -> Result<Begun, Failed> {
-    let Leg { place, endpoint, exchange, conclusion, timeouts, lease } = leg;
+    let Leg { place, endpoint, exchange, conclusion, timeouts, lease, spend } = leg;
     let attempt = Attempt {
         transport: scene.transport.as_ref(),
         timeouts,
         max_answer_bytes: scene.rules.max_answer_bytes,
-        spend: None,
+        spend,
         lease,
         budget: &scene.budget,
         ledger: &scene.asked.ledger,

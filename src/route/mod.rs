@@ -3,6 +3,7 @@
 mod choice;
 mod course;
 mod failures;
+mod guard;
 mod hedging;
 mod itinerary;
 mod journey;

@@ -70,6 +70,11 @@ fn max_tokens(request: &Request, rules: &Rules, facts: Option<&ModelFacts>) -> T
 }
 
 impl Conclusion {
+    /// The bound on the answer that is sent.
+    pub(super) fn max_tokens(&self) -> Tokens {
+        self.max_tokens
+    }
+
     pub(super) fn of(&self, finish: Finish) -> Outcome {
         let attempts = self.ledger.lines();
         Outcome {

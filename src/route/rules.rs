@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::domain::Tokens;
+use crate::domain::{PicoUsd, Tokens};
 
 /// What holds for every call.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub struct Rules {
     pub max_answer_bytes: u64,
     /// What is tried again, and when.
     pub retry: Retry,
+    /// The most that a call may cost over all its attempts; none: what its request says.
+    pub max_call_cost: Option<PicoUsd>,
 }
 
 /// What is tried again, and when.

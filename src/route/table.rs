@@ -300,6 +300,7 @@ pub(super) mod tests {
             commit_after: std::time::Duration::from_secs(10),
             max_answer_bytes: 1 << 20,
             retry: crate::route::Retry::default(),
+            max_call_cost: None,
         }
     }
 

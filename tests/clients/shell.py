@@ -19,12 +19,15 @@ TEXT = "The sky is blue because air scatters short waves more than long ones."
 ASK = {"model": "text", "prompt": "Why is the sky blue?"}
 BUF_FLAGS = ["--protocol", "grpc", "--http2-prior-knowledge"]
 DEADLINE_EXCEEDED = 4
+# An answer may come before the server has read the request, and then the rest of that is reset (RFC 9113, 8.1). The answer
+# is whole, but curl calls it an error when it has not sent everything by then.
+RESET = 92
 GONE_WITHIN = 0.5
 
 
-def shell(*command, code=0):
+def shell(*command, code=0, fine=()):
     done = subprocess.run([str(word) for word in command], cwd=ROOT, text=True, capture_output=True, timeout=60)
-    if (done.returncode == 0) != (code == 0):
+    if (done.returncode == 0) != (code == 0) and done.returncode not in fine:
         raise AssertionError(f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
     return done.stdout + (done.stderr if code else "")
 
@@ -130,7 +133,7 @@ def post(server, rpc, body, *headers):
         for header in ("content-type: application/grpc", "te: trailers", *headers):
             flags += ["-H", header]
         url = f"http://{server.address}/{SERVICE}/{rpc}"
-        shell("curl", *flags, "--data-binary", f"@{request}", url)
+        shell("curl", *flags, "--data-binary", f"@{request}", url, fine=(RESET,))
         with open(heads, encoding="latin-1") as file:
             lines = [line.strip().partition(": ") for line in file if ": " in line]
         body = open(answer, "rb").read() if os.path.exists(answer) else b""

@@ -97,6 +97,7 @@ impl Pair {
             commit_after: Duration::from_secs(10),
             max_answer_bytes: 1 << 24,
             retry: Retry { base_delay: Duration::from_millis(1), ..Retry::default() },
+            max_call_cost: None,
         };
         let tables = Tables::new(Table::new(Vec::new(), aliases, Some(name), rules));
         let router = Router::new(tables, transport(), RetryBudget::full(Instant::now()));

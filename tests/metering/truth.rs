@@ -110,7 +110,8 @@ impl Call {
             1 if dice.random_bool(0.5) => (End::Cut, format!("cut={broken}")),
             1 => (End::Cut, format!("torn={broken}")),
             _ if dice.random_bool(0.5) => (End::Cancelled, format!("held={broken}")),
-            _ => (End::Left, String::new()),
+            // It never comes to its end: a call that is slow to be left must not be complete by then.
+            _ => (End::Left, format!("held={tokens}")),
         };
         let words = "what is there to be counted, and by whom? ".repeat(dice.random_range(1..40));
         // Each message of the answer has at most four tokens, so that all of these come before the end.

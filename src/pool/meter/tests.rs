@@ -263,8 +263,12 @@ fn opened() -> Decoded {
     Event::BlockStarted { index: 0, block: Box::new(Block::text("")) }
 }
 
-/// An answer whose attempt may cost so much, in pieces of these many bytes: how many were taken, and the end.
+/// An answer whose attempt may cost so much, in texts of these many bytes: how many were taken, and the end.
 fn bounded(spend: i64, pieces: &[usize]) -> Option<(usize, Vec<Decoded>)> {
+    bounded_events(spend, &pieces.iter().copied().map(text).collect::<Vec<_>>())
+}
+
+fn bounded_events(spend: i64, pieces: &[Decoded]) -> Option<(usize, Vec<Decoded>)> {
     let mut meter = Meter::new(&endpoint(Some(RATES)), &request(), sent(), Some(PicoUsd::new(spend)));
     meter.head(|| true);
     meter.accepted();
@@ -272,7 +276,7 @@ fn bounded(spend: i64, pieces: &[usize]) -> Option<(usize, Vec<Decoded>)> {
     meter.observe(&started());
     meter.observe(&opened());
     for (place, piece) in pieces.iter().enumerate() {
-        meter.observe(&text(*piece));
+        meter.observe(piece);
         if meter.is_due()
             && let Some(ends) = meter.end_at_bound(Usage::default(), &Terms::default())
         {
@@ -295,6 +299,11 @@ fn an_answer_ends_when_it_costs_what_it_may() {
     assert!(bounded(300 + 10 * 15, &[10; 3]).is_none());
     assert_eq!(bounded(1, &[1; 3]).map(|(taken, _)| taken), Some(1), "the prompt alone is too dear");
     assert!(bounded(i64::MAX, &[1000; 10]).is_none());
+    assert_eq!(
+        bounded(300 + 174 * 15, &[47, 646]).map(|(taken, _)| taken),
+        Some(2),
+        "a token that began is a whole one"
+    );
 }
 
 #[test]
@@ -369,13 +378,16 @@ proptest! {
     #[test]
     fn a_bound_ends_an_answer_with_the_piece_that_reaches_it(
         spend in 1_i64..20_000,
-        pieces in prop::collection::vec(1_usize..100, 1..100),
+        pieces in prop::collection::vec((1_usize..100, any::<bool>()), 1..100),
     ) {
-        let cost = |pieces: &[usize]| {
-            let tokens = pieces.iter().sum::<usize>().div_ceil(4);
+        let cost = |pieces: &[(usize, bool)]| {
+            let of = |kind| pieces.iter().filter(|(_, is)| *is == kind).map(|(bytes, _)| bytes).sum::<usize>();
+            let tokens = of(true).div_ceil(4) + of(false).div_ceil(4);
             100 * RATES.0 + i64::try_from(tokens).unwrap() * RATES.1
         };
         let reached = (1..=pieces.len()).find(|taken| cost(&pieces[..*taken]) >= spend);
-        prop_assert_eq!(bounded(spend, &pieces).map(|(taken, _)| taken), reached);
+        let events = pieces.iter().map(|(bytes, is_text)| if *is_text { text(*bytes) } else { reasoning(*bytes) });
+        let events: Vec<Decoded> = events.collect();
+        prop_assert_eq!(bounded_events(spend, &events).map(|(taken, _)| taken), reached);
     }
 }
