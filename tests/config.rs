@@ -5,6 +5,8 @@
 
 #[path = "config/attempts.rs"]
 mod attempts;
+#[path = "config/completions.rs"]
+mod completions;
 #[path = "config/reload.rs"]
 mod reload;
 #[path = "config/usage.rs"]
@@ -687,12 +689,14 @@ fn every_known_key_is_documented() {
         ("log.", with_provider("log: { zzzz: 1 }")),
         ("simulator.", with_provider("simulator: { zzzz: 1 }")),
         ("usage.", with_provider("usage: { zzzz: 1 }")),
+        ("completions.", with_provider("completions: { zzzz: 1 }")),
     ];
     for (prefix, file) in places {
         let keys = known(&file);
         assert!(!keys.is_empty());
         for key in keys.iter().map(|key| format!("{prefix}{key}")) {
-            let is_map = ["timeouts", "retry", "limits", "stream", "log", "simulator", "usage"].contains(&key.as_str());
+            let maps = ["timeouts", "retry", "limits", "stream", "log", "simulator", "usage", "completions"];
+            let is_map = maps.contains(&key.as_str());
             assert!(is_map || text.contains(&format!("| `{key}` |")), "{key} has no line in docs/configuration.md");
         }
     }

@@ -101,7 +101,7 @@ pub async fn start_reloadable(config: &Config, load: Load, tracer: Tracer) -> Re
     let [public, admin, ops] = listeners.each_ref().map(Listener::bound);
     let (public, admin, ops) = (public.map_err(system)?, admin.map_err(system)?, ops.map_err(system)?);
 
-    let (books, keeping) = Books::open_all(&config.usage)?;
+    let (books, keeping) = Books::open_all(config.completions, &config.usage)?;
     let faces = workers::faces(config, &reloading, &public, tracer, books);
     let (drain, backstage, health) = (faces.drain.clone(), faces.backstage.clone(), faces.health.clone());
     let (admission, callers) = (faces.admission.clone(), faces.callers.clone());

@@ -47,7 +47,7 @@ use crate::domain::{ModelName, ProviderId, Tokens};
 use crate::pool::Timeouts;
 use crate::route::Retry;
 use crate::simulator::Pace;
-use crate::store::UsageSettings;
+use crate::store::{CompletionSettings, UsageSettings};
 use problem::{Findings, Wrong};
 use provider::Pool;
 use reader::{Context, Fields, Value};
@@ -103,6 +103,8 @@ pub struct Config {
     pub pace: Pace,
     /// Where sums of usage are kept, by what, and how long. Default: 90 days, in memory.
     pub usage: UsageSettings,
+    /// How long it is known what became of calls. Default: 10 minutes, in at most 64 MiB.
+    pub completions: CompletionSettings,
     /// Where all this comes from.
     pub source: Source,
     /// What is doubtful, though it works.
@@ -208,6 +210,7 @@ impl Config {
             log: Log::default(),
             pace: Pace::LIVELY,
             usage: UsageSettings::default(),
+            completions: CompletionSettings::default(),
             source: Source::Simulator,
             warnings: Vec::new(),
         }
@@ -270,6 +273,7 @@ fn read_config(mut file: Fields<'_>, path: &Path, overrides: &Overrides) -> Conf
     config.log = Log::read(&mut file);
     config.pace = settings::pace(&mut file);
     config.usage = usage::usage(&mut file);
+    config.completions = settings::completions(&mut file);
     if let Some((rule, right)) = config.collision() {
         file.section().wrong(Wrong::new(rule, right));
     }

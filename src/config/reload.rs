@@ -3,7 +3,7 @@
 use super::settings::{Limits, Log, Stream};
 use super::{Config, ListenAddress};
 use crate::simulator::Pace;
-use crate::store::{Keep, UsageSettings};
+use crate::store::{CompletionSettings, Keep, UsageSettings};
 
 impl Config {
     /// The keys that differ between this configuration and `next` and take effect only at a restart, in the order of
@@ -34,6 +34,7 @@ impl Config {
             log,
             pace,
             usage,
+            completions,
             source: _,
             warnings: _,
         } = self;
@@ -48,6 +49,7 @@ impl Config {
         differs.extend(stream_differs(stream, &next.stream));
         differs.extend(pace_differs(pace, &next.pace));
         differs.extend(usage_differs(usage, &next.usage));
+        differs.extend(completions_differ(completions, &next.completions));
         differs.extend([
             ("drain_delay", *drain_delay != next.drain_delay),
             ("shutdown_grace", *shutdown_grace != next.shutdown_grace),
@@ -84,6 +86,11 @@ fn pace_differs(ours: &Pace, theirs: &Pace) -> [(&'static str, bool); 2] {
 fn log_differs(ours: &Log, theirs: &Log) -> [(&'static str, bool); 2] {
     let Log { format, level } = ours;
     [("log.format", *format != theirs.format), ("log.level", *level != theirs.level)]
+}
+
+fn completions_differ(ours: &CompletionSettings, theirs: &CompletionSettings) -> [(&'static str, bool); 2] {
+    let CompletionSettings { keep, max_bytes } = ours;
+    [("completions.keep", *keep != theirs.keep), ("completions.max_bytes", *max_bytes != theirs.max_bytes)]
 }
 
 fn usage_differs(ours: &UsageSettings, theirs: &UsageSettings) -> [(&'static str, bool); 4] {

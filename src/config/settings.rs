@@ -12,6 +12,7 @@ use super::reader::{Fields, Value, count};
 use crate::domain::PicoUsd;
 use crate::pool::Timeouts;
 use crate::simulator::Pace;
+use crate::store::CompletionSettings;
 use crate::telemetry::LogFormat;
 
 /// What bounds a call and each request made for it.
@@ -212,6 +213,25 @@ pub(super) fn pace(file: &mut Fields<'_>) -> Pace {
     };
     fields.finish(&[]);
     pace
+}
+
+/// Reads `completions`: how long, and in how much memory, it is known what became of calls.
+pub(super) fn completions(file: &mut Fields<'_>) -> CompletionSettings {
+    /// With less than this hardly any call would be found again.
+    const LEAST: u64 = 1 << 20;
+    let default = CompletionSettings::default();
+    let Some(value) = file.take("completions") else { return default };
+    let mut fields = value.fields();
+    let max_bytes = |text: &str| match quantity::size(text)? {
+        size if size < LEAST => Err(Wrong::new("is less than 1MiB", "calls would be forgotten at once")),
+        size => Ok(size),
+    };
+    let settings = CompletionSettings {
+        keep: fields.read("keep", default.keep, quantity::some_duration),
+        max_bytes: fields.read("max_bytes", default.max_bytes, max_bytes),
+    };
+    fields.finish(&[]);
+    settings
 }
 
 /// What is logged, and how.

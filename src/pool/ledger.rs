@@ -1,6 +1,6 @@
 //! What was tried for a call, told truly however the call ends.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -14,7 +14,13 @@ use crate::telemetry::AttemptSpan;
 
 /// The attempts of one call, in the order in which they ended. Everything that may end the call shares it.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger(Arc<Mutex<Vec<Attempt>>>);
+pub struct Ledger(Arc<Mutex<Lines>>);
+
+#[derive(Debug, Default)]
+struct Lines {
+    ended: Vec<Attempt>,
+    last_asked: Option<Identity>,
+}
 
 impl Ledger {
     /// Notes a target that is passed over.
@@ -31,17 +37,27 @@ impl Ledger {
 
     /// Opens the entry of an attempt that begins now, and that `meter` measures. It holds `lease`, and pays into `budget` when it succeeds.
     pub fn begin(&self, meter: Meter, span: AttemptSpan, lease: Lease, budget: RetryBudget) -> Entry {
+        self.lock().last_asked = Some(meter.identity().clone());
         let (ledger, sent) = (self.clone(), Instant::now());
         Entry { ledger, meter, span, lease, budget, sent, first_event: None, settled: false }
     }
 
     /// What was tried so far.
     pub fn lines(&self) -> Vec<Attempt> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().ended.clone()
+    }
+
+    /// Who was asked last; none: nobody was asked yet.
+    pub fn last_asked(&self) -> Option<Identity> {
+        self.lock().last_asked.clone()
     }
 
     fn push(&self, attempt: Attempt) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(attempt);
+        self.lock().ended.push(attempt);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

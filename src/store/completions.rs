@@ -1,22 +1,66 @@
 //! What became of each call, for a while.
+//!
+//! Calls are spread over shards by their ids, so that those of all workers hardly ever meet: a call locks its shard at its
+//! beginning and at its end, each time for a moment. Calls that have ended stand in a queue by their ends, and leave it at
+//! its front, so that nothing is searched for what is too old.
 
-use std::time::SystemTime;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::mem::size_of;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
 
 use super::{Asked, Fate};
-use crate::domain::{Attempt, CallId};
+use crate::domain::{Attempt, AttemptOutcome, CallId, Cost, Identity, ModelId, ProviderId, Usage, UsageItem};
 use crate::pool::Ledger;
 
+/// How many shards there are.
+const SHARDS: usize = 16;
+/// The most calls that a visit of a shard drops for their age: after a pause no caller waits for all of them.
+const DROPPED_AT_ONCE: usize = 32;
+/// What a map and a queue take beside what they hold, in bytes.
+const OVERHEAD: usize = 64;
+
+/// How long calls are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompletionSettings {
+    /// After their ends. Default: 10 minutes.
+    pub keep: Duration,
+    /// The most that those that have ended take, in bytes. Default: 64 MiB.
+    pub max_bytes: u64,
+}
+
+impl Default for CompletionSettings {
+    fn default() -> Self {
+        Self { keep: Duration::from_secs(10 * 60), max_bytes: 64 << 20 }
+    }
+}
+
 /// What became of calls. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct Completions {}
+#[derive(Clone, Debug)]
+pub struct Completions {
+    shards: Arc<[Mutex<Shard>; SHARDS]>,
+    hasher: RandomState,
+    keep: Duration,
+    /// The most that the ended calls of one shard take.
+    shard_bytes: usize,
+}
 
 /// A call that runs, or has ended.
 #[derive(Clone, Debug)]
 pub struct Completion {
-    /// What is known from its beginning.
-    pub asked: Asked,
+    /// Our id of it.
+    pub id: CallId,
+    /// When it came.
+    pub at: SystemTime,
     /// Where it stands.
     pub standing: Standing,
+    /// The model that answered, or was asked last; none: none was asked yet.
+    pub model: Option<ModelId>,
+    /// The provider that answered, or was asked last.
+    pub provider: Option<ProviderId>,
     /// What was tried until now.
     pub attempts: Vec<Attempt>,
 }
@@ -30,13 +74,180 @@ pub enum Standing {
     Ended(Fate, SystemTime),
 }
 
-impl Completions {
-    pub(super) fn begun(&self, _asked: &Asked, _ledger: &Ledger) {}
+#[derive(Debug, Default)]
+struct Shard {
+    running: HashMap<CallId, (SystemTime, Ledger)>,
+    ended: HashMap<CallId, Ended>,
+    /// Those that have ended, the oldest end first.
+    queue: VecDeque<CallId>,
+    /// What those that have ended take.
+    bytes: usize,
+}
 
-    pub(super) fn ended(&self, _asked: &Asked, _fate: Fate, _attempts: Vec<Attempt>, _at: SystemTime) {}
+/// A call that has ended.
+#[derive(Debug)]
+struct Ended {
+    came: SystemTime,
+    fate: Fate,
+    at: SystemTime,
+    /// The same by the clock that never jumps.
+    over: Instant,
+    model: Option<ModelId>,
+    attempts: Box<[Attempt]>,
+}
 
-    /// What became of a call; none: it is not known, or not any more.
-    pub fn find(&self, _id: CallId) -> Option<Completion> {
-        None
+impl Default for Completions {
+    fn default() -> Self {
+        Self::new(CompletionSettings::default())
     }
 }
+
+impl Completions {
+    /// Keeps calls as `settings` say.
+    pub fn new(settings: CompletionSettings) -> Self {
+        let shard_bytes = usize::try_from(settings.max_bytes).unwrap_or(usize::MAX) / SHARDS;
+        Self { shards: Arc::default(), hasher: RandomState::new(), keep: settings.keep, shard_bytes }
+    }
+
+    pub(super) fn begun(&self, asked: &Asked, ledger: &Ledger) {
+        let call = (asked.at, ledger.clone());
+        self.with(asked.id, |shard| shard.running.insert(asked.id, call));
+    }
+
+    /// `model` is what answered, where that is known by another name than was asked.
+    pub(super) fn ended(
+        &self,
+        asked: &Asked,
+        fate: Fate,
+        model: Option<ModelId>,
+        attempts: Vec<Attempt>,
+        at: SystemTime,
+    ) {
+        let over = Instant::now();
+        let ended = Ended { came: asked.at, fate, at, over, model, attempts: attempts.into_boxed_slice() };
+        let (keep, most) = (self.keep, self.shard_bytes);
+        self.with(asked.id, |shard| shard.end(asked.id, ended, (keep, most)));
+    }
+
+    /// What became of a call; none: it is not known, or not any more.
+    pub fn find(&self, id: CallId) -> Option<Completion> {
+        let keep = self.keep;
+        match self.with(id, |shard| shard.find(id, Instant::now(), keep)).flatten()? {
+            Found::Ended(completion) => Some(*completion),
+            Found::Running(at, ledger) => {
+                let (model, provider) = names(ledger.last_asked());
+                let attempts = ledger.lines();
+                Some(Completion { id, at, standing: Standing::Running, model, provider, attempts })
+            }
+        }
+    }
+
+    fn with<T>(&self, id: CallId, visit: impl FnOnce(&mut Shard) -> T) -> Option<T> {
+        let shards = u64::try_from(SHARDS).ok()?;
+        let index = usize::try_from(self.hasher.hash_one(id) % shards).ok()?;
+        let mut shard = self.shards.get(index)?.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(visit(&mut shard))
+    }
+}
+
+impl Completion {
+    /// What the answering attempt used, or the last one; none: nothing is known, or it runs.
+    pub fn usage(&self) -> Option<&Usage> {
+        match self.standing {
+            Standing::Running => None,
+            Standing::Ended(..) => decisive(&self.attempts)?.usage.as_ref(),
+        }
+    }
+
+    /// What the call cost over all its attempts; none: no price is known.
+    pub fn cost(&self) -> Option<Cost> {
+        Attempt::cost_of_all(&self.attempts)
+    }
+}
+
+/// A call as its shard has it.
+enum Found {
+    Running(SystemTime, Ledger),
+    Ended(Box<Completion>),
+}
+
+impl Shard {
+    fn end(&mut self, id: CallId, ended: Ended, (keep, most_bytes): (Duration, usize)) {
+        let now = ended.over;
+        self.running.remove(&id);
+        self.bytes += ended.bytes();
+        self.ended.insert(id, ended);
+        self.queue.push_back(id);
+        self.drop_old(now, keep);
+        while self.bytes > most_bytes && self.drop_oldest() {}
+    }
+
+    fn find(&mut self, id: CallId, now: Instant, keep: Duration) -> Option<Found> {
+        self.drop_old(now, keep);
+        if let Some((at, ledger)) = self.running.get(&id) {
+            return Some(Found::Running(*at, ledger.clone()));
+        }
+        let ended = self.ended.get(&id).filter(|ended| now.duration_since(ended.over) < keep)?;
+        let asked = decisive(&ended.attempts).map(|attempt| &attempt.endpoint);
+        let (model, provider) = names(asked.cloned());
+        Some(Found::Ended(Box::new(Completion {
+            id,
+            at: ended.came,
+            standing: Standing::Ended(ended.fate.clone(), ended.at),
+            model: ended.model.clone().or(model),
+            provider,
+            attempts: ended.attempts.to_vec(),
+        })))
+    }
+
+    /// Drops what has been kept for long enough, a little at a time.
+    fn drop_old(&mut self, now: Instant, keep: Duration) {
+        for _ in 0..DROPPED_AT_ONCE {
+            let oldest = self.queue.front().and_then(|id| self.ended.get(id));
+            let is_old = oldest.is_some_and(|ended| now.duration_since(ended.over) >= keep);
+            if !is_old || !self.drop_oldest() {
+                break;
+            }
+        }
+    }
+
+    /// Drops the call that ended first; false when there is none.
+    fn drop_oldest(&mut self) -> bool {
+        let Some(id) = self.queue.pop_front() else { return false };
+        if let Some(ended) = self.ended.remove(&id) {
+            self.bytes = self.bytes.saturating_sub(ended.bytes());
+        }
+        true
+    }
+}
+
+impl Ended {
+    /// About what it takes. Names of endpoints are shared with the table of routes, and not counted.
+    fn bytes(&self) -> usize {
+        let message = match &self.fate {
+            Fate::Failed { message, .. } => message.capacity(),
+            Fate::Succeeded(_) | Fate::Cancelled => 0,
+        };
+        let model = self.model.as_ref().map_or(0, |model| model.as_str().len());
+        let attempts: usize = self.attempts.iter().map(attempt_bytes).sum();
+        size_of::<Self>() + 2 * size_of::<CallId>() + OVERHEAD + message + model + attempts
+    }
+}
+
+fn attempt_bytes(attempt: &Attempt) -> usize {
+    let items = attempt.usage.as_ref().map_or(0, |usage| usage.items.capacity());
+    size_of::<Attempt>() + attempt.endpoint.account.as_str().len() + items * size_of::<UsageItem>()
+}
+
+/// The attempt that answered, else the last one that was made.
+fn decisive(attempts: &[Attempt]) -> Option<&Attempt> {
+    let answering = attempts.iter().rfind(|attempt| attempt.outcome == AttemptOutcome::Finished);
+    answering.or_else(|| attempts.iter().rfind(|attempt| !matches!(attempt.outcome, AttemptOutcome::Skipped(_))))
+}
+
+fn names(asked: Option<Identity>) -> (Option<ModelId>, Option<ProviderId>) {
+    asked.map_or((None, None), |Identity { model, provider, .. }| (Some(model), Some(provider)))
+}
+
+#[cfg(test)]
+mod tests;

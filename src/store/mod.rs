@@ -6,7 +6,7 @@
 mod completions;
 mod usage;
 
-pub use completions::{Completion, Completions, Standing};
+pub use completions::{Completion, CompletionSettings, Completions, Standing};
 pub use usage::{
     FileError, Group, Grouping, Keep, Keeping, OpenError, Page, Place, Query, RedisError, StoreError, Subject, Sums,
     UsageBook, UsageSettings, check_url as check_redis_url, hour_of,
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::domain::{Attempt, CallId, FinishReason, ModelName, Reason, Request};
+use crate::domain::{Attempt, CallId, FinishReason, ModelId, ModelName, Reason, Request};
 use crate::pool::Ledger;
 
 /// What is kept about calls. Clones share it.
@@ -60,13 +60,14 @@ pub enum Fate {
 }
 
 impl Books {
-    /// Books of which the sums are kept where `usage` says, until what is returned beside them ends.
+    /// Books that keep calls as `completions` says, and the sums where `usage` says, until what is returned beside them
+    /// ends.
     ///
     /// # Errors
     /// [`OpenError`]: they cannot be kept there.
-    pub fn open_all(usage: &UsageSettings) -> Result<(Self, Keeping), OpenError> {
+    pub fn open_all(completions: CompletionSettings, usage: &UsageSettings) -> Result<(Self, Keeping), OpenError> {
         let (usage, keeping) = UsageBook::open(usage)?;
-        Ok((Self { completions: Completions::default(), usage }, keeping))
+        Ok((Self { completions: Completions::new(completions), usage }, keeping))
     }
 
     /// A call begins whose attempts will stand in `ledger`.
@@ -74,7 +75,7 @@ impl Books {
         let labels = Arc::new(request.labels.clone());
         let asked = Asked { id, model: request.model.clone(), labels, at: SystemTime::now() };
         self.completions.begun(&asked, ledger);
-        Record { books: self.clone(), asked, ledger: ledger.clone(), closed: false }
+        Record { books: self.clone(), asked, ledger: ledger.clone(), answered_by: None, closed: false }
     }
 }
 
@@ -84,10 +85,16 @@ pub struct Record {
     books: Books,
     asked: Asked,
     ledger: Ledger,
+    answered_by: Option<ModelId>,
     closed: bool,
 }
 
 impl Record {
+    /// The answer came from a model that its provider calls this.
+    pub fn answered_by(&mut self, model: &ModelId) {
+        self.answered_by = Some(model.clone());
+    }
+
     /// The call has ended.
     pub fn close(mut self, fate: Fate) {
         self.enter(fate);
@@ -100,7 +107,7 @@ impl Record {
         let attempts: Vec<Attempt> = self.ledger.lines();
         let now = SystemTime::now();
         self.books.usage.note(&self.asked, &fate, &attempts, now);
-        self.books.completions.ended(&self.asked, fate, attempts, now);
+        self.books.completions.ended(&self.asked, fate, self.answered_by.take(), attempts, now);
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Rpc {
     Complete,
     /// `StreamComplete`.
     StreamComplete,
+    /// `GetCompletion`.
+    GetCompletion,
     /// `ListModels`.
     ListModels,
     /// `Reload`.
@@ -31,6 +33,7 @@ impl Rpc {
         match self {
             Self::Complete => "Complete",
             Self::StreamComplete => "StreamComplete",
+            Self::GetCompletion => "GetCompletion",
             Self::ListModels => "ListModels",
             Self::Reload => "Reload",
             Self::ListUsage => "ListUsage",
@@ -42,6 +45,7 @@ impl Rpc {
         match self {
             Self::Complete => "completiond.v1.CompletionService/Complete",
             Self::StreamComplete => "completiond.v1.CompletionService/StreamComplete",
+            Self::GetCompletion => "completiond.v1.CompletionService/GetCompletion",
             Self::ListModels => "completiond.v1.CompletionService/ListModels",
             Self::Reload => "completiond.v1.AdminService/Reload",
             Self::ListUsage => "completiond.v1.AdminService/ListUsage",

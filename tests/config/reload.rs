@@ -38,7 +38,7 @@ fn parse(text: &str) -> Config {
 }
 
 /// What waits for a restart: the key, what stands in the documented file, and what takes its place.
-const AT_A_RESTART: [(&str, &str, &str); 21] = [
+const AT_A_RESTART: [(&str, &str, &str); 23] = [
     ("listen", "listen: 127.0.0.1:50051", "listen: 127.0.0.1:1"),
     ("admin_listen", "127.0.0.1:50052", "127.0.0.1:2"),
     ("ops_listen", "ops.sock", "other.sock"),
@@ -55,6 +55,8 @@ const AT_A_RESTART: [(&str, &str, &str); 21] = [
     ("usage.redis_url", "data_dir: /var/lib/completiond", "redis_url: '${REDIS_URL}'"),
     ("usage.labels", "labels: [team, feature]", "labels: [team]"),
     ("usage.keep", "keep: 90d", "keep: 91d"),
+    ("completions.keep", "keep: 10m", "keep: 11m"),
+    ("completions.max_bytes", "{ keep: 10m, max_bytes: 64MiB", "{ keep: 10m, max_bytes: 65MiB"),
     ("drain_delay", "drain_delay: 5s", "drain_delay: 6s"),
     ("shutdown_grace", "shutdown_grace: 10m", "shutdown_grace: 9m"),
     ("provider_option_headers", "[anthropic-beta]", "[]"),
@@ -107,7 +109,7 @@ const AT_ONCE: [(&str, &str, &str); 45] = [
     ("retry.max_attempts", "max_attempts: 4", "max_attempts: 5"),
     ("retry.base_delay", "base_delay: 500ms", "base_delay: 501ms"),
     ("retry.max_delay", "max_delay: 30s", "max_delay: 31s"),
-    ("limits.max_answer_bytes", "64MiB", "65MiB"),
+    ("limits.max_answer_bytes", "max_answer_bytes: 64MiB", "max_answer_bytes: 65MiB"),
     ("stream.commit_after", "commit_after: 10s", "commit_after: 11s"),
     ("default_max_tokens", "8192", "8193"),
 ];

@@ -83,6 +83,15 @@ impl Completions {
         self.pipeline.clone().oneshot(call).await
     }
 
+    fn find(&self, request: &proto::GetCompletionRequest) -> Result<proto::GetCompletionResponse, Error> {
+        let id = convert::completion_id(request)?;
+        let found = self.books.completions.find(id).ok_or_else(|| {
+            let message = "no call with this id is known here; it has ended too long ago, or was another process's";
+            Error::new(Reason::CompletionNotFound, message)
+        })?;
+        Ok(convert::completion(found, self.view))
+    }
+
     async fn whole(&self, call: Call) -> Result<Answer, Error> {
         let mut events = self.reply(call).await?;
         let mut fold = Fold::default();
@@ -135,9 +144,16 @@ impl CompletionService for Completions {
 
     async fn get_completion(
         &self,
-        _: Request<proto::GetCompletionRequest>,
+        request: Request<proto::GetCompletionRequest>,
     ) -> Result<Response<proto::GetCompletionResponse>, Status> {
-        Err(Status::unimplemented("under construction"))
+        let mut told = self.begin(&request, Rpc::GetCompletion);
+        match self.find(&request.into_inner()) {
+            Ok(found) => {
+                told.answered();
+                Ok(Response::new(found))
+            }
+            Err(error) => Err(told.status(error)),
+        }
     }
 
     async fn count_tokens(

@@ -58,6 +58,9 @@ impl Told {
 
     /// The answer is complete.
     pub(super) fn completed(&mut self, outcome: &Outcome) {
+        if let Some(record) = &mut self.record {
+            record.answered_by(&outcome.model);
+        }
         self.close(|| Fate::Succeeded(outcome.finish.reason));
         if let Some(span) = self.span.take() {
             span.finish(CallEnd::Completed(outcome));

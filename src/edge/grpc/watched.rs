@@ -42,6 +42,7 @@ pub(crate) struct Watched {
 /// What a stream is made of, where the watch can reach it.
 #[derive(Debug)]
 struct Slot {
+    /// Before `told`, as fields are dropped in their order: what the reply used is on record when the end is told.
     state: State,
     told: Told,
     sequence: i64,
@@ -67,7 +68,7 @@ enum State {
     /// Events come.
     Running(Reply),
     /// It was ended from outside; the client is still to be told.
-    Ended(Box<Error>),
+    Ended(Box<Status>),
     /// The client knows how it ended.
     Over,
 }
@@ -138,7 +139,9 @@ impl Slot {
     /// Gives up the reply, and with it everything that was taken for it.
     fn end(&mut self, why: impl FnOnce() -> Error) {
         if matches!(self.state, State::Running(_)) {
-            self.state = State::Ended(Box::new(why()));
+            // The reply goes first, so that what it used is on record, and then the end: the client may never ask for it.
+            self.state = State::Over;
+            self.state = State::Ended(Box::new(self.told.status(why())));
             self.told.give_back();
             self.turn.task.wake();
         }
@@ -170,7 +173,7 @@ impl Slot {
                 drop(running);
                 Some(Err(self.told.status(error)))
             }
-            (None, State::Ended(error)) => Some(Err(self.told.status(*error))),
+            (None, State::Ended(status)) => Some(Err(*status)),
             (None, _) => None,
         })
     }

@@ -56,7 +56,7 @@ pub(super) fn outcome(outcome: Outcome, view: LedgerView) -> proto::CompletionOu
     }
 }
 
-fn finish_reason(reason: FinishReason) -> proto::FinishReason {
+pub(super) fn finish_reason(reason: FinishReason) -> proto::FinishReason {
     match reason {
         FinishReason::Stop => proto::FinishReason::Stop,
         FinishReason::StopSequence => proto::FinishReason::StopSequence,

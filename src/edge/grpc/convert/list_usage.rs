@@ -178,7 +178,7 @@ fn record(group: Group, sums: &Sums, by_hour: bool) -> proto::UsageRecord {
     }
 }
 
-fn timestamp(time: SystemTime) -> Timestamp {
+pub(super) fn timestamp(time: SystemTime) -> Timestamp {
     let since: Duration = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let nanos = i32::try_from(since.subsec_nanos()).unwrap_or(0);
     Timestamp { seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), nanos }
