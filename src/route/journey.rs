@@ -1,7 +1,6 @@
 //! One call under way: asks one target after the other until an answer is committed.
 
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,28 +8,16 @@ use tokio::time::Instant;
 use super::course::{Course, Leg, Unmade};
 use super::itinerary::Place;
 use super::plan::Conclusion;
-use super::router::Asked;
-use super::{Hedging, Rules};
+use super::scene::Scene;
 use crate::domain::{Error, Reason, Recovery};
-use crate::pool::{self, Accepted, Attempt, Commitment, Committed, RetryBudget};
+use crate::pool::{self, Accepted, Attempt, Commitment, Committed};
 use crate::protocol::Delivery;
-use crate::transport::Transport;
 
 /// A call under way.
 #[derive(Debug)]
 pub(super) struct Journey {
     pub(super) scene: Scene,
     pub(super) course: Course,
-}
-
-/// What does not change while a call is under way.
-#[derive(Debug)]
-pub(super) struct Scene {
-    pub(super) asked: Asked,
-    pub(super) rules: Rules,
-    pub(super) hedging: Option<Arc<Hedging>>,
-    pub(super) transport: Arc<dyn Transport>,
-    pub(super) budget: RetryBudget,
 }
 
 /// An answer that is committed.

@@ -10,9 +10,11 @@ mod journey;
 mod plan;
 mod router;
 mod rules;
+mod scene;
 mod table;
 
 pub use hedging::Hedging;
-pub use router::{Answering, Asked, Router};
+pub use router::{Answering, Router};
 pub use rules::{Hedge, Retry, Rules};
+pub use scene::Asked;
 pub use table::{Alias, Lead, Table, Tables, Target};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Rules;
-use super::router::Asked;
+use super::scene::Asked;
 use crate::domain::{
     Attempt, CallId, Error, Finish, Identity, ModelFacts, Outcome, Reason, Reasoning, Request, Tokens, Violation,
 };

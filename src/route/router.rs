@@ -10,32 +10,13 @@ use futures_util::{Stream, StreamExt, stream};
 use tokio::time::Instant;
 
 use super::course::Course;
-use super::journey::{Journey, Reached, Scene};
+use super::journey::{Journey, Reached};
+use super::scene::{Asked, Scene};
 use super::{Lead, Table, Tables, Target};
-use crate::domain::{CallId, Error, Event, ModelName, Reason, Recovery, Request, Restarted};
-use crate::pool::{Ledger, RetryBudget};
+use crate::domain::{Error, Event, ModelName, Reason, Recovery, Restarted};
+use crate::pool::RetryBudget;
 use crate::protocol::Delivery;
-use crate::telemetry::CallTrace;
 use crate::transport::Transport;
-
-/// What is asked of the router.
-#[derive(Debug)]
-pub struct Asked {
-    /// The call.
-    pub id: CallId,
-    /// What is asked.
-    pub request: Request,
-    /// Whether the caller wants the answer as it is made or whole.
-    pub delivery: Delivery,
-    /// When it must have ended.
-    pub deadline: Instant,
-    /// How often the client has asked before and failed (`grpc-previous-rpc-attempts`).
-    pub previous_attempts: u32,
-    /// Where attempts are recorded.
-    pub ledger: Ledger,
-    /// Makes the spans of attempts.
-    pub trace: CallTrace,
-}
 
 /// Finds the endpoint that answers.
 #[derive(Clone, Debug)]

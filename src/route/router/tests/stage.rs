@@ -9,10 +9,11 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 
 use super::*;
-use crate::domain::{AttemptOutcome, Block, Message, ModelId, ModelName, Role};
-use crate::pool::{Endpoint, Provider};
+use crate::domain::{AttemptOutcome, Block, CallId, Message, ModelId, ModelName, Request, Role};
+use crate::pool::{Endpoint, Ledger, Provider};
 use crate::route::table::tests::{provider, rules};
 use crate::route::{Alias, Hedge, Hedging, Lead};
+use crate::telemetry::CallTrace;
 use crate::transport::{Incoming, Outgoing, Sending, TransportError};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
