@@ -1,6 +1,7 @@
 //! From the name that a caller asks for to the endpoint that answers.
 
 mod choice;
+mod counting;
 mod course;
 mod failures;
 mod guard;
@@ -12,6 +13,7 @@ mod router;
 mod rules;
 mod table;
 
+pub use counting::Counted;
 pub use hedging::Hedging;
 pub use router::{Answering, Asked, Router};
 pub use rules::{Hedge, Retry, Rules};
