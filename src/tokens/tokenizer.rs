@@ -15,8 +15,8 @@ impl Encoding {
     /// as the end of a text are text here, as they are in what users write.
     pub fn count(self, text: &str) -> usize {
         match self {
-            Self::O200kBase => bpe_openai::o200k_base(),
-            Self::Cl100kBase => bpe_openai::cl100k_base(),
+            Self::O200kBase => bpe::o200k_base(),
+            Self::Cl100kBase => bpe::cl100k_base(),
         }
         .count(text)
     }
