@@ -66,7 +66,7 @@ const AT_A_RESTART: [(&str, &str, &str); 23] = [
 ];
 
 /// What a running server takes over.
-const AT_ONCE: [(&str, &str, &str); 45] = [
+const AT_ONCE: [(&str, &str, &str); 46] = [
     ("default_model", "default_model: smart", "default_model: fast"),
     ("providers[].id", "home", "house"),
     ("providers[].protocol", "protocol: anthropic", "protocol: openai"),
@@ -110,6 +110,7 @@ const AT_ONCE: [(&str, &str, &str); 45] = [
     ("retry.base_delay", "base_delay: 500ms", "base_delay: 501ms"),
     ("retry.max_delay", "max_delay: 30s", "max_delay: 31s"),
     ("limits.max_answer_bytes", "max_answer_bytes: 64MiB", "max_answer_bytes: 65MiB"),
+    ("limits.max_call_cost", "max_call_cost: 0.50", "max_call_cost: 0.40"),
     ("stream.commit_after", "commit_after: 10s", "commit_after: 11s"),
     ("default_max_tokens", "8192", "8193"),
 ];
