@@ -168,9 +168,7 @@ async fn a_request_that_no_target_can_take_is_refused_as_for_an_answer() {
 async fn three_megabytes_without_a_space_are_counted() {
     let desk = Desk::speaking("openai", MODELS).await;
     let asked = CompleteRequest { prompt: "ab".repeat(1_500_000), ..of("known", 100) };
-    let count = desk.count(asked.clone()).await;
+    let count = desk.count(asked).await;
     assert_eq!(count.source(), CountSource::Tokenizer);
     assert!(count.input_tokens > 3_000_000 / 128, "{count:?}");
-    let late = desk.ask(asked, Some("1n")).await.unwrap_err();
-    assert_eq!(late.code(), Code::DeadlineExceeded);
 }

@@ -140,3 +140,48 @@ fn max_cost(endpoint: &Endpoint, request: &Request, count: &TokenCount, max_toke
     let amount = guard::at_most(tariff, request, input, max_tokens)?;
     Some(Cost { amount, source: tariff.source().clone(), estimated })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Block, Image, Media, MediaSource, Message, ModelId, Role};
+    use crate::route::table::tests::{provider, rules};
+    use crate::simulator::Simulator;
+
+    fn target(at: &str, model: &str, priority: u32, weight: u32) -> Target {
+        let endpoint = Endpoint::known(&provider(at), ModelId::new(model));
+        Target { endpoint: Arc::new(endpoint), priority, weight }
+    }
+
+    fn said(blocks: Vec<Block>) -> Request {
+        Request { messages: vec![Message { role: Role::User, content: blocks, state: None }], ..Request::default() }
+    }
+
+    fn chosen(leads: Vec<Vec<Target>>, request: &Request) -> Result<String, Error> {
+        first_fit(leads, &rules(), request).map(|(endpoint, _)| endpoint.identity.provider.to_string())
+    }
+
+    #[test]
+    fn the_first_target_that_can_take_a_request_is_that_of_the_least_priority_and_the_most_weight() {
+        let text = said(vec![Block::text("Hi")]);
+        let equals = vec![target("last", "m", 1, 9), target("light", "m", 0, 1), target("heavy", "m", 0, 2)];
+        assert_eq!(chosen(vec![equals.clone()], &text).unwrap(), "heavy");
+        // Only models that take images are asked to count one, and a model to fall back to comes last.
+        let media = Media { source: MediaSource::Uri("https://example.com/a.png".into()), mime_type: String::new() };
+        let image = said(vec![crate::domain::BlockKind::Image(Image { media, detail: String::new() }).into()]);
+        let blind = vec![target("blind", "gpt-3.5-turbo", 0, 1)];
+        let seeing = vec![target("seeing", "gpt-4o", 0, 1)];
+        assert_eq!(chosen(vec![blind.clone(), seeing.clone()], &text).unwrap(), "blind");
+        assert_eq!(chosen(vec![blind.clone(), seeing], &image).unwrap(), "seeing");
+        assert_eq!(chosen(vec![blind], &image).unwrap_err().reason, Reason::CapabilityNotSupported);
+    }
+
+    #[tokio::test]
+    async fn a_count_that_comes_too_late_is_none() {
+        // Far more than is counted before anybody looks at the clock.
+        let long = said(vec![Block::text("ab".repeat(1_500_000))]);
+        let leads = vec![vec![target("p", "gpt-4o", 0, 1)]];
+        let late = count(leads, &rules(), long, Some(Instant::now()), &Simulator::default()).await;
+        assert_eq!(late.unwrap_err().reason, Reason::DeadlineExceeded);
+    }
+}
