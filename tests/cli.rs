@@ -277,6 +277,33 @@ fn an_answer_that_breaks_off_begins_anew_where_that_is_asked_for_and_a_line_says
 }
 
 #[test]
+fn tokens_of_a_text_and_of_a_request_are_counted() {
+    let (code, text, said) = run(&["tokens", "tests/tokens/corpus/prose.txt"]);
+    assert_eq!((code, said.as_str()), (0, ""));
+    assert!(text.starts_with("224 tokens  at simulator/simulator, estimated\n"), "{text}");
+    let config = "tests/tokens/config.yaml";
+    let (code, json, _) =
+        with_input(&["--config", config, "tokens", "-", "--model", "nobody/gpt-4o", "--json"], "Why is the sky blue?");
+    let counted: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, &counted["source"]), (0, &"COUNT_SOURCE_TOKENIZER".into()));
+    assert_eq!((&counted["parts"]["messages"], &counted["input_tokens"]), (&6.into(), &13.into()));
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("request.json");
+    let count = |request: &str| {
+        std::fs::write(&file, request).unwrap();
+        run(&["--config", config, "tokens", file.to_str().unwrap()])
+    };
+    let (code, text, _) = count(r#"{"model":"nobody/gpt-4o","system":"Be brief.","prompt":"Why is the sky blue?"}"#);
+    assert_eq!((code, text.contains("system")), (0, true), "{text}");
+    let (code, _, said) = count(r#"{"promt":"Why?"}"#);
+    assert!(code == 2 && said.contains("is no request") && said.contains("promt"), "{code}: {said}");
+    let (code, _, said) = count(r#"{"model":"nowhere","prompt":"Why?"}"#);
+    assert!(code == 1 && said.contains("MODEL_NOT_FOUND"), "{code}: {said}");
+    assert_eq!(run(&["tokens", "not/there.txt"]).0, 2);
+}
+
+#[test]
 fn prices_are_shown_with_where_they_are_from() {
     let (code, table, said) = run(&["prices", "--vendor", "anthropic"]);
     assert_eq!((code, said.as_str()), (0, ""));

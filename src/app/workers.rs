@@ -53,7 +53,7 @@ impl Shared {
         let router = Router::new(self.faces.tables.clone(), Arc::new(transport), self.faces.retry_budget.clone());
         let watch = Watch::new(self.faces.client_stall);
         tokio::spawn(watch.clone().run(self.faces.drain.clone()));
-        let public = self.faces.public(pipeline(router, self.settings), watch, load);
+        let public = self.faces.public(pipeline(router.clone(), self.settings), router, watch, load);
         vec![public, self.faces.admin(load), self.faces.ops(load)]
     }
 }

@@ -22,6 +22,19 @@ pub(super) fn of(name: &str, message: &impl Message) -> Option<Value> {
     message.serialize_with_options(serde_json::value::Serializer, &options).ok()
 }
 
+/// The message `name` that `text` is the JSON of.
+///
+/// # Errors
+/// What is wrong with the text, and where.
+pub(super) fn read<M: Message + Default>(name: &str, text: &str) -> Result<M, String> {
+    let contract = CONTRACT.as_ref().and_then(|pool| pool.get_message_by_name(&format!("completiond.v1.{name}")));
+    let descriptor = contract.ok_or_else(|| format!("the contract has no {name}"))?;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let message = DynamicMessage::deserialize(descriptor, &mut reader).map_err(|error| error.to_string())?;
+    reader.end().map_err(|error| error.to_string())?;
+    message.transcode_to().map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,5 +63,16 @@ mod tests {
         });
         assert_eq!(of("CompleteResponse", &message), Some(expected));
         assert_eq!(of("Nothing", &message), None);
+    }
+
+    #[test]
+    fn json_becomes_a_message_or_says_where_it_is_wrong() {
+        let read = |text: &str| read::<proto::CompleteRequest>("CompleteRequest", text);
+        let expected =
+            proto::CompleteRequest { prompt: "Hi".into(), max_cost_pico_usd: Some(1 << 60), ..Default::default() };
+        assert_eq!(read(r#"{"prompt":"Hi","max_cost_pico_usd":"1152921504606846976"}"#), Ok(expected));
+        for (wrong, about) in [("{", "line 1"), (r#"{"promt":"Hi"}"#, "promt"), ("{} {}", "trailing"), ("[]", "")] {
+            assert!(read(wrong).unwrap_err().contains(about), "{wrong}");
+        }
     }
 }

@@ -13,6 +13,7 @@ mod prices;
 mod render;
 mod serve;
 mod settings;
+mod tokens;
 
 pub use check::Report;
 
@@ -76,6 +77,8 @@ enum Command {
     Pool(pool::PoolArgs),
     /// Show what models cost, or put a newer price table over your own
     Prices(prices::PricesArgs),
+    /// Count the tokens of a prompt, and what it would cost
+    Tokens(tokens::TokensArgs),
     /// Say what a configuration would do, or what is wrong with it
     Check {
         /// Print the report as JSON
@@ -94,6 +97,7 @@ pub fn run() -> ExitCode {
         Command::Complete(args) => complete::run(&config, &args),
         Command::Models(args) => models::run(&config, &args),
         Command::Prices(args) => prices::run(&config, &args),
+        Command::Tokens(args) => tokens::run(&config, &args),
         Command::Pool(args) => pool::run(&args),
         Command::Check { json, listen } => run_check(&config, &listen.or(before), json),
     };

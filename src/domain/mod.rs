@@ -14,6 +14,7 @@ mod outcome;
 mod request;
 mod state;
 mod terms;
+mod token_count;
 mod tool;
 mod usage;
 
@@ -29,5 +30,6 @@ pub use outcome::*;
 pub use request::*;
 pub use state::*;
 pub use terms::*;
+pub use token_count::*;
 pub use tool::*;
 pub use usage::*;

@@ -233,29 +233,38 @@ fn filtered(endpoint: &Endpoint, finish: Box<Finish>) -> Committed {
 }
 
 fn outgoing(endpoint: &Endpoint, exchange: Exchange) -> (Outgoing, Delivery, Box<dyn Decoder>) {
-    let mut request = http::Request::new(exchange.body);
+    let accept = match exchange.delivery {
+        Delivery::Stream => HeaderValue::from_static("text/event-stream"),
+        Delivery::Whole => HeaderValue::from_static("application/json"),
+    };
+    let outgoing = addressed(endpoint, &exchange.path, exchange.headers, exchange.body, accept);
+    (outgoing, exchange.delivery, exchange.decoder)
+}
+
+/// A body on its way to `path` at the endpoint's provider, signed.
+pub(super) fn addressed(
+    endpoint: &Endpoint,
+    path: &str,
+    own: HeaderMap,
+    body: bytes::Bytes,
+    accept: HeaderValue,
+) -> Outgoing {
+    let mut request = http::Request::new(body);
     *request.method_mut() = http::Method::POST;
-    *request.uri_mut() = address(&endpoint.provider.base_url, &exchange.path);
+    *request.uri_mut() = address(&endpoint.provider.base_url, path);
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("completiond/", env!("CARGO_PKG_VERSION"))));
-    headers.insert(
-        ACCEPT,
-        match exchange.delivery {
-            Delivery::Stream => HeaderValue::from_static("text/event-stream"),
-            Delivery::Whole => HeaderValue::from_static("application/json"),
-        },
-    );
-    headers.extend(exchange.headers);
+    headers.insert(ACCEPT, accept);
+    headers.extend(own);
     headers.extend(endpoint.provider.headers.clone());
     endpoint.provider.credentials.sign(headers);
-    let outgoing = Outgoing {
+    Outgoing {
         request,
         connect_timeout: endpoint.timeouts.connect,
         proxy: endpoint.provider.proxy.clone(),
         departure: Departure::default(),
-    };
-    (outgoing, exchange.delivery, exchange.decoder)
+    }
 }
 
 /// `path` behind `base`; a query of the base stays.

@@ -3,6 +3,7 @@
 mod account;
 mod attempt;
 mod budget;
+mod counting;
 mod endpoint;
 mod health;
 mod ledger;
@@ -16,6 +17,7 @@ mod upstream;
 pub use account::Account;
 pub use attempt::{Accepted, Attempt, Commitment, Committed, attempt};
 pub use budget::RetryBudget;
+pub use counting::count;
 pub use endpoint::{Endpoint, Provider};
 pub use health::{Access, BreakerState, ConcurrencyRule, Health, HealthReport, Lease, Right, Standing};
 pub use ledger::{Entry, Ledger};

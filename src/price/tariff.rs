@@ -99,6 +99,11 @@ impl Tariff {
         Some(most)
     }
 
+    /// Where its prices come from.
+    pub fn source(&self) -> &CostSource {
+        &self.source
+    }
+
     /// What callers are told of it.
     pub fn listed(&self) -> ListedPrice {
         let Rates { input, output, cache_read, cache_write, .. } = self.price.standard;

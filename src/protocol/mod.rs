@@ -19,7 +19,7 @@ pub use options::OWNED_KEYS;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::domain::{Allowance, Decoded, Error, Finish, Identity, ModelFacts, Request, Terms, Tokens, Usage};
+use crate::domain::{Allowance, Decoded, Envelope, Error, Finish, Identity, ModelFacts, Request, Terms, Tokens, Usage};
 
 /// The most that a decoder holds of one block that is not finished, in bytes.
 const MAX_BLOCK_BYTES: usize = 16 * 1024 * 1024;
@@ -41,6 +41,16 @@ pub trait Protocol: Send + Sync + std::fmt::Debug {
 
     /// Reads an HTTP answer that is not 2xx: most often a failure, but a filtered prompt is an answer.
     fn refuse(&self, identity: &Identity, refusal: &HttpRefusal<'_>) -> Verdict;
+
+    /// What stands around the text of a prompt; none: nothing is published on it.
+    fn envelope(&self, _request: &Request) -> Option<Envelope> {
+        None
+    }
+
+    /// How the provider itself is asked for the tokens of a prompt; none: it cannot be asked, or not for this one.
+    fn counting(&self, _order: &Order<'_>) -> Option<Counting> {
+        None
+    }
 }
 
 /// A request and the endpoint that shall get it.
@@ -82,6 +92,19 @@ pub struct Exchange {
     pub decoder: Box<dyn Decoder>,
     /// Fields of the request that were left out, as paths.
     pub ignored: Vec<String>,
+}
+
+/// A question for the tokens of a prompt, and what reads the answer.
+#[derive(Clone, Debug)]
+pub struct Counting {
+    /// The path behind the provider's base address, with a leading slash.
+    pub path: &'static str,
+    /// The protocol's own headers; credentials are added elsewhere.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: bytes::Bytes,
+    /// Reads the body of a success; none: it says nothing about tokens.
+    pub read: fn(&[u8]) -> Option<Tokens>,
 }
 
 /// Why an endpoint cannot take a request.

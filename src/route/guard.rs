@@ -87,7 +87,8 @@ fn unknown(message: impl Into<std::borrow::Cow<'static, str>>) -> TooDear {
     TooDear(Error::new(Reason::PriceUnknown, message))
 }
 
-fn at_most(tariff: &Tariff, request: &Request, input: Tokens, output: Tokens) -> Option<PicoUsd> {
+/// The most that so long a prompt and so long an answer can cost on the terms of `request`; none: not known.
+pub(super) fn at_most(tariff: &Tariff, request: &Request, input: Tokens, output: Tokens) -> Option<PicoUsd> {
     let service_tier = request.service_tier.clone().unwrap_or_default();
     let has_sound = blocks(request).any(|block| matches!(block.kind, BlockKind::Audio(_)));
     let modality = if has_sound { Modality::Audio } else { Modality::Unspecified };
@@ -105,7 +106,7 @@ fn most_tokens(below: Tokens, fits: impl Fn(Tokens) -> bool) -> Option<Tokens> {
 }
 
 /// The tokens that the prompt has at most, by estimate; no more than the model takes.
-fn prompt(endpoint: &Endpoint, request: &Request) -> Tokens {
+pub(super) fn prompt(endpoint: &Endpoint, request: &Request) -> Tokens {
     let text = u64::from(endpoint.learned.of_prompt(request.prompt_bytes()).get());
     let text = text + text * MARGIN_PERCENT / 100;
     let all = blocks(request).map(media).fold(text, u64::saturating_add);

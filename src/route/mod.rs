@@ -1,6 +1,7 @@
 //! From the name that a caller asks for to the endpoint that answers.
 
 mod choice;
+mod counting;
 mod course;
 mod failures;
 mod guard;
@@ -13,6 +14,7 @@ mod rules;
 mod scene;
 mod table;
 
+pub use counting::Counted;
 pub use hedging::Hedging;
 pub use router::{Answering, Router};
 pub use rules::{Hedge, Retry, Rules};

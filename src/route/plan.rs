@@ -36,9 +36,7 @@ pub(super) struct Conclusion {
 /// # Errors
 /// It cannot take the request.
 pub(super) fn plan(endpoint: &Endpoint, asked: &Asked, rules: &Rules, share: Option<Duration>) -> Result<Plan, Unfit> {
-    if endpoint.facts.is_some_and(|facts| facts.other_protocol.is_some()) {
-        return Err(Unfit::Capability { field: "model".into(), lacks: "speak this server's protocols" });
-    }
+    speaks(endpoint)?;
     let max_tokens = max_tokens(&asked.request, rules, endpoint.facts);
     let mut exchange = endpoint.provider.protocol.encode(&Order {
         request: &asked.request,
@@ -58,9 +56,20 @@ pub(super) fn plan(endpoint: &Endpoint, asked: &Asked, rules: &Rules, share: Opt
     Ok(Plan { exchange, conclusion })
 }
 
+/// Whether the model at `endpoint` can be asked at all.
+///
+/// # Errors
+/// Only by a protocol that is not spoken here.
+pub(super) fn speaks(endpoint: &Endpoint) -> Result<(), Unfit> {
+    if endpoint.facts.is_some_and(|facts| facts.other_protocol.is_some()) {
+        return Err(Unfit::Capability { field: "model".into(), lacks: "speak this server's protocols" });
+    }
+    Ok(())
+}
+
 /// The bound on the answer that is sent: the caller's as it is, else the setting with room for reasoning, at most
 /// what the model can do.
-fn max_tokens(request: &Request, rules: &Rules, facts: Option<&ModelFacts>) -> Tokens {
+pub(super) fn max_tokens(request: &Request, rules: &Rules, facts: Option<&ModelFacts>) -> Tokens {
     if let Some(set) = request.max_tokens {
         return set;
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt, stream};
 use tokio::time::Instant;
 
+use super::counting::{self, Counted};
 use super::course::Course;
 use super::journey::{Journey, Reached};
 use super::scene::{Asked, Scene};
@@ -59,6 +60,22 @@ impl Router {
         let mut journey = Journey { scene: Scene { asked, rules, hedging, transport, budget }, course };
         let reached = journey.reach().await?;
         if restarts { Ok(Box::pin(restarting(journey, reached))) } else { Ok(Box::pin(straight(reached))) }
+    }
+}
+
+impl Router {
+    /// Counts the tokens of `request` at the first target that can take it, by priority and weight, and nothing is asked
+    /// of a model. `deadline`: when the caller has lost interest.
+    ///
+    /// # Errors
+    /// No such model, no target that can take the request, or the deadline has passed.
+    pub async fn count(&self, request: Request, deadline: Option<Instant>) -> Result<Counted, Error> {
+        let table = self.tables.current();
+        let rules = *table.rules();
+        let lead = table.resolve(request.model.as_ref())?;
+        let leads = leads(&table, &lead, &request.fallback_models)?;
+        drop(table);
+        counting::count(leads, &rules, request, deadline, self.transport.as_ref()).await
     }
 }
 

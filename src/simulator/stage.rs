@@ -15,7 +15,7 @@ use super::clock::Clock;
 use super::directive::{Directives, FaultKind, Filter, Instead};
 use super::failure::{Failure, Kind};
 use super::gauge::Open;
-use super::messages_wire::MessagesWire;
+use super::messages_wire::{self, MessagesWire};
 use super::wire::Wire;
 use crate::transport::{Departure, Incoming, TransportError};
 
@@ -34,6 +34,8 @@ struct Play {
     wire: &'static dyn Wire,
     ask: Ask,
     directives: Directives,
+    /// The tokens of the prompt are wanted, and no answer to it.
+    counts: bool,
 }
 
 /// A status and its body.
@@ -70,7 +72,9 @@ impl Stage {
 
     /// Reads the request and its directives.
     fn prepare(&self, request: &Request<Bytes>, script: &str) -> Result<Play, Refusal> {
-        let wire = wire_of(request.uri().path()).ok_or_else(|| {
+        let path = request.uri().path();
+        let counts = path.ends_with(messages_wire::COUNTING);
+        let wire = wire_of(path).ok_or_else(|| {
             let message = "the simulator answers at /v1/messages and at /chat/completions";
             (
                 StatusCode::NOT_FOUND,
@@ -85,20 +89,24 @@ impl Stage {
         let body: Option<Value> = serde_json::from_slice(request.body()).ok();
         let body =
             body.filter(Value::is_object).ok_or_else(|| refuse(Failure::rejected("the body is no JSON object")))?;
+        let body = if counts { messages_wire::counted(body).map_err(refuse)? } else { body };
         let ask = wire.read(&body).map_err(refuse)?;
         let directives = Directives::of(script, &ask.model, &ask.user_text);
         let directives = directives.map_err(|rule| refuse(Failure::rejected(rule)))?;
-        Ok(Play { wire, ask, directives })
+        Ok(Play { wire, ask, directives, counts })
     }
 
     async fn perform(self, play: Play) -> Result<Incoming, TransportError> {
-        let Play { wire, ask, directives } = play;
+        let Play { wire, ask, directives, counts } = play;
         if !matches!(directives.instead, Some(Instead::ConnectRefused | Instead::ConnectTimeout)) {
             self.departure.mark();
         }
         sleep(directives.timing.head.unwrap_or_default()).await;
         if let Some(instead) = &directives.instead {
             return self.replace(wire, &directives, instead).await;
+        }
+        if counts {
+            return Ok(self.reply(StatusCode::OK, &json!({ "input_tokens": ask.input_tokens })));
         }
         if directives.shape.filter == Some(Filter::Prompt)
             && let Some((status, body)) = wire.filtered_prompt()
@@ -240,7 +248,7 @@ impl Stage {
 fn wire_of(path: &str) -> Option<&'static dyn Wire> {
     if path.ends_with("/chat/completions") {
         Some(&ChatWire)
-    } else if path.ends_with("/v1/messages") {
+    } else if path.ends_with("/v1/messages") || path.ends_with(messages_wire::COUNTING) {
         Some(&MessagesWire)
     } else {
         None

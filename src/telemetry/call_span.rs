@@ -19,6 +19,8 @@ pub enum Rpc {
     StreamComplete,
     /// `GetCompletion`.
     GetCompletion,
+    /// `CountTokens`.
+    CountTokens,
     /// `ListModels`.
     ListModels,
     /// `Reload`.
@@ -34,6 +36,7 @@ impl Rpc {
             Self::Complete => "Complete",
             Self::StreamComplete => "StreamComplete",
             Self::GetCompletion => "GetCompletion",
+            Self::CountTokens => "CountTokens",
             Self::ListModels => "ListModels",
             Self::Reload => "Reload",
             Self::ListUsage => "ListUsage",
@@ -46,6 +49,7 @@ impl Rpc {
             Self::Complete => "completiond.v1.CompletionService/Complete",
             Self::StreamComplete => "completiond.v1.CompletionService/StreamComplete",
             Self::GetCompletion => "completiond.v1.CompletionService/GetCompletion",
+            Self::CountTokens => "completiond.v1.CompletionService/CountTokens",
             Self::ListModels => "completiond.v1.CompletionService/ListModels",
             Self::Reload => "completiond.v1.AdminService/Reload",
             Self::ListUsage => "completiond.v1.AdminService/ListUsage",

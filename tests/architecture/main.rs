@@ -86,6 +86,7 @@ const KEPT_TO: &[(&str, &[&str])] = &[
     ("ratatui", &["cli/pool/"]),
     ("redb", &["store/usage/"]),
     ("redis", &["store/usage/"]),
+    ("bpe", &["tokens/"]),
     ("opentelemetry", &["telemetry/"]),
     ("opentelemetry_sdk", &["telemetry/"]),
     ("opentelemetry_otlp", &["telemetry/"]),

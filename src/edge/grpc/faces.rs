@@ -28,7 +28,7 @@ use crate::pool::RetryBudget;
 use crate::proto;
 use crate::proto::admin_service_server::{self, AdminServiceServer};
 use crate::proto::completion_service_server::{self, CompletionServiceServer};
-use crate::route::Tables;
+use crate::route::{Router, Tables};
 use crate::store::Books;
 use crate::telemetry::Tracer;
 
@@ -76,9 +76,10 @@ pub struct Faces {
 
 impl Faces {
     /// What callers reach: completions, health and reflection.
-    pub fn public(&self, pipeline: Pipeline, watch: Watch, load: &Load) -> Served {
+    pub fn public(&self, pipeline: Pipeline, router: Router, watch: Watch, load: &Load) -> Served {
         let completions = CompletionServiceServer::new(Completions {
             pipeline,
+            router,
             tables: self.tables.clone(),
             rules: Arc::clone(&self.rules),
             view: self.view,

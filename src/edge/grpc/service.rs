@@ -22,7 +22,7 @@ use crate::pipeline::{Call, Pipeline, Reply};
 use crate::proto;
 use crate::proto::completion_service_server::CompletionService;
 use crate::protocol::Delivery;
-use crate::route::Tables;
+use crate::route::{Counted, Router, Tables};
 use crate::store::Books;
 use crate::telemetry::{CallSpan, Rpc, Tracer};
 
@@ -33,6 +33,7 @@ const WORTH_COMPRESSING: usize = 1024;
 #[derive(Clone, Debug)]
 pub(super) struct Completions {
     pub(super) pipeline: Pipeline,
+    pub(super) router: Router,
     pub(super) tables: Tables,
     pub(super) rules: Arc<RequestRules>,
     pub(super) view: LedgerView,
@@ -90,6 +91,20 @@ impl Completions {
             Error::new(Reason::CompletionNotFound, message)
         })?;
         Ok(convert::completion(found, self.view))
+    }
+
+    /// Nothing of it is kept: it is no completion.
+    async fn count(&self, request: Request<proto::CountTokensRequest>, told: &Told) -> Result<Counted, Error> {
+        let received = request.extensions().get().map_or_else(Instant::now, |Arrived(at)| *at);
+        if self.drain.is_refusing() {
+            return Err(Error::new(Reason::ShuttingDown, "the server stops and takes no new calls"));
+        }
+        let (metadata, _, message) = request.into_parts();
+        let patience = grpc_timeout(metadata.as_ref())?;
+        told.charge_for(message.request.as_ref().map_or(0, expansion::footprint))?;
+        let request = convert::to_count(message, &self.rules)?;
+        let deadline = patience.and_then(|patience| received.checked_add(patience));
+        self.unless_ended(self.router.count(request, deadline)).await
     }
 
     async fn whole(&self, call: Call) -> Result<Answer, Error> {
@@ -158,9 +173,16 @@ impl CompletionService for Completions {
 
     async fn count_tokens(
         &self,
-        _: Request<proto::CountTokensRequest>,
+        request: Request<proto::CountTokensRequest>,
     ) -> Result<Response<proto::CountTokensResponse>, Status> {
-        Err(Status::unimplemented("under construction"))
+        let mut told = self.begin(&request, Rpc::CountTokens);
+        match self.count(request, &told).await {
+            Ok(counted) => {
+                told.answered();
+                Ok(Response::new(convert::counted(counted)))
+            }
+            Err(error) => Err(told.status(error)),
+        }
     }
 
     async fn list_models(

@@ -3,6 +3,7 @@
 //! It knows nothing of connections, keys and clocks. A provider's opaque state holds, for a reasoning block, the block
 //! without its text; for other blocks, their fields that the domain has no name for.
 
+mod count;
 mod decode;
 mod encode;
 mod fields;
@@ -13,7 +14,7 @@ use std::time::SystemTime;
 
 use http::HeaderMap;
 
-use super::{Exchange, HttpRefusal, Order, Protocol, Unfit, Verdict};
+use super::{Counting, Exchange, HttpRefusal, Order, Protocol, Unfit, Verdict};
 use crate::domain::{Allowance, Identity};
 
 /// The Messages protocol in one of its versions.
@@ -64,5 +65,9 @@ impl Protocol for Anthropic {
 
     fn refuse(&self, identity: &Identity, refusal: &HttpRefusal<'_>) -> Verdict {
         refuse::verdict(identity, refusal)
+    }
+
+    fn counting(&self, order: &Order<'_>) -> Option<Counting> {
+        count::counting(self.version, order)
     }
 }

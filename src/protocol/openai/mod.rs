@@ -6,6 +6,7 @@
 mod decode;
 mod dialect;
 mod encode;
+mod envelope;
 mod kept;
 mod limits;
 mod refuse;
@@ -19,7 +20,7 @@ use std::time::SystemTime;
 use http::HeaderMap;
 
 use super::{Exchange, HttpRefusal, Order, Protocol, Unfit, Verdict};
-use crate::domain::{Allowance, Identity};
+use crate::domain::{Allowance, Envelope, Identity, Request};
 
 /// The protocol in one dialect.
 #[derive(Clone, Copy, Debug)]
@@ -49,5 +50,9 @@ impl Protocol for OpenAi {
 
     fn refuse(&self, identity: &Identity, refusal: &HttpRefusal<'_>) -> Verdict {
         refuse::verdict(identity, refusal)
+    }
+
+    fn envelope(&self, request: &Request) -> Option<Envelope> {
+        Some(envelope::envelope(request))
     }
 }

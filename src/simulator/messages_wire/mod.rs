@@ -15,6 +15,25 @@ use crate::simulator::failure::{Failure, Kind};
 use crate::simulator::play::Step;
 use crate::simulator::wire::{Wire, quoted};
 
+/// The end of the path at which the tokens of a prompt are counted.
+pub(super) const COUNTING: &str = "/v1/messages/count_tokens";
+
+/// A request for a count as one for an answer of any length.
+///
+/// # Errors
+/// It holds what is none of the prompt.
+pub(super) fn counted(mut body: Value) -> Result<Value, Failure> {
+    let foreign =
+        ["max_tokens", "stream", "temperature", "top_p", "top_k", "stop_sequences", "metadata", "service_tier"];
+    if foreign.iter().any(|key| body.get(key).is_some()) {
+        return Err(Failure::rejected("extra inputs are not permitted"));
+    }
+    if let Some(fields) = body.as_object_mut() {
+        fields.insert("max_tokens".to_owned(), u32::MAX.into());
+    }
+    Ok(body)
+}
+
 /// Messages.
 #[derive(Debug)]
 pub(super) struct MessagesWire;

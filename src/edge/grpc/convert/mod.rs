@@ -7,6 +7,7 @@ mod answer;
 mod block;
 mod content;
 mod conversation;
+mod counted;
 mod event;
 mod json;
 mod ledger;
@@ -27,6 +28,7 @@ mod violations;
 mod tests;
 
 pub(crate) use answer::response;
+pub(crate) use counted::{counted, to_count};
 pub(crate) use event::event;
 pub use ledger::LedgerView;
 pub(crate) use list_usage::{asked_usage, listed_usage};
