@@ -14,7 +14,7 @@ use super::course::Course;
 use super::journey::{Journey, Reached};
 use super::scene::{Asked, Scene};
 use super::{Lead, Table, Tables, Target};
-use crate::domain::{Error, Event, ModelName, Reason, Recovery, Restarted};
+use crate::domain::{Error, Event, ModelName, Reason, Recovery, Request, Restarted};
 use crate::pool::RetryBudget;
 use crate::protocol::Delivery;
 use crate::transport::Transport;
