@@ -59,15 +59,20 @@ fn logprob() -> impl Strategy<Value = proto::TokenLogprob> {
     })
 }
 
-fn leaf() -> impl Strategy<Value = Kind> {
+// Strategies and their value trees are nested by value, and a debug build gives each of them a place of its own on the
+// stack of the test's thread: those that hold many others are boxed.
+
+fn leaf() -> BoxedStrategy<Kind> {
     use proto::tool_call::Input;
     let input = option::of(prop_oneof![word().prop_map(Input::ArgumentsJson), word().prop_map(Input::Text)]);
     prop_oneof![
-        (word(), vec(logprob(), 0..3)).prop_map(|(text, logprobs)| Kind::Text(proto::Text {
-            text,
-            logprobs,
-            citations: vec![proto::Citation::default()],
-        })),
+        (word(), vec(logprob(), 0..3))
+            .prop_map(|(text, logprobs)| Kind::Text(proto::Text {
+                text,
+                logprobs,
+                citations: vec![proto::Citation::default()],
+            }))
+            .boxed(),
         (media(), word()).prop_map(|(media, detail)| Kind::Image(proto::Image { media, detail })),
         (media(), word())
             .prop_map(|(media, title)| { Kind::Document(proto::Document { media, title, ..Default::default() }) }),
@@ -83,6 +88,7 @@ fn leaf() -> impl Strategy<Value = Kind> {
             json
         })),
     ]
+    .boxed()
 }
 
 fn around(kind: impl Strategy<Value = Kind>) -> impl Strategy<Value = ContentBlock> {
@@ -97,24 +103,25 @@ fn around(kind: impl Strategy<Value = Kind>) -> impl Strategy<Value = ContentBlo
     )
 }
 
-fn block() -> impl Strategy<Value = ContentBlock> {
-    around(leaf()).boxed().prop_recursive(4, 16, 3, |inner| {
-        let result = (word(), word(), vec(inner, 0..3)).prop_map(|(tool_call_id, name, content)| {
-            Kind::ToolResult(proto::ToolResult { tool_call_id, name, content, is_error: false })
-        });
-        around(result).boxed()
-    })
+fn block() -> BoxedStrategy<ContentBlock> {
+    around(leaf())
+        .boxed()
+        .prop_recursive(4, 16, 3, |inner| {
+            let result = (word(), word(), vec(inner, 0..3)).prop_map(|(tool_call_id, name, content)| {
+                Kind::ToolResult(proto::ToolResult { tool_call_id, name, content, is_error: false })
+            });
+            around(result).boxed()
+        })
+        .boxed()
 }
 
-fn message() -> impl Strategy<Value = proto::Message> {
-    (0..5i32, vec(block(), 0..5), state_bytes()).prop_map(|(role, content, provider_state)| proto::Message {
-        role,
-        content,
-        provider_state,
-    })
+fn message() -> BoxedStrategy<proto::Message> {
+    (0..5i32, vec(block(), 0..5), state_bytes())
+        .prop_map(|(role, content, provider_state)| proto::Message { role, content, provider_state })
+        .boxed()
 }
 
-fn tool() -> impl Strategy<Value = proto::Tool> {
+fn tool() -> BoxedStrategy<proto::Tool> {
     use proto::tool::Tool;
     let function = (word(), word(), hash_map(word(), word(), 0..2)).prop_map(|(name, json, provider_options)| {
         Tool::Function(proto::FunctionTool { name, parameters_json: json, provider_options, ..Default::default() })
@@ -125,6 +132,7 @@ fn tool() -> impl Strategy<Value = proto::Tool> {
     let provider = (word(), word()).prop_map(|(vendor, json)| Tool::ProviderTool(proto::ProviderTool { vendor, json }));
     (option::of(prop_oneof![function, custom, provider]), breakpoint())
         .prop_map(|(tool, cache_breakpoint)| proto::Tool { tool, cache_breakpoint })
+        .boxed()
 }
 
 fn asked() -> impl Strategy<Value = CompleteRequest> {
@@ -134,9 +142,9 @@ fn asked() -> impl Strategy<Value = CompleteRequest> {
     let reasoning = option::of(amount).prop_map(|amount| Reasoning { amount, display: None });
     let options = (word(), hash_map(word(), word(), 0..2))
         .prop_map(|(body_json, headers)| proto::ProviderOptions { body_json, headers });
-    let conversation = (word(), vec(message(), 0..5), vec(block(), 0..2), vec(tool(), 0..3));
-    let numbers = (option::of(number()), option::of(double()), option::of(number()), number());
-    let rest = (option::of(choice), option::of(reasoning), hash_map(word(), options, 0..2), word());
+    let conversation = (word(), vec(message(), 0..5), vec(block(), 0..2), vec(tool(), 0..3)).boxed();
+    let numbers = (option::of(number()), option::of(double()), option::of(number()), number()).boxed();
+    let rest = (option::of(choice), option::of(reasoning), hash_map(word(), options, 0..2), word()).boxed();
     (conversation, numbers, rest).prop_map(|(conversation, numbers, rest)| CompleteRequest {
         prompt: conversation.0,
         messages: conversation.1,
@@ -217,6 +225,33 @@ fn in_order() -> impl Strategy<Value = CompleteRequest> {
     let message =
         prop::sample::subsequence(blocks, 1..6).prop_map(|content| super::message(proto::Role::Assistant, content));
     vec(message, 1..4).prop_map(|messages| CompleteRequest { messages, ..Default::default() })
+}
+
+/// The deepest message that the wire can bring: results in results, as far as the decoder goes.
+#[test]
+fn the_deepest_message_needs_little_of_the_stack() {
+    let deep = |depth: usize| {
+        let text = Kind::Text(proto::Text { text: "a".to_owned(), ..Default::default() });
+        let outside = |inside, _| {
+            let result =
+                proto::ToolResult { name: "f".to_owned(), content: vec![block_of(inside)], ..Default::default() };
+            Kind::ToolResult(result)
+        };
+        let message = super::message(proto::Role::Tool, vec![block_of((0..depth).fold(text, outside))]);
+        CompleteRequest { messages: vec![message], ..Default::default() }.encode_to_vec()
+    };
+    let little = std::thread::Builder::new().stack_size(512 << 10);
+    let decoded = little.spawn(move || {
+        let taken = (1..100).map_while(|depth| CompleteRequest::decode(&deep(depth)[..]).ok());
+        taken.map(|asked| request(asked, &rules()).is_ok()).collect::<Vec<_>>()
+    });
+    let taken = decoded.unwrap().join().unwrap();
+    assert!((20..99).contains(&taken.len()), "the decoder ends it, at a depth of {}", taken.len());
+    assert!(!taken.last().unwrap(), "a result within a result is refused");
+}
+
+fn block_of(kind: Kind) -> ContentBlock {
+    ContentBlock { block: Some(kind), ..Default::default() }
 }
 
 proptest! {
