@@ -579,7 +579,10 @@ fn what_is_no_table_says_why() {
         ("{\"version\": \"x\", \"currency\": \"EUR\"}", "`currency` is not USD"),
         ("{\"version\": \"x\", \"modles\": []}", "unknown field `modles`"),
         (r#"{"version": "x", "models": [{"vendor": "a", "id": "m", "price": {"input": -1}}]}"#, "not below 0"),
-        (r#"{"version": "x", "models": [{"vendor": "a", "id": "m", "price": {"input": 1.5}}]}"#, "floating point"),
+        (
+            r#"{"version": "x", "models": [{"vendor": "a", "id": "m", "price": {"input": 1.5}}]}"#,
+            "a whole number of pico-dollars",
+        ),
         (r#"{"version": "x", "models": [{"vendor": "a", "id": "m", "price": {"inptu": 1}}]}"#, "unknown field `inptu`"),
         (
             r#"{"version": "x", "models": [{"vendor": "a", "id": "m", "price": {}, "teirs": {}}]}"#,

@@ -63,7 +63,8 @@ pub(super) struct CompleteArgs {
 /// Reads an amount of US dollars, exactly, in units of 10^-12.
 fn dollars(text: &str) -> Result<i64, String> {
     let read = PicoUsd::parse_usd(text).filter(|amount| amount.get() > 0);
-    read.map(PicoUsd::get).ok_or_else(|| "it is no amount of US dollars above 0, such as 0.05".to_owned())
+    read.map(PicoUsd::get)
+        .ok_or_else(|| "write US dollars as a decimal number from 0.000000000001 to 9223372, such as 0.05".to_owned())
 }
 
 fn label(text: &str) -> Result<(String, String), String> {

@@ -22,7 +22,8 @@ const NAME: Style = Style::new().bold();
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct PricesArgs {
-    /// Only these models, with all of their prices: ids, aliases, or `vendor/id`
+    /// Only these models, with all of their prices: `id` or `vendor/id`, as the tables have them; the names of `models`
+    /// in the configuration are not looked up
     #[arg(value_name = "MODEL")]
     models: Vec<String>,
     /// Only the models of this vendor
@@ -37,13 +38,13 @@ pub(super) struct PricesArgs {
 
 #[derive(Debug, Subcommand)]
 enum PricesCommand {
-    /// Put a newer table over your own price table, and show what that changes
+    /// Put a newer table over your own price table, and show what that changes, in US dollars per million tokens
     Update(UpdateArgs),
 }
 
 #[derive(Debug, Args)]
 struct UpdateArgs {
-    /// The newer table
+    /// The newer table: in the form of `price_table`, or a list of US dollars per million tokens
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// The table that is changed, made where there is none [default: the configuration's `price_table`]

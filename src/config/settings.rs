@@ -161,7 +161,8 @@ impl Limits {
 fn dollars(text: &str) -> Result<PicoUsd, Wrong> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let read = PicoUsd::parse_usd(text).filter(|amount| is_plain && amount.get() > 0);
-    read.ok_or_else(|| Wrong::new("is no amount of US dollars above 0", "write a decimal number, as in `0.50`"))
+    let right = "write a decimal number without a unit, from 0.000000000001 to 9223372, as in `0.50`";
+    read.ok_or_else(|| Wrong::new("is no amount of US dollars above 0", right))
 }
 
 /// How answers are streamed.

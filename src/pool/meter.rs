@@ -250,7 +250,7 @@ impl Meter {
         let cost = self.tariff.as_ref().and_then(|tariff| tariff.cost(usage, terms, SystemTime::now()));
         if cost.is_none() && !self.simulated && is_news(&self.identity) {
             let Identity { vendor, model, .. } = &self.identity;
-            tracing::warn!(%vendor, %model, "the price of this model is not known: what it costs is not counted");
+            tracing::warn!(%vendor, %model, "the price of this model is not known: what it costs is not counted; `models[].price` or `price_table` sets it");
         }
         cost
     }

@@ -221,7 +221,10 @@ pub(super) mod pico {
     }
 
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PicoUsd>, D::Error> {
-        match Option::<i64>::deserialize(from)? {
+        let read = Option::<i64>::deserialize(from);
+        match read.map_err(|_| {
+            D::Error::custom("a price is a whole number of pico-dollars: 3000000 is 3 USD per million tokens")
+        })? {
             Some(pico) if pico < 0 => Err(D::Error::custom("a price is not below 0")),
             pico => Ok(pico.map(PicoUsd::new)),
         }

@@ -12,6 +12,9 @@ const OF_A_REFERENCE: u64 = 100_000;
 /// A document or a sound in the request has at most a token for so many bytes.
 const MEDIA_BYTES_PER_TOKEN: u64 = 4;
 
+/// What a caller who is over the bound has to look at.
+const BOUNDS: &str = "the smaller of the request's `max_cost_pico_usd` and the server's `limits.max_call_cost`";
+
 /// Why a target is not asked for what it may cost.
 #[derive(Debug)]
 pub(super) struct TooDear(Error);
@@ -63,8 +66,8 @@ pub(super) fn afford(
     }
     let gone = if spent == PicoUsd::default() { String::new() } else { format!(", of which {spent} USD is spent") };
     let help = match most_tokens(max_tokens, |output| price(output).is_some_and(|price| price <= left)) {
-        Some(fits) => format!("max_tokens of at most {fits} fits, or a higher bound"),
-        None => "the prompt alone may cost more: shorten it, or raise the bound".to_owned(),
+        Some(fits) => format!("max_tokens of at most {fits} fits, or a higher bound: {BOUNDS}"),
+        None => format!("the prompt alone may cost more: shorten it, or raise the bound: {BOUNDS}"),
     };
     let message = format!(
         "{} may cost up to {at_most} USD for a prompt of about {input} tokens and {max_tokens} of answer; the bound is \

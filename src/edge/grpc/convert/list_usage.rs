@@ -43,7 +43,9 @@ pub(crate) fn asked_usage(request: &proto::ListUsageRequest, labels: &[String]) 
     let size = match usize::try_from(request.page_size) {
         Ok(0) => DEFAULT_PAGE,
         Ok(size) => size.min(MAX_PAGE),
-        Err(_) => return Err(Error::invalid("page_size", "must be 0 to 1000")),
+        Err(_) => {
+            return Err(Error::invalid("page_size", "must not be below 0; 0 is 100, and what is above 1000 is 1000"));
+        }
     };
     let (start, end) = (time(request.start_time, "start_time")?, time(request.end_time, "end_time")?);
     if start.zip(end).is_some_and(|(start, end)| start > end) {

@@ -21,7 +21,9 @@ pub(crate) fn models(
     let size = match usize::try_from(request.page_size) {
         Ok(0) => DEFAULT_PAGE,
         Ok(size) => size.min(MAX_PAGE),
-        Err(_) => return Err(Error::invalid("page_size", "must be 0 to 1000")),
+        Err(_) => {
+            return Err(Error::invalid("page_size", "must not be below 0; 0 is 100, and what is above 1000 is 1000"));
+        }
     };
     let name = |index: usize| listed.get(index).map(|model| model.name.as_str());
     let start = match request.page_token.as_str() {
