@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use completiond::domain::{
     Block, CostSource, Identity, Message, Modality, ModelId, PicoUsd, ProviderId, Request, Role, Terms, Tokens, Usage,
-    UsageItem, UsageKind, Vendor,
+    UsageItem, UsageKind, UsageSource, Vendor,
 };
 use completiond::price::{Change, Difference, File, Price, Prices, Rates, TABLE, Tariff};
 use completiond::protocol::{Delivery, Order, vendor};
@@ -58,6 +58,32 @@ fn cost(vendor: &str, model: &str, usage: &Value, terms: &Terms, at: SystemTime)
     let cost = tariff(vendor, model)?.cost(&read(vendor, model, usage), terms, at)?;
     assert_eq!(cost.source, CostSource::Table(completiond::domain::PriceVersion::new("2026-11-23")));
     Some(cost.amount.get())
+}
+
+#[test]
+fn numbers_that_cannot_be_true_are_never_told_as_the_providers() {
+    let sure = |vendor, usage| {
+        let usage = read(vendor, "m", &usage);
+        (usage.source, usage.input().get(), usage.output().get())
+    };
+    for (input, output) in [(json!(-5), json!(-9)), (json!({}), json!([1])), (json!("many"), json!("few"))] {
+        let nothing = (UsageSource::None, 0, 0);
+        let openai = json!({"prompt_tokens": input.clone(), "completion_tokens": output.clone()});
+        assert_eq!(sure("openai", openai), nothing);
+        assert_eq!(sure("anthropic", json!({"input_tokens": input, "output_tokens": output})), nothing);
+    }
+    let half = json!({"prompt_tokens": -5, "completion_tokens": 9});
+    assert_eq!(sure("openai", half), (UsageSource::Partial, 0, 9));
+    assert_eq!(sure("anthropic", json!({"input_tokens": 5, "output_tokens": -9})), (UsageSource::Partial, 5, 0));
+    for unreadable in [json!([1, 2]), json!({"input_tokens": 12.5}), json!({"input_tokens": 1, "service_tier": 5})] {
+        assert_eq!(sure("anthropic", unreadable), (UsageSource::None, 0, 0), "the answer is read all the same");
+    }
+    let calls = |calls: Value| json!({"input_tokens": 5, "output_tokens": 7, "server_tool_use": calls});
+    assert_eq!(sure("anthropic", calls(json!({"new": {"requests": 1}}))), (UsageSource::Provider, 5, 7));
+    let many: Value = (0..1000).map(|tool| (format!("t{tool}"), json!(1))).collect::<serde_json::Map<_, _>>().into();
+    for endless in [many, json!({"x".repeat(100_000): 1})] {
+        assert_eq!(sure("anthropic", calls(endless)), (UsageSource::None, 0, 0));
+    }
 }
 
 #[test]

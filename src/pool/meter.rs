@@ -265,7 +265,11 @@ impl Meter {
     pub(super) fn end_at_bound(&mut self, told: Usage, terms: &Terms) -> Option<Vec<Decoded>> {
         let used = self.cut(told.clone());
         let tariff = Arc::clone(self.tariff.as_ref()?);
-        let price = |usage: &Usage| tariff.cost(usage, terms, SystemTime::now()).map(|cost| cost.amount);
+        // Terms that the price says nothing about do not lift the bound: the dearest known price stands in.
+        let price = |usage: &Usage| match tariff.cost(usage, terms, SystemTime::now()) {
+            Some(cost) => Some(cost.amount),
+            None => tariff.at_most(usage.input(), usage.output()),
+        };
         let bound = self.bound.as_mut()?;
         if !bound.is_reached(&used, self.said, &self.learned, price) {
             return None;

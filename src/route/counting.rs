@@ -10,7 +10,7 @@ use super::guard;
 use super::plan::{max_tokens, none_fits, speaks};
 use super::{Rules, Target};
 use crate::domain::{
-    Cost, CountSource, Error, Identity, Reason, Request, Terms, TokenCount, Tokens, Usage, UsageItem, UsageKind,
+    Cost, CountSource, Error, Identity, Reason, Request, TokenCount, Tokens, Usage, UsageItem, UsageKind,
     UsageSource,
 };
 use crate::pool::{self, Endpoint};
@@ -127,9 +127,7 @@ fn expected_cost(endpoint: &Endpoint, request: &Request, input: Tokens, output: 
     let items = [(UsageKind::Input, input), (UsageKind::Output, output)];
     let items = items.map(|(kind, tokens)| UsageItem::tokens(kind, tokens).estimated());
     let usage = Usage { items: items.into(), source: UsageSource::Estimated };
-    let service_tier = request.service_tier.clone().unwrap_or_default();
-    let terms = Terms { service_tier, ..Terms::default() };
-    endpoint.tariff.as_ref()?.cost(&usage, &terms, SystemTime::now())
+    endpoint.tariff.as_ref()?.cost(&usage, &guard::terms(endpoint, request)?, SystemTime::now())
 }
 
 /// The upper bound. An estimate of the prompt may be too low: then it is what a bound on the call's cost reckons with.
@@ -137,7 +135,7 @@ fn max_cost(endpoint: &Endpoint, request: &Request, count: &TokenCount, max_toke
     let tariff = endpoint.tariff.as_ref()?;
     let estimated = count.source == CountSource::Estimated;
     let input = if estimated { count.input.max(guard::prompt(endpoint, request)) } else { count.input };
-    let amount = guard::at_most(tariff, request, input, max_tokens)?;
+    let amount = guard::at_most(endpoint, request, input, max_tokens)?;
     Some(Cost { amount, source: tariff.source().clone(), estimated })
 }
 

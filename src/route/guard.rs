@@ -2,7 +2,6 @@
 
 use crate::domain::{Block, BlockKind, Error, MediaSource, Modality, PicoUsd, Reason, Request, Terms, Tokens};
 use crate::pool::{Endpoint, Ledger};
-use crate::price::Tariff;
 
 /// What is added to the tokens that the text of a prompt is expected to have, in percent: the expectation is an average.
 const MARGIN_PERCENT: u64 = 25;
@@ -52,7 +51,7 @@ pub(super) fn afford(
     };
     let left = PicoUsd::new(bound.get().saturating_sub(spent.get()));
     let input = prompt(endpoint, request);
-    let price = |output| at_most(endpoint.tariff.as_deref()?, request, input, output);
+    let price = |output| at_most(endpoint, request, input, output);
     let Some(at_most) = price(max_tokens) else {
         let message = format!(
             "the price of {} is not known, and the call has a bound on its cost: `models[].price` or `price_table` of the \
@@ -90,12 +89,32 @@ fn unknown(message: impl Into<std::borrow::Cow<'static, str>>) -> TooDear {
     TooDear(Error::new(Reason::PriceUnknown, message))
 }
 
+/// The terms that `request` asks for at `endpoint`; none: nobody can tell which they are. What is merged into the body
+/// for this vendor alone decides before the rest, as it does on the wire.
+pub(super) fn terms(endpoint: &Endpoint, request: &Request) -> Option<Terms> {
+    let own = request.provider_options.get(&endpoint.identity.vendor).map(|options| &options.body);
+    let own = |key| own.and_then(|body| body.get(key)).filter(|value| !value.is_null());
+    let service_tier = match own("service_tier") {
+        Some(tier) => tier.as_str()?.to_owned(),
+        None => request.service_tier.clone().unwrap_or_default(),
+    };
+    let surcharges = match own("speed") {
+        Some(speed) => match speed.as_str()? {
+            "standard" => Vec::new(),
+            "fast" => vec!["fast"],
+            _ => return None,
+        },
+        None => Vec::new(),
+    };
+    Some(Terms { service_tier, surcharges })
+}
+
 /// The most that so long a prompt and so long an answer can cost on the terms of `request`; none: not known.
-pub(super) fn at_most(tariff: &Tariff, request: &Request, input: Tokens, output: Tokens) -> Option<PicoUsd> {
-    let service_tier = request.service_tier.clone().unwrap_or_default();
+pub(super) fn at_most(endpoint: &Endpoint, request: &Request, input: Tokens, output: Tokens) -> Option<PicoUsd> {
+    let tariff = endpoint.tariff.as_deref()?;
     let has_sound = blocks(request).any(|block| matches!(block.kind, BlockKind::Audio(_)));
     let modality = if has_sound { Modality::Audio } else { Modality::Unspecified };
-    tariff.at_most_on(input, output, &Terms { service_tier, ..Terms::default() }, modality)
+    tariff.at_most_on(input, output, &terms(endpoint, request)?, modality)
 }
 
 /// The most tokens of an answer that `fits`; none: not even one does.

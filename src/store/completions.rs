@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::{Asked, Fate};
-use crate::domain::{Attempt, AttemptOutcome, CallId, Cost, Identity, ModelId, ProviderId, Usage, UsageItem};
+use crate::domain::{Attempt, AttemptOutcome, CallId, Cost, Identity, ModelId, ProviderId, Usage, UsageItem, UsageKind};
 use crate::pool::Ledger;
 
 /// How many shards there are.
@@ -236,7 +236,17 @@ impl Ended {
 
 fn attempt_bytes(attempt: &Attempt) -> usize {
     let items = attempt.usage.as_ref().map_or(0, |usage| usage.items.capacity());
-    size_of::<Attempt>() + attempt.endpoint.account.as_str().len() + items * size_of::<UsageItem>()
+    let names: usize = attempt.usage.iter().flat_map(|usage| &usage.items).map(name_bytes).sum();
+    size_of::<Attempt>() + attempt.endpoint.account.as_str().len() + items * size_of::<UsageItem>() + names
+}
+
+/// What the names in an item take: providers choose them.
+fn name_bytes(item: &UsageItem) -> usize {
+    let tool = match &item.kind {
+        UsageKind::ServerToolCall { tool } => tool.capacity(),
+        _ => 0,
+    };
+    tool + item.model.as_ref().map_or(0, |model| model.as_str().len())
 }
 
 /// The attempt that answered, else the last one that was made.

@@ -15,6 +15,9 @@ const REMEMBERED: usize = 64;
 const ENOUGH: usize = 8;
 /// Texts that are shorter tell more about what is around them than about themselves.
 const TELLING_BYTES: usize = 64;
+/// The tokens for each byte that one answer can teach. What a provider reports beyond is no property of the text: learned
+/// as it is, one such number would keep calls that have a bound on their cost away from the endpoint for good.
+const PLAUSIBLE: std::ops::RangeInclusive<f64> = 0.01..=4.0;
 
 /// What was learned about one model at one account. Cheap enough for every call.
 #[derive(Debug)]
@@ -83,7 +86,7 @@ fn learn(factor: &mut f64, bytes: usize, tokens: Tokens) {
         return;
     }
     let seen = f64::from(tokens.get()) / f64::from(u32::try_from(bytes).unwrap_or(u32::MAX));
-    *factor += WEIGHT * (seen - *factor);
+    *factor += WEIGHT * (seen.clamp(*PLAUSIBLE.start(), *PLAUSIBLE.end()) - *factor);
 }
 
 fn expect(factor: f64, bytes: usize) -> Tokens {
@@ -118,6 +121,17 @@ mod tests {
         assert_eq!(learned.answer_length(), None);
         learned.length(Tokens::new(10_000));
         assert_eq!(learned.answer_length(), Some(Tokens::new(500)));
+    }
+
+    #[test]
+    fn one_number_that_cannot_be_true_does_not_spoil_what_is_expected() {
+        let learned = Learned::default();
+        learned.prompt(100, Tokens::new(i32::MAX.unsigned_abs()));
+        learned.answer(100, Tokens::new(i32::MAX.unsigned_abs()));
+        assert!(learned.of_prompt(1000) <= Tokens::new(1000));
+        assert!(learned.of_answer(1000) <= Tokens::new(1000));
+        (0..1000).for_each(|_| learned.prompt(3_000_000, Tokens::new(1)));
+        assert!(learned.of_prompt(100_000) >= Tokens::new(1000));
     }
 
     #[test]

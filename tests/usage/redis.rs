@@ -260,3 +260,43 @@ async fn over_tls_the_certificate_is_checked() {
     assert_eq!(list(careful.admin, by(&[])).await.unwrap_err().code(), Unavailable);
     assert_eq!(total(trusting.admin).await.succeeded, 2);
 }
+
+/// Says something to the Redis in its own words.
+async fn told(redis: &Redis, first: &[&str], then: &[&str]) {
+    let mut connection = TcpStream::connect(("127.0.0.1", redis.port)).await.unwrap();
+    for words in [&["AUTH", "hidden"][..], first, then] {
+        let mut text = format!("*{}\r\n", words.len());
+        words.iter().for_each(|word| text += &format!("${}\r\n{word}\r\n", word.len()));
+        connection.write_all(text.as_bytes()).await.unwrap();
+    }
+    connection.shutdown().await.unwrap();
+    let mut answers = String::new();
+    connection.read_to_string(&mut answers).await.unwrap();
+    assert!(answers.ends_with("done\r\n"), "{answers}");
+}
+
+/// Puts `value` in place of the tokens of answers that are kept.
+const SPOIL: &str = "
+for _, key in ipairs(redis.call('KEYS', '*:hour:*')) do
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    if field:sub(1, 2) == '5:' then redis.call('HSET', key, field, ARGV[1]) end
+  end
+end
+return 'done'";
+
+#[tokio::test]
+#[ignore = "needs REDIS_SERVER"]
+async fn what_stands_in_the_way_of_a_batch_neither_loses_nor_doubles_it() {
+    let redis = Redis::start().await;
+    let server = server(&redis.url());
+    server.call(1).await;
+    sum_of(server.admin, 1).await;
+    // The numbers before this one can be added, and this one cannot.
+    told(&redis, &["SELECT", "3"], &["EVAL", SPOIL, "0", "none"]).await;
+    server.call(6).await;
+    for _ in 0..3 {
+        assert_eq!(list(server.admin, by(&[])).await.unwrap_err().code(), Unavailable);
+    }
+    told(&redis, &["SELECT", "3"], &["EVAL", SPOIL, "0", "3"]).await;
+    sum_of(server.admin, 7).await;
+}

@@ -320,6 +320,19 @@ fn what_the_provider_tells_counts_for_the_bound_when_it_is_more() {
 }
 
 #[test]
+fn terms_that_have_no_price_do_not_lift_the_bound() {
+    let mut meter = Meter::new(&endpoint(Some((1, 100))), &request(), sent(), Some(PicoUsd::new(50_000)));
+    let terms = Terms { service_tier: "made-up".into(), ..Terms::default() };
+    meter.accepted();
+    meter.observe(&started());
+    meter.observe(&opened());
+    assert_eq!(meter.end_at_bound(Usage::default(), &terms), None);
+    meter.observe(&text(100_000));
+    assert!(meter.is_due());
+    assert!(meter.end_at_bound(Usage::default(), &terms).is_some());
+}
+
+#[test]
 fn calls_that_are_open_are_incomplete_when_the_bound_is_reached() {
     let mut meter = Meter::new(&endpoint(Some(RATES)), &request(), sent(), Some(PicoUsd::new(1)));
     meter.observe(&started());

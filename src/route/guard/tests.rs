@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::{Message, ModelId, Role, Vendor};
-use crate::price::{Price, Prices, Rates};
+use crate::price::{Price, Prices, Rates, Tariff};
 use crate::route::table::tests::provider;
 
 /// An endpoint whose tokens cost this much, of the prompt and of the answer.
@@ -71,4 +71,39 @@ fn media_count_generously() {
     let plain = prompt(&endpoint(1, 1), &request(vec![Block::text("hello")]));
     let with = request(vec![Block::text("hello"), image(MediaSource::Uri("https://example.com/a.png".into()))]);
     assert_eq!(prompt(&endpoint(1, 1), &with), plain + Tokens::new(5_000));
+}
+
+#[test]
+fn what_is_merged_into_the_body_for_a_vendor_decides_on_which_terms_it_is_priced() {
+    let input = Some(PicoUsd::new(1));
+    let rates = |output| Rates { input, output: Some(PicoUsd::new(output)), ..Rates::default() };
+    let row = crate::price::Row {
+        vendor: "openai".into(),
+        id: "m".into(),
+        price: Price {
+            standard: rates(10),
+            tiers: [("priority".to_owned(), rates(20))].into(),
+            multipliers: serde_json::from_str(r#"{"fast":"6"}"#).unwrap(),
+            ..Price::default()
+        },
+        ..Default::default()
+    };
+    let file = crate::price::File { version: "v".into(), models: vec![row], ..Default::default() };
+    let (vendor, model) = (Vendor::new("openai"), ModelId::new("m"));
+    let tariff = std::sync::Arc::new(Prices::default().with(&file)).tariff(&vendor, &model).unwrap();
+    let endpoint = Endpoint::known(&provider("p"), model).charged_by(tariff);
+    let most = |body: &str| {
+        let body = serde_json::from_str(body).unwrap();
+        let options = crate::domain::ProviderOptions { body, ..Default::default() };
+        let vendor = endpoint.identity.vendor.clone();
+        let asked = Request { provider_options: [(vendor, options)].into(), ..request(Vec::new()) };
+        at_most(&endpoint, &asked, Tokens::ZERO, Tokens::new(1)).map(PicoUsd::get)
+    };
+    assert_eq!(most("{}"), Some(10));
+    assert_eq!(most(r#"{"service_tier":"priority"}"#), Some(20));
+    assert_eq!(most(r#"{"service_tier":null,"speed":"standard"}"#), Some(10));
+    assert_eq!(most(r#"{"speed":"fast"}"#), Some(60));
+    for unknown in [r#"{"service_tier":"made-up"}"#, r#"{"service_tier":7}"#, r#"{"speed":"warp"}"#, r#"{"speed":[]}"#] {
+        assert_eq!(most(unknown), None, "{unknown}");
+    }
 }

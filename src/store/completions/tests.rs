@@ -110,6 +110,20 @@ async fn a_call_that_takes_more_than_there_is_for_all_is_not_kept() {
     assert!(books.completions.find(id(1)).is_none());
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_names_that_a_provider_chooses_count() {
+    let item = |tool: String| UsageItem::calls(tool, 1);
+    let attempt = |tool| Attempt {
+        endpoint: Identity::new(ProviderId::new("p"), Vendor::new("v"), ModelId::new("m")),
+        outcome: AttemptOutcome::Finished,
+        duration: None,
+        time_to_first_event: None,
+        usage: Some(Usage::reported([item(tool)])),
+        cost: None,
+    };
+    assert!(attempt_bytes(&attempt("x".repeat(50_000))) >= 50_000 + attempt_bytes(&attempt(String::new())));
+}
+
 #[test]
 fn the_answering_attempt_is_decisive_else_the_last_that_was_made() {
     let attempt = |model: &str, outcome| Attempt {

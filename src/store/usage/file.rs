@@ -1,6 +1,7 @@
 //! Sums in a file of this process: they survive it.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -38,7 +39,8 @@ pub(super) struct File {
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
-    since: SystemTime,
+    /// Since when it has sums, in seconds since 1970.
+    since: AtomicU64,
     /// None after the disk has failed: a handle that has seen that takes nothing any more.
     database: Mutex<Option<Arc<Database>>>,
 }
@@ -52,11 +54,9 @@ impl File {
         let path = folder.join(NAME);
         let failed = |why: String| FileError { path: path.display().to_string(), why };
         std::fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
-        let database = open(&path).map_err(&failed)?;
-        let (since, batch) = begin(&database).map_err(&failed)?;
-        let since = UNIX_EPOCH + Duration::from_secs(since);
+        let Opened { database, since, batch } = open(&path).map_err(&failed)?;
         let database = Mutex::new(Some(Arc::new(database)));
-        Ok((Self { shared: Arc::new(Shared { path, since, database }) }, batch))
+        Ok((Self { shared: Arc::new(Shared { path, since: AtomicU64::new(since), database }) }, batch))
     }
 
     /// Does `work` on a thread that may wait for the disk.
@@ -92,16 +92,33 @@ impl Shared {
         if let Some(database) = &*slot {
             return Ok(Arc::clone(database));
         }
+        // It may be another file: who finds the old one full or damaged moves it away.
         let opened = open(&self.path).map_err(|why| StoreError(format!("{}: {why}", self.path.display())))?;
-        Ok(Arc::clone(slot.insert(Arc::new(opened))))
+        self.since.store(opened.since, Ordering::Relaxed);
+        Ok(Arc::clone(slot.insert(Arc::new(opened.database))))
     }
 }
 
-fn open(path: &Path) -> Result<Database, String> {
+/// A file that is ours.
+struct Opened {
+    database: Database,
+    since: u64,
+    batch: u64,
+}
+
+/// Opens the file, or begins one.
+fn open(path: &Path) -> Result<Opened, String> {
+    let opening = || {
+        let database = create(path)?;
+        let (since, batch) = begin(&database)?;
+        Ok(Opened { database, since, batch })
+    };
     // The library checks some of what it reads from a file by assertions.
-    let opened = std::panic::catch_unwind(|| Database::builder().set_cache_size(CACHE).create(path));
-    let opened = opened.map_err(|_| "it is damaged; move it away to begin anew".to_owned())?;
-    opened.map_err(|error| match error {
+    std::panic::catch_unwind(opening).unwrap_or_else(|_| Err("it is damaged; move it away to begin anew".to_owned()))
+}
+
+fn create(path: &Path) -> Result<Database, String> {
+    Database::builder().set_cache_size(CACHE).create(path).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => {
             "another process uses it; give each process a data_dir of its own, or share sums by redis_url".to_owned()
         }
@@ -216,7 +233,8 @@ impl Archive for File {
     }
 
     fn since(&self) -> BoxFuture<'_, Result<SystemTime, StoreError>> {
-        Box::pin(std::future::ready(Ok(self.shared.since)))
+        let since = Duration::from_secs(self.shared.since.load(Ordering::Relaxed));
+        Box::pin(std::future::ready(Ok(UNIX_EPOCH + since)))
     }
 
     fn forget(&self, before: u32) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -131,10 +131,16 @@ async fn answered(
     archive: Arc<dyn Archive>,
     oldest: u32,
     query: Query,
-    answer: oneshot::Sender<Result<Page, StoreError>>,
+    mut answer: oneshot::Sender<Result<Page, StoreError>>,
 ) {
-    // Who has gone away needs no answer.
-    let _ = answer.send(page(&*archive, oldest, &query).await);
+    // Who has gone away needs no answer: many rows are not gone through for nobody.
+    let gone = async { answer.closed().await };
+    let page = tokio::select! {
+        biased;
+        () = gone => return,
+        page = page(&*archive, oldest, &query) => page,
+    };
+    let _ = answer.send(page);
 }
 
 /// The page that `query` asks for, of what is kept from the hour `oldest` on.
@@ -151,6 +157,8 @@ pub(super) async fn page(archive: &dyn Archive, oldest: u32, query: &Query) -> R
         for (subject, sums) in archive.rows(hour).await? {
             gathering.add(hour, subject, &sums);
         }
+        // What is in memory is there at once: others have a turn too, and who goes away is noticed.
+        tokio::task::consume_budget().await;
     }
     let (sums, more) = gathering.finish();
     Ok(Page { sums, more, place: archive.place(), since })

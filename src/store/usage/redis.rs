@@ -22,14 +22,24 @@ const PREFIX: &str = "{completiond}:usage:1";
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Adds a batch: KEYS are the number of the last one of this process, the hour, and since when there are sums; ARGV its
-/// number, how long keys are kept, when the hour expires, the time, and then fields and what to add to them.
+/// number, how long keys are kept, when the hour expires, the time, and then fields and what to add to them. A script that
+/// fails leaves what it has done until then: so it takes back what it has added, and notes the number at the end.
 const ADD: &str = r"
 local last = redis.call('GET', KEYS[1])
 if last and tonumber(last) >= tonumber(ARGV[1]) then return 0 end
+for i = 5, #ARGV, 2 do
+  local added = redis.pcall('HINCRBY', KEYS[2], ARGV[i], ARGV[i + 1])
+  if type(added) == 'table' and added.err then
+    for j = 5, i - 2, 2 do
+      local back = ('-' .. ARGV[j + 1]):gsub('^%-%-', '')
+      redis.call('HINCRBY', KEYS[2], ARGV[j], back)
+    end
+    return added
+  end
+end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 redis.call('SET', KEYS[3], ARGV[4], 'NX')
 redis.call('EXPIRE', KEYS[3], ARGV[2])
-for i = 5, #ARGV, 2 do redis.call('HINCRBY', KEYS[2], ARGV[i], ARGV[i + 1]) end
 redis.call('EXPIREAT', KEYS[2], ARGV[3])
 return 1
 ";

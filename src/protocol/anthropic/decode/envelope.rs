@@ -17,6 +17,8 @@ use crate::domain::{
 pub(super) struct Envelope {
     model: Option<String>,
     tally: Tally,
+    /// Whether the end of a stream has come without the number of its tokens; none: it has not come.
+    is_open: Option<bool>,
     stop: Stop,
     metadata: BTreeMap<String, String>,
 }
@@ -49,7 +51,7 @@ struct StopDetails {
 struct Message {
     id: Option<String>,
     model: Option<String>,
-    usage: Option<Tally>,
+    usage: Option<Box<RawValue>>,
     diagnostics: Option<Box<RawValue>>,
     context_management: Option<Box<RawValue>>,
 }
@@ -59,7 +61,7 @@ struct Message {
 #[serde(default)]
 struct Update {
     delta: Option<Stop>,
-    usage: Option<Tally>,
+    usage: Option<Box<RawValue>>,
     context_management: Option<Box<RawValue>>,
     input_transformations: Option<Box<RawValue>>,
 }
@@ -77,7 +79,7 @@ impl Envelope {
         let stop: Stop = serde_json::from_str(message).map_err(read)?;
         let mut envelope = Self {
             model: head.model.map(|model| model.chars().take(256).collect()),
-            tally: head.usage.unwrap_or_default(),
+            tally: Tally::read(head.usage.as_deref()).unwrap_or_default(),
             ..Self::default()
         };
         if let Some(id) = head.id {
@@ -93,7 +95,10 @@ impl Envelope {
     pub(super) fn update(&mut self, event: &[u8]) -> Result<(), Error> {
         let update: Update = serde_json::from_slice(event).map_err(|error| unreadable("an event", &error))?;
         self.stop(update.delta.unwrap_or_default());
-        self.tally.overlay(update.usage.unwrap_or_default());
+        let newer = Tally::read(update.usage.as_deref()).unwrap_or_default();
+        // The beginning of a stream tells a first token or so: without a later number nobody knows the whole.
+        self.is_open = Some(!newer.tells_output() && self.is_open.unwrap_or(true));
+        self.tally.overlay(newer);
         self.report("context_management", update.context_management);
         self.report("input_transformations", update.input_transformations);
         Ok(())
@@ -147,7 +152,7 @@ impl Envelope {
     pub(super) fn finish(&self, reason: FinishReason, raw: &str) -> Finish {
         let mut finish = Finish::new(reason, raw);
         finish.stop_sequence = self.stop.stop_sequence.clone().unwrap_or_default();
-        finish.usage = self.usage();
+        finish.usage = if self.is_open == Some(true) { self.usage().cut_short() } else { self.usage() };
         finish.model = self.model.as_deref().map(ModelId::new);
         finish.service_tier = self.tally.service_tier.clone().unwrap_or_default();
         finish.metadata = self.metadata.clone();

@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use crate::domain::{ModelId, Terms, Tokens, Usage, UsageItem, UsageKind};
 use crate::protocol::few::Few;
 
 /// The most passes that one answer takes.
 const MOST_PASSES: usize = 1024;
+/// The most tools that the provider ran for one answer, and the longest name of one, or of a model, in bytes.
+const MOST_TOOLS: usize = 64;
+const MOST_NAME_BYTES: usize = 256;
 
 /// The provider's counts, and what it says beside them. `input_tokens` excludes what a cache had to do with;
 /// `output_tokens` includes reasoning.
@@ -19,11 +24,28 @@ pub(super) struct Tally {
     #[serde(flatten)]
     counts: Counts,
     output_tokens_details: Option<OutputDetails>,
-    server_tool_use: Option<BTreeMap<String, Option<i64>>>,
+    server_tool_use: Option<BTreeMap<String, Calls>>,
     iterations: Option<Few<Iteration, MOST_PASSES>>,
     pub(super) service_tier: Option<String>,
     pub(super) speed: Option<String>,
     pub(super) inference_geo: Option<String>,
+}
+
+/// Calls of one tool. What is told of it in another form is no number of calls.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Calls {
+    Count(i64),
+    Other(IgnoredAny),
+}
+
+impl Calls {
+    const fn count(&self) -> i64 {
+        match self {
+            Self::Count(count) => *count,
+            Self::Other(_) => 0,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -61,6 +83,22 @@ struct Iteration {
 }
 
 impl Tally {
+    /// Reads what the provider reports; none where it cannot be read. No answer is lost for that: what was not told is
+    /// estimated.
+    pub(super) fn read(raw: Option<&RawValue>) -> Option<Self> {
+        let tally: Self = serde_json::from_str(raw?.get()).ok()?;
+        let passes = tally.iterations.as_ref().map_or(&[][..], |passes| &passes.0);
+        let tools = || tally.server_tool_use.iter().flat_map(BTreeMap::keys);
+        let mut names = tools().chain(passes.iter().filter_map(|pass| pass.model.as_ref()));
+        let right = tools().count() <= MOST_TOOLS && names.all(|name| name.len() <= MOST_NAME_BYTES);
+        right.then_some(tally)
+    }
+
+    /// Whether it says how many tokens the answer has.
+    pub(super) const fn tells_output(&self) -> bool {
+        self.counts.output_tokens.is_some()
+    }
+
     /// Newer counts replace older ones: they are sums already.
     pub(super) fn overlay(&mut self, newer: Self) {
         let (old, new) = (&mut self.counts, newer.counts);
@@ -89,7 +127,8 @@ impl Tally {
 
     /// Disjoint items. `answering` is the model that answers: work of another is an item of its own.
     pub(super) fn usage(&self, answering: Option<&str>) -> Usage {
-        if self.counts.input_tokens.is_none() && self.counts.output_tokens.is_none() {
+        let told = [self.counts.input_tokens, self.counts.output_tokens];
+        if !told.into_iter().flatten().any(|count| count >= 0) {
             return Usage::default();
         }
         let mut thinking = self
@@ -111,9 +150,11 @@ impl Tally {
         }
         for (name, count) in self.server_tool_use.iter().flatten() {
             let tool = name.strip_suffix("_requests").unwrap_or(name);
-            items.push(UsageItem::calls(tool, Tokens::saturating(count.unwrap_or(0)).get()));
+            items.push(UsageItem::calls(tool, Tokens::saturating(count.count()).get()));
         }
-        Usage::reported(items)
+        let usage = Usage::reported(items);
+        // A number that cannot be true is none.
+        if told.into_iter().flatten().any(|count| count < 0) { usage.cut_short() } else { usage }
     }
 }
 

@@ -81,7 +81,15 @@ pub(super) fn reported(raw: Option<&RawValue>) -> Option<Reported> {
     for (tool, calls) in [("sources", wire.num_sources_used), ("search_queries", wire.num_search_queries)] {
         items.push(UsageItem::calls(tool, tokens(calls).get()));
     }
-    Some(Reported { usage: Usage::reported(items), cost: cost(&wire) })
+    // A number that cannot be true is none: what it should have told is estimated.
+    let is_number = |raw: Option<&RawValue>| raw.is_none() || count(raw).is_some_and(|count| count >= 0);
+    let told = [wire.prompt_tokens, wire.completion_tokens].map(is_number);
+    let usage = match told {
+        [true, true] => Usage::reported(items),
+        [false, false] => Usage::default(),
+        _ => Usage::reported(items).cut_short(),
+    };
+    Some(Reported { usage, cost: cost(&wire) })
 }
 
 fn tokens(raw: Option<&RawValue>) -> Tokens {

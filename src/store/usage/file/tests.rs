@@ -60,7 +60,7 @@ async fn a_file_that_cannot_be_used_is_refused_with_the_reason() {
         assert!(told.contains("it is damaged") && told.contains("usage.redb"), "{told}");
     }
     std::fs::write(&path, whole).unwrap();
-    let database = open(&path).unwrap();
+    let Opened { database, .. } = open(&path).unwrap();
     let transaction = database.begin_write().unwrap();
     transaction.open_table(FACTS).unwrap().insert("schema", 2).unwrap();
     transaction.commit().unwrap();
@@ -84,4 +84,19 @@ async fn after_the_disk_has_failed_the_file_is_opened_again() {
     assert!(panicked.is_err());
     file.add(&batch(2, 5)).await.unwrap();
     assert_eq!(file.rows(5).await.unwrap()[0].1.succeeded, 2);
+}
+
+#[tokio::test]
+async fn a_file_that_is_moved_away_after_a_failure_is_begun_anew_as_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, _) = File::open(folder.path()).unwrap();
+    file.add(&batch(1, 5)).await.unwrap();
+    let failed = file.aside(|_| Err::<(), _>(redb::Error::Corrupted("a disk".to_owned()))).await;
+    assert!(failed.is_err());
+    std::fs::rename(folder.path().join(NAME), folder.path().join("away")).unwrap();
+    assert_eq!(file.hours(0, u32::MAX).await.unwrap(), Vec::<u32>::new(), "it can be read");
+    file.add(&batch(2, 6)).await.unwrap();
+    drop(file);
+    let (file, last) = File::open(folder.path()).unwrap();
+    assert_eq!((last, file.hours(0, u32::MAX).await.unwrap()), (2, vec![6]));
 }
