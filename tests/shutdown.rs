@@ -52,7 +52,8 @@ impl Server {
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut address = |name: &str| {
             let told = lines.find_map(|line| Some(line.unwrap().trim().strip_prefix(name)?.trim().to_owned()));
-            told.unwrap_or_else(|| panic!("the server does not say where its {name} go")).parse().unwrap()
+            let told = told.unwrap_or_else(|| panic!("the server does not say where its {name} go"));
+            told.split_whitespace().next().unwrap().parse().unwrap()
         };
         let (public, ops) = (address("calls"), address("probes"));
         Self { process, upstream, public, ops, _config: config }

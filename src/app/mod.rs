@@ -2,6 +2,7 @@
 //! to stop. Only this folder and the command line see the whole configuration.
 
 mod reload;
+mod spending;
 mod table;
 mod workers;
 
@@ -20,8 +21,9 @@ use crate::count::Count;
 use crate::edge::{Admission, Bound, Drain, Listener, Workers};
 use crate::route::Tables;
 use crate::store::{Books, Keeping, OpenError};
-use crate::telemetry::Tracer;
+use crate::telemetry::Instruments;
 use crate::transport::BoxError;
+use spending::Spending;
 use workers::{ADMIN, OPS, PUBLIC, Shared};
 
 /// How long the last words to clients may take after the calls were ended.
@@ -86,23 +88,28 @@ pub struct Running {
 ///
 /// # Errors
 /// [`StartError`], before anything is served.
-pub async fn start(config: &Config, tracer: Tracer) -> Result<Running, StartError> {
-    start_reloadable(config, reload::same(config), tracer).await
+pub async fn start(config: &Config, instruments: impl Into<Instruments>) -> Result<Running, StartError> {
+    start_reloadable(config, reload::same(config), instruments).await
 }
 
 /// Starts serving; `load` reads the configuration again.
 ///
 /// # Errors
 /// [`StartError`], before anything is served.
-pub async fn start_reloadable(config: &Config, load: Load, tracer: Tracer) -> Result<Running, StartError> {
+pub async fn start_reloadable(
+    config: &Config,
+    load: Load,
+    instruments: impl Into<Instruments>,
+) -> Result<Running, StartError> {
+    let instruments = instruments.into();
     let reloading = Reloading::new(config, Tables::new(table(config, None)?), load);
     let listeners =
         [listen(&config.listen).await?, listen(&config.admin_listen).await?, listen(&config.ops_listen).await?];
     let [public, admin, ops] = listeners.each_ref().map(Listener::bound);
     let (public, admin, ops) = (public.map_err(system)?, admin.map_err(system)?, ops.map_err(system)?);
 
-    let (books, keeping) = Books::open_all(config.completions, &config.usage)?;
-    let faces = workers::faces(config, &reloading, &public, tracer, books);
+    let (books, keeping) = Books::open_all(config.completions, &config.usage, Arc::new(Spending(instruments.metrics.clone())))?;
+    let faces = workers::faces(config, &reloading, &public, instruments, books);
     let (drain, backstage, health) = (faces.drain.clone(), faces.backstage.clone(), faces.health.clone());
     let (admission, callers) = (faces.admission.clone(), faces.callers.clone());
     let shared = Shared::new(config, faces)?;

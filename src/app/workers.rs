@@ -14,7 +14,7 @@ use crate::pool::RetryBudget;
 use crate::route::Router;
 use crate::simulator::Simulator;
 use crate::store::Books;
-use crate::telemetry::Tracer;
+use crate::telemetry::Instruments;
 use crate::transport::{Direct, Schemes, Transport, system_trust};
 
 /// The listeners' services, by their number at every worker.
@@ -59,7 +59,13 @@ impl Shared {
 }
 
 /// What the edge of all workers shares.
-pub(super) fn faces(config: &Config, reloading: &Reloading, public: &Bound, tracer: Tracer, books: Books) -> Faces {
+pub(super) fn faces(
+    config: &Config,
+    reloading: &Reloading,
+    public: &Bound,
+    instruments: Instruments,
+    books: Books,
+) -> Faces {
     let limits = Limits {
         max_request_bytes: usize::try_from(config.limits.max_request_bytes).unwrap_or(usize::MAX),
         max_bytes_in_flight: config.limits.max_bytes_in_flight,
@@ -81,7 +87,8 @@ pub(super) fn faces(config: &Config, reloading: &Reloading, public: &Bound, trac
         client_stall: config.stream.client_stall,
         drain: Drain::default(),
         backstage: Drain::default(),
-        tracer,
+        tracer: instruments.tracer,
+        metrics: instruments.metrics,
         books,
         health: HealthReporter::new(),
     }

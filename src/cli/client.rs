@@ -132,7 +132,7 @@ async fn inside(config: &ConfigArgs) -> Result<Connection, Exit> {
     let mut config = config.load_private().map_err(tell_problems)?.config;
     config.workers = std::num::NonZeroUsize::MIN;
     let guard = Guard::start(crate::config::process_variable).map_err(|error| failed(&error))?;
-    let running = app::start(&config, guard.tracer()).await.map_err(|error| failed(&error))?;
+    let running = app::start(&config, guard.instruments()).await.map_err(|error| failed(&error))?;
     let address = running.public.to_string();
     let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| failed(&error))?;
     let channel = endpoint.connect().await.map_err(|error| failed(&error))?;

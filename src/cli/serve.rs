@@ -14,7 +14,7 @@ use super::settings::{ConfigArgs, ListenArgs, Loaded};
 use super::{Exit, local, runtime, tell, tell_problems};
 use crate::app::{self, Load, Reloading, Running, StartError};
 use crate::config::{Bare, Config, Problem, Problems, Source, show_duration};
-use crate::telemetry::{self, Tracer};
+use crate::telemetry::{self, Instruments};
 
 /// How long a model server on this machine may take to say that it is there.
 const LOCAL_TIMEOUT: Duration = Duration::from_millis(500);
@@ -34,15 +34,20 @@ pub(super) fn run(args: &ConfigArgs, listen: &ListenArgs) -> Result<(), Exit> {
     let log = &config.log;
     let settings = telemetry::Settings { log_filter: log.level.clone(), log_format: log.format };
     let guard = telemetry::init(&settings).map_err(|error| failed(&error))?;
-    match runtime()?.block_on(serve(config, bare, again(args, listen), guard.tracer())) {
+    match runtime()?.block_on(serve(config, bare, again(args, listen), guard.instruments())) {
         Ok(done) => done,
         Err(error) => Err(failed(&error)),
     }
 }
 
-async fn serve(config: Config, bare: Option<Bare>, load: Load, tracer: Tracer) -> Result<Result<(), Exit>, StartError> {
+async fn serve(
+    config: Config,
+    bare: Option<Bare>,
+    load: Load,
+    instruments: Instruments,
+) -> Result<Result<(), Exit>, StartError> {
     let mut signals = Signals::new().map_err(|error| StartError::System(error.into()))?;
-    let running = app::start_reloadable(&config, load, tracer).await?;
+    let running = app::start_reloadable(&config, load, instruments).await?;
     // The port is open already: nobody waits for this.
     let config = match here(bare).await {
         Some(found) => {
@@ -166,7 +171,7 @@ fn announce(config: &Config, running: &Running) -> io::Result<()> {
     let mut rows = vec![
         ("calls", format!("{GOOD}{}{GOOD:#}", running.public)),
         ("operators", running.admin.to_string()),
-        ("probes", running.ops.to_string()),
+        ("probes", format!("{} (health and /metrics)", running.ops)),
         ("from", origin(&config.source)),
         ("providers", providers.collect::<Vec<_>>().join(", ")),
     ];

@@ -8,7 +8,7 @@ mod usage;
 
 pub use completions::{Completion, CompletionSettings, Completions, Standing};
 pub use usage::{
-    FileError, Group, Grouping, Keep, Keeping, OpenError, Page, Place, Query, RedisError, StoreError, Subject, Sums,
+    FileError, Group, Grouping, Keep, Keeping, Observer, OpenError, Page, Place, Query, RedisError, StoreError, Subject, Sums,
     UsageBook, UsageSettings, check_url as check_redis_url, hour_of,
 };
 
@@ -61,12 +61,16 @@ pub enum Fate {
 
 impl Books {
     /// Books that keep calls as `completions` says, and the sums where `usage` says, until what is returned beside them
-    /// ends.
+    /// ends. `observer` is told what is summed up.
     ///
     /// # Errors
     /// [`OpenError`]: they cannot be kept there.
-    pub fn open_all(completions: CompletionSettings, usage: &UsageSettings) -> Result<(Self, Keeping), OpenError> {
-        let (usage, keeping) = UsageBook::open(usage)?;
+    pub fn open_all(
+        completions: CompletionSettings,
+        usage: &UsageSettings,
+        observer: Arc<dyn Observer>,
+    ) -> Result<(Self, Keeping), OpenError> {
+        let (usage, keeping) = UsageBook::open(usage, Some(observer))?;
         Ok((Self { completions: Completions::new(completions), usage }, keeping))
     }
 

@@ -1,13 +1,14 @@
-//! What an operator sees: one log line for each call, and its trace.
+//! What an operator sees: one log line for each call, its trace, and metrics.
 //!
 //! Names of attributes are constants ([`semconv`]), logs go to standard error, traces go to an OTLP collector where the
-//! standard `OTEL_*` variables ask for it. Nothing here takes a prompt, an answer, a key or an upstream's body: the
+//! standard `OTEL_*` variables ask for it, metrics wait for who scrapes them. Nothing here takes a prompt, an answer, a key or an upstream's body: the
 //! types of this module have no place for them. It knows no provider and no protobuf.
 
 mod attempt_span;
 mod call_log;
 mod call_span;
 mod completion;
+mod metrics;
 mod otel;
 mod propagation;
 pub mod semconv;
@@ -15,6 +16,7 @@ mod subscriber;
 
 pub use attempt_span::{AttemptSpan, CallTrace, Target};
 pub use call_span::{CallEnd, CallSpan, Rpc};
+pub use metrics::{Metrics, Used};
 pub use otel::Tracer;
 pub use subscriber::LogFormat;
 
@@ -56,10 +58,27 @@ pub enum Error {
     Thread(#[from] std::io::Error),
 }
 
+/// What the parts of the server describe themselves with. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Instruments {
+    /// Makes spans.
+    pub tracer: Tracer,
+    /// Counts.
+    pub metrics: Metrics,
+}
+
+impl From<Tracer> for Instruments {
+    /// Metrics that nobody else counts with.
+    fn from(tracer: Tracer) -> Self {
+        Self { tracer, metrics: Metrics::new(otel::Wanted::from_variables(|_| None).resource()) }
+    }
+}
+
 /// Keeps telemetry running. Dropping it sends what is left, and waits for that at most five seconds.
 #[derive(Debug)]
 pub struct Guard {
     pipeline: Option<otel::Pipeline>,
+    metrics: Metrics,
 }
 
 /// Begins to write logs, and to export traces where the `OTEL_*` variables ask for it. Once in a process, before the
@@ -82,8 +101,14 @@ impl Guard {
         for complaint in &wanted.complaints {
             tracing::warn!("{complaint}");
         }
+        let metrics = Metrics::new(wanted.resource());
         let pipeline = if wanted.is_exported { Some(otel::Pipeline::start(wanted)?) } else { None };
-        Ok(Self { pipeline })
+        Ok(Self { pipeline, metrics })
+    }
+
+    /// What the server describes itself with.
+    pub fn instruments(&self) -> Instruments {
+        Instruments { tracer: self.tracer(), metrics: self.metrics.clone() }
     }
 
     /// What makes spans; where no traces are exported, it costs nothing.

@@ -38,12 +38,16 @@ impl Tracer {
 
     /// Makes the spans that `provider` exports.
     pub fn of(provider: &SdkTracerProvider) -> Self {
-        let scope = InstrumentationScope::builder(SERVICE)
-            .with_version(env!("CARGO_PKG_VERSION"))
-            .with_schema_url(semconv::SCHEMA_URL)
-            .build();
-        Self(Some(provider.tracer_with_scope(scope)))
+        Self(Some(provider.tracer_with_scope(scope())))
     }
+}
+
+/// Who speaks.
+pub(super) fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder(SERVICE)
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(semconv::SCHEMA_URL)
+        .build()
 }
 
 /// What the `OTEL_*` variables ask for.
@@ -90,7 +94,7 @@ impl Wanted {
     }
 
     /// Who is described: the service, overruled by `OTEL_RESOURCE_ATTRIBUTES`, and its name by `OTEL_SERVICE_NAME`.
-    fn resource(&self) -> Resource {
+    pub(super) fn resource(&self) -> Resource {
         let defaults =
             [KeyValue::new("service.name", SERVICE), KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))];
         let builder = Resource::builder_empty()

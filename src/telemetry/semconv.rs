@@ -82,6 +82,33 @@ pub const ATTEMPT_OUTCOME: &str = "completiond.attempt.outcome";
 /// Our own: the reason of the public contract for a failure.
 pub const REASON: &str = "completiond.reason";
 
+/// Our own: the caller.
+pub const CALLER: &str = "completiond.caller";
+/// Our own: `provider/model`.
+pub const ENDPOINT: &str = "completiond.endpoint";
+/// Our own: what a caller's label begins with.
+pub const LABEL_PREFIX: &str = "completiond.label";
+/// Our own: how a call ended (`succeeded`, `failed`, `cancelled`).
+pub const CALL_OUTCOME: &str = "completiond.call.outcome";
+/// Our own: what tokens are (`input`, `cache_read`, `cache_write`, `output`, `reasoning`). The type of the conventions knows
+/// input and output only, with the others in them.
+pub const TOKEN_TYPE: &str = "completiond.token.type";
+/// Our own: whether a cost rests on estimated quantities.
+pub const COST_ESTIMATED: &str = "completiond.cost.estimated";
+
+/// Our own counter: calls that have ended.
+pub const USAGE_CALLS: &str = "completiond.usage.calls";
+/// Our own counter: requests that were sent upstream.
+pub const USAGE_ATTEMPTS: &str = "completiond.usage.attempts";
+/// Our own counter: requests whose price is not known.
+pub const USAGE_UNPRICED: &str = "completiond.usage.unpriced_attempts";
+/// Our own counter: tokens.
+pub const USAGE_TOKENS: &str = "completiond.usage.tokens";
+/// Our own counter: tokens that are estimated.
+pub const USAGE_ESTIMATED: &str = "completiond.usage.estimated_tokens";
+/// Our own counter: US dollars. Prometheus has no suffix for that unit, so the name says it.
+pub const USAGE_COST: &str = "completiond.usage.cost_usd";
+
 /// The keys of the log line that each call writes at its end.
 pub mod log {
     /// The id of the call, as the caller sees it.

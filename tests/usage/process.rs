@@ -12,6 +12,7 @@ pub(super) struct Server {
     process: Child,
     pub(super) public: SocketAddr,
     pub(super) admin: SocketAddr,
+    pub(super) ops: SocketAddr,
     _config: tempfile::NamedTempFile,
 }
 
@@ -58,10 +59,11 @@ impl Server {
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut address = |name: &str| {
             let told = lines.find_map(|line| Some(line.unwrap().trim().strip_prefix(name)?.trim().to_owned()));
-            told.unwrap_or_else(|| panic!("the server does not say where its {name} go")).parse().unwrap()
+            let told = told.unwrap_or_else(|| panic!("the server does not say where its {name} go"));
+            told.split_whitespace().next().unwrap().parse().unwrap()
         };
-        let (public, admin) = (address("calls"), address("operators"));
-        Self { process, public, admin, _config: config }
+        let (public, admin, ops) = (address("calls"), address("operators"), address("probes"));
+        Self { process, public, admin, ops, _config: config }
     }
 
     /// Makes this many calls that are answered.

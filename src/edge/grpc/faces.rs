@@ -14,8 +14,9 @@ use uuid::Uuid;
 
 use super::admin::Administration;
 use super::admission::{Admission, Admitted, Limits};
-use super::complete_status::CompleteStatusLayer;
+use super::complete_status::{CompleteStatus, CompleteStatusLayer};
 use super::convert::{LedgerView, RequestRules};
+use super::scraped::Scraped;
 use super::service::Completions;
 use super::until_drain::UntilDrain;
 use super::watched::Watch;
@@ -30,7 +31,7 @@ use crate::proto::admin_service_server::{self, AdminServiceServer};
 use crate::proto::completion_service_server::{self, CompletionServiceServer};
 use crate::route::{Router, Tables};
 use crate::store::Books;
-use crate::telemetry::Tracer;
+use crate::telemetry::{Metrics, Tracer};
 
 /// A listener's service.
 pub type Served = BoxCloneSyncService<
@@ -68,6 +69,8 @@ pub struct Faces {
     pub backstage: Drain,
     /// What makes spans.
     pub tracer: Tracer,
+    /// What is counted.
+    pub metrics: Metrics,
     /// What is kept about calls.
     pub books: Books,
     /// What health checks are told.
@@ -118,9 +121,11 @@ impl Faces {
         self.serve(routes, self.apart(), load)
     }
 
-    /// What probes reach: health, which tells no secret and asks for no key.
+    /// What probes reach: health and metrics, which tell no secret and ask for no key.
     pub fn ops(&self, load: &Load) -> Served {
-        self.serve(Routes::new(self.health(&self.backstage)), self.apart(), load)
+        let routes = with_statuses(Routes::new(self.health(&self.backstage)));
+        let scraped = Scraped::new(routes, self.metrics.clone());
+        BoxCloneSyncService::new(Admitted::new(scraped, self.apart(), load.clone(), self.view))
     }
 
     fn health(&self, drain: &Drain) -> UntilDrain<HealthServer<HealthService>> {
@@ -134,10 +139,13 @@ impl Faces {
     }
 
     fn serve(&self, routes: Routes, admission: Admission, load: &Load) -> Served {
-        let ids = CompleteStatusLayer::new(Arc::new(|| CallId::new(Uuid::now_v7())));
-        let admitted = Admitted::new(ids.layer(routes.prepare()), admission, load.clone(), self.view);
-        BoxCloneSyncService::new(admitted)
+        BoxCloneSyncService::new(Admitted::new(with_statuses(routes), admission, load.clone(), self.view))
     }
+}
+
+/// The routes, whose every failure says what a caller has to know.
+fn with_statuses(routes: Routes) -> CompleteStatus<Routes> {
+    CompleteStatusLayer::new(Arc::new(|| CallId::new(Uuid::now_v7()))).layer(routes.prepare())
 }
 
 /// The routes with reflection, in the version that is current and in the one that older tools ask for. It names

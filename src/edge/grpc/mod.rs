@@ -9,6 +9,7 @@ mod expansion;
 mod faces;
 mod retried;
 mod rich_status;
+mod scraped;
 mod service;
 mod status;
 mod timeout;

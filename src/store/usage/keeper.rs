@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 use super::archive::{Archive, Batch, StoreError};
 use super::bound::{Bound, overflow};
 use super::entries::hour_of;
+use super::observer::Observed;
 use super::pending::Pending;
 use super::query::{Gathering, Page, Query};
 use super::row::{Key, Subject, Sums};
@@ -41,6 +42,8 @@ pub(super) struct Keeper {
     pub(super) keep: u32,
     pub(super) bound: Bound,
     pub(super) waiting: Waiting,
+    /// Who is told.
+    pub(super) observed: Option<Observed>,
     /// Whether the archive is away, as far as it is known.
     pub(super) is_away: bool,
     /// The hour up to which older ones were forgotten.
@@ -81,6 +84,9 @@ impl Keeper {
     /// Carries on everything that calls have left until now.
     async fn carry(&mut self) -> Result<(), StoreError> {
         for (key, sums) in self.pending.take().into_iter().flatten() {
+            if let Some(observed) = &mut self.observed {
+                observed.used(&key.subject, &sums, &self.labels);
+            }
             if self.bound.is_new(key.hour) {
                 // What cannot be read now counts for nothing: the bound is one of memory, not of truth.
                 let there = self.archive.rows(key.hour).await.unwrap_or_default();

@@ -10,6 +10,7 @@ mod entries;
 mod file;
 mod keeper;
 mod memory;
+mod observer;
 mod pending;
 mod query;
 mod redis;
@@ -22,6 +23,7 @@ mod tests;
 pub use archive::{Place, StoreError};
 pub use entries::hour_of;
 pub use file::FileError;
+pub use observer::Observer;
 pub use query::{Group, Grouping, Page, Query};
 pub use redis::{RedisError, check_url};
 pub use row::{Subject, Sums};
@@ -37,6 +39,7 @@ use super::{Asked, Fate};
 use crate::domain::Attempt;
 use archive::Archive;
 use keeper::{Ask, Keeper, Waiting};
+use observer::Observed;
 use pending::Pending;
 
 /// How long the last sums may take to be kept.
@@ -79,11 +82,12 @@ impl Keeping {
 }
 
 impl UsageBook {
-    /// Opens what keeps the sums, and begins to keep them. Must be called on a runtime, which has to outlive the calls.
+    /// Opens what keeps the sums, and begins to keep them; `observer` is told all that is added. Must be called on a
+    /// runtime, which has to outlive the calls.
     ///
     /// # Errors
     /// [`OpenError`]. A Redis that is away is none: sums wait for it.
-    pub fn open(settings: &UsageSettings) -> Result<(Self, Keeping), OpenError> {
+    pub fn open(settings: &UsageSettings, observer: Option<Arc<dyn Observer>>) -> Result<(Self, Keeping), OpenError> {
         let keep = settings.keep_hours();
         let (archive, last): (Arc<dyn Archive>, u64) = match &settings.keep_in {
             Keep::Memory => (Arc::new(memory::Memory::new(settings.labels.clone())), 0),
@@ -93,10 +97,15 @@ impl UsageBook {
             }
             Keep::Redis(url) => (Arc::new(redis::Redis::open(url, keep)?), 0),
         };
-        Ok(Self::start(archive, last, settings))
+        Ok(Self::start(archive, last, settings, observer))
     }
 
-    fn start(archive: Arc<dyn Archive>, last: u64, settings: &UsageSettings) -> (Self, Keeping) {
+    fn start(
+        archive: Arc<dyn Archive>,
+        last: u64,
+        settings: &UsageSettings,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> (Self, Keeping) {
         let (ask, asked) = mpsc::unbounded_channel();
         let (pending, labels) = (Arc::<Pending>::default(), Arc::from(settings.labels.as_slice()));
         let keeper = Keeper {
@@ -106,6 +115,7 @@ impl UsageBook {
             keep: settings.keep_hours(),
             bound: bound::Bound::default(),
             waiting: Waiting::after(last),
+            observed: observer.map(Observed::by),
             is_away: false,
             forgotten: 0,
         };

@@ -203,7 +203,7 @@ async fn what_an_archive_that_is_away_has_not_taken_is_added_once_when_it_is_bac
 
 #[tokio::test]
 async fn beyond_what_an_hour_may_have_all_goes_to_one_row_and_no_cost_is_lost() {
-    let (book, _keeping) = UsageBook::open(&UsageSettings::default()).unwrap();
+    let (book, _keeping) = UsageBook::open(&UsageSettings::default(), None).unwrap();
     let at = SystemTime::now();
     for index in 0..3000 {
         note(&book, &format!("m{index}"), 7, at);
@@ -230,7 +230,7 @@ async fn hours_older_than_what_is_kept_are_not_shown() {
 
 #[tokio::test]
 async fn where_nothing_was_used_the_sum_of_all_is_nothing() {
-    let (book, _keeping) = UsageBook::open(&UsageSettings::default()).unwrap();
+    let (book, _keeping) = UsageBook::open(&UsageSettings::default(), None).unwrap();
     let page = book.page(all()).await.unwrap();
     assert_eq!((page.sums, page.more), (vec![(Group::default(), Sums::default())], false));
     assert!(UsageBook::default().page(all()).await.is_err(), "nothing keeps them");

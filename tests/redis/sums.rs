@@ -1,6 +1,4 @@
-//! Sums in Redis or Valkey: shared by processes, and while it is away.
-//!
-//! `REDIS_SERVER` is the program to start; `.ci/run redis` gives one of each kind.
+//! Processes that share one server, and what becomes of sums while it is away.
 
 use std::net::{SocketAddr, TcpListener as Free};
 use std::path::Path;
@@ -118,7 +116,6 @@ async fn sum_of(address: SocketAddr, calls: i64) -> UsageRecord {
 }
 
 #[tokio::test]
-#[ignore = "needs REDIS_SERVER"]
 async fn processes_share_their_sums_and_keep_them_when_they_end() {
     let redis = Redis::start().await;
     let (one, other) = (server(&redis.url()), server(&redis.url()));
@@ -137,7 +134,6 @@ async fn processes_share_their_sums_and_keep_them_when_they_end() {
 }
 
 #[tokio::test]
-#[ignore = "needs REDIS_SERVER"]
 async fn while_it_is_away_calls_are_answered_and_their_sums_wait() {
     let mut redis = Redis::start().await;
     let server = server(&redis.url());
@@ -155,7 +151,6 @@ async fn while_it_is_away_calls_are_answered_and_their_sums_wait() {
 }
 
 #[tokio::test]
-#[ignore = "needs REDIS_SERVER"]
 async fn a_server_starts_while_it_is_away() {
     let mut redis = Redis::start().await;
     redis.kill();
@@ -214,7 +209,6 @@ async fn carry(mut client: TcpStream, mut upstream: TcpStream, swallows: Arc<Ato
 }
 
 #[tokio::test]
-#[ignore = "needs REDIS_SERVER"]
 async fn what_was_added_and_not_answered_is_not_added_again() {
     let redis = Redis::start().await;
     let between = Between::of(redis.port).await;
@@ -238,7 +232,6 @@ async fn what_was_added_and_not_answered_is_not_added_again() {
 }
 
 #[tokio::test]
-#[ignore = "needs REDIS_SERVER"]
 async fn over_tls_the_certificate_is_checked() {
     let folder = tempfile::tempdir().unwrap();
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -285,7 +278,6 @@ end
 return 'done'";
 
 #[tokio::test]
-#[ignore = "needs REDIS_SERVER"]
 async fn what_stands_in_the_way_of_a_batch_neither_loses_nor_doubles_it() {
     let redis = Redis::start().await;
     let server = server(&redis.url());

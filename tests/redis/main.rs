@@ -1,0 +1,21 @@
+//! Sums in Redis or Valkey: shared by processes, and while it is away.
+//!
+//! `REDIS_SERVER` is the program to start; `.ci/run redis` gives one of each kind.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what it expects, and this crate is nothing but tests"
+)]
+#![allow(dead_code, reason = "what tests of sums share, of which these use a part")]
+
+#[path = "../usage/ask.rs"]
+mod ask;
+#[path = "../usage/process.rs"]
+mod process;
+#[path = "../stage/mod.rs"]
+mod stage;
+mod sums;
+
+use ask::{by, list, total};
