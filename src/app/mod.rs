@@ -108,7 +108,8 @@ pub async fn start_reloadable(
     let [public, admin, ops] = listeners.each_ref().map(Listener::bound);
     let (public, admin, ops) = (public.map_err(system)?, admin.map_err(system)?, ops.map_err(system)?);
 
-    let (books, keeping) = Books::open_all(config.completions, &config.usage, Arc::new(Spending(instruments.metrics.clone())))?;
+    let (books, keeping) =
+        Books::open_all(config.completions, &config.usage, Arc::new(Spending(instruments.metrics.clone())))?;
     let faces = workers::faces(config, &reloading, &public, instruments, books);
     let (drain, backstage, health) = (faces.drain.clone(), faces.backstage.clone(), faces.health.clone());
     let (admission, callers) = (faces.admission.clone(), faces.callers.clone());

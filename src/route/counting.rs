@@ -10,8 +10,7 @@ use super::guard;
 use super::plan::{max_tokens, none_fits, speaks};
 use super::{Rules, Target};
 use crate::domain::{
-    Cost, CountSource, Error, Identity, Reason, Request, TokenCount, Tokens, Usage, UsageItem, UsageKind,
-    UsageSource,
+    Cost, CountSource, Error, Identity, Reason, Request, TokenCount, Tokens, Usage, UsageItem, UsageKind, UsageSource,
 };
 use crate::pool::{self, Endpoint};
 use crate::protocol::{Delivery, Order, Unfit};

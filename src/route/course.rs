@@ -142,10 +142,12 @@ impl Course {
     /// A second attempt beside one that is late; none where there is nobody to ask, or it may not be made.
     pub(super) fn beside(&mut self, scene: &Scene) -> Option<Leg> {
         let place = with_view(scene, |view| self.itinerary.beside(view))?;
-        if !scene.hedging.as_ref().is_some_and(|hedging| hedging.spend()) {
-            return None;
+        let hedging = scene.hedging.as_ref().filter(|hedging| hedging.spend())?;
+        let leg = self.leg(scene, Step { place, at: Instant::now(), right: Right::Standing }).ok();
+        if leg.is_none() {
+            hedging.give_back();
         }
-        self.leg(scene, Step { place, at: Instant::now(), right: Right::Standing }).ok()
+        leg
     }
 
     /// Takes note of a failure. False when nobody else may be asked.

@@ -41,6 +41,11 @@ impl Hedging {
         })
     }
 
+    /// The hedge that was spent last was not made.
+    pub(super) fn give_back(&self) {
+        self.with(|saved| *saved = (*saved + 1.0).min(SAVED));
+    }
+
     /// How long to wait for the first event of `endpoint`; none: too little is known to call anything late.
     pub(super) fn delay(&self, endpoint: &Endpoint, delivery: Delivery, now: Instant) -> Option<Duration> {
         let usual = endpoint.health.quantile(delivery, self.rule.quantile, now)?;
@@ -65,6 +70,10 @@ mod tests {
             hedged += u32::from(hedging.spend());
         }
         assert_eq!(hedged, 25);
+        (0..4).for_each(|_| hedging.save());
+        assert!(hedging.spend());
+        hedging.give_back();
+        assert!(hedging.spend() && !hedging.spend(), "one that was not made can still be made");
         (0..1000).for_each(|_| hedging.save());
         assert_eq!((0..1000).filter(|_| hedging.spend()).count(), 10);
     }

@@ -13,7 +13,9 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::{Asked, Fate};
-use crate::domain::{Attempt, AttemptOutcome, CallId, Cost, Identity, ModelId, ProviderId, Usage, UsageItem, UsageKind};
+use crate::domain::{
+    Attempt, AttemptOutcome, CallId, Cost, Identity, ModelId, ProviderId, Usage, UsageItem, UsageKind,
+};
 use crate::pool::Ledger;
 
 /// How many shards there are.

@@ -8,8 +8,8 @@ mod usage;
 
 pub use completions::{Completion, CompletionSettings, Completions, Standing};
 pub use usage::{
-    FileError, Group, Grouping, Keep, Keeping, Observer, OpenError, Page, Place, Query, RedisError, StoreError, Subject, Sums,
-    UsageBook, UsageSettings, check_url as check_redis_url, hour_of,
+    FileError, Group, Grouping, Keep, Keeping, Observer, OpenError, Page, Place, Query, RedisError, StoreError,
+    Subject, Sums, UsageBook, UsageSettings, check_url as check_redis_url, hour_of,
 };
 
 use std::collections::BTreeMap;

@@ -163,9 +163,8 @@ impl UsageCounters {
             of(semconv::GEN_AI_REQUEST_MODEL, used.model),
             of(semconv::ENDPOINT, used.endpoint),
         ];
-        let label = |(key, value): &(String, String)| {
-            KeyValue::new(format!("{}.{key}", semconv::LABEL_PREFIX), value.clone())
-        };
+        let label =
+            |(key, value): &(String, String)| KeyValue::new(format!("{}.{key}", semconv::LABEL_PREFIX), value.clone());
         shared.extend(used.labels.iter().map(label));
         let with = |more: KeyValue| shared.iter().cloned().chain([more]).collect::<Vec<_>>();
         let add = |counter: &Counter<u64>, count: u64, attributes: &[KeyValue]| {

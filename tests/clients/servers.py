@@ -136,7 +136,8 @@ class Upstream(Process):
 
 
 class Completiond(Process):
-    """The server under test on three ports that the system chose; `port` is the public one."""
+    """The server under test on three ports that the system chose; `port` is the public one, `admin` and `ops` are where
+    operators and probes come in."""
 
     def __init__(self, config=None, environment=None, admin=0):
         program = os.environ.get("COMPLETIOND", ROOT / "target/debug/completiond")
@@ -145,5 +146,5 @@ class Completiond(Process):
         if config:
             command += ["--config", config]
         super().__init__("completiond", command, environment)
-        self.port = self.line(lambda line: (found := ADDRESS.search(line)) and int(found[1]))
-        self.address = f"127.0.0.1:{self.port}"
+        self.port, admin, ops = (self.line(lambda line: (found := ADDRESS.search(line)) and int(found[1])) for _ in "123")
+        self.address, self.admin, self.ops = (f"127.0.0.1:{port}" for port in (self.port, admin, ops))

@@ -175,6 +175,8 @@ impl Wire {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         set(&mut builder);
         let stream = TcpStream::connect(address).await.unwrap().into_std().unwrap();
+        // As clients do: else each call waits for the acknowledgement of the one before.
+        stream.set_nodelay(true).unwrap();
         let socket = stream.try_clone().unwrap();
         let io = TokioIo::new(TcpStream::from_std(stream).unwrap());
         let (sender, connection) = builder.handshake(io).await.unwrap();

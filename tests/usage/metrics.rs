@@ -55,7 +55,7 @@ async fn after(server: &Server, calls: f64) -> BTreeMap<String, f64> {
     .await
 }
 
-/// A token of the answer costs two millionths of a dollar.
+/// The answers cost this much: a token of the answer costs two millionths of a dollar.
 const PRICED: &str = "
 usage: { labels: [team] }
 models: [{ id: m, targets: [{ provider: up, model: simulator }], price: { input: 0, output: 2.0 } }]";
@@ -124,7 +124,8 @@ async fn callers_cannot_make_metrics_grow_without_a_bound() {
         wire.complete(&request, &[]).await;
     }
     let series = after(&server, 2100.0).await;
-    let rest = named(&series, "completiond_usage_calls_total").find(|(key, _)| key.contains("team=\"(other)\"")).unwrap();
+    let rest =
+        named(&series, "completiond_usage_calls_total").find(|(key, _)| key.contains("team=\"(other)\"")).unwrap();
     assert_eq!(rest.1, 100.0);
     assert_eq!(named(&series, "completiond_usage_calls_total").count(), 2001);
     assert!(series.keys().all(|key| !key.contains("otel_metric_overflow")));

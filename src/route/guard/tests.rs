@@ -103,7 +103,8 @@ fn what_is_merged_into_the_body_for_a_vendor_decides_on_which_terms_it_is_priced
     assert_eq!(most(r#"{"service_tier":"priority"}"#), Some(20));
     assert_eq!(most(r#"{"service_tier":null,"speed":"standard"}"#), Some(10));
     assert_eq!(most(r#"{"speed":"fast"}"#), Some(60));
-    for unknown in [r#"{"service_tier":"made-up"}"#, r#"{"service_tier":7}"#, r#"{"speed":"warp"}"#, r#"{"speed":[]}"#] {
+    for unknown in [r#"{"service_tier":"made-up"}"#, r#"{"service_tier":7}"#, r#"{"speed":"warp"}"#, r#"{"speed":[]}"#]
+    {
         assert_eq!(most(unknown), None, "{unknown}");
     }
 }

@@ -180,7 +180,7 @@ async fn what_an_archive_that_is_away_has_not_taken_is_added_once_when_it_is_bac
     use Luck::{Refused, Unanswered};
     let luck = vec![Unanswered, Refused, Unanswered, Unanswered, Refused];
     let shaky = Shaky { kept: Memory::new(Vec::new()), last: Mutex::default(), luck: Mutex::new(luck) };
-    let (book, keeping) = UsageBook::start(Arc::new(shaky), 0, &UsageSettings::default());
+    let (book, keeping) = UsageBook::start(Arc::new(shaky), 0, &UsageSettings::default(), None);
     let (mut noted, mut refused) = (0, 0);
     loop {
         note(&book, "m", 3, SystemTime::now());
