@@ -72,6 +72,9 @@ fn outcome() -> Outcome {
         ignored_parameters: Vec::new(),
         max_tokens: Tokens::new(64),
         simulated: false,
+        origin: Origin::default(),
+        saved: None,
+        prompt_cache_ttl: None,
     }
 }
 

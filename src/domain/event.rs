@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Block, Citation, Finish, ModelId, Outcome, ProviderId, ProviderState, TokenLogprob, Usage};
+use super::{Block, Citation, Finish, ModelId, Origin, Outcome, ProviderId, ProviderState, TokenLogprob, Usage};
 
 /// One event. Decoders end theirs with a [`Finish`], calls with an [`Outcome`].
 ///
@@ -58,6 +58,15 @@ pub struct Started {
     pub provider: ProviderId,
     /// With which model, as the provider names it; the model that was asked for where it does not.
     pub model: ModelId,
+    /// Where the answer comes from.
+    pub origin: Origin,
+}
+
+impl Started {
+    /// Somebody who makes an answer.
+    pub fn new(provider: ProviderId, model: ModelId) -> Self {
+        Self { provider, model, origin: Origin::default() }
+    }
 }
 
 /// Somebody else is answering, from the beginning.

@@ -218,7 +218,7 @@ mod tests {
     use crate::domain::{Finish, FinishReason, ModelId, ProviderId, ReasoningText, ToolCall};
 
     fn started() -> Started {
-        Started { provider: ProviderId::new("p"), model: ModelId::new("m") }
+        Started::new(ProviderId::new("p"), ModelId::new("m"))
     }
 
     fn call(input: &str, incomplete: bool) -> Block {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{CallId, Cost, Identity, ModelId, PicoUsd, ProviderId, ProviderState, Reason, Tokens, Usage};
+use super::{
+    CallId, Cost, Identity, ModelId, Origin, PicoUsd, ProviderId, ProviderState, Reason, Saved, Tokens, Usage,
+};
 
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +105,12 @@ pub struct Outcome {
     pub max_tokens: Tokens,
     /// Whether the simulator made it up.
     pub simulated: bool,
+    /// Where the answer comes from.
+    pub origin: Origin,
+    /// What one that was there already has spared.
+    pub saved: Option<Saved>,
+    /// The lifetime of what the provider's prompt cache was asked to keep.
+    pub prompt_cache_ttl: Option<Duration>,
 }
 
 /// One line of the ledger.

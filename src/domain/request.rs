@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Block, Message, ModelName, PicoUsd, Tokens, Tool, ToolChoice, ToolKind, Vendor};
+use super::{
+    Block, Message, ModelName, OnDisconnect, PicoUsd, PromptCaching, RequestId, ResponseCache, Tokens, Tool,
+    ToolChoice, ToolKind, Vendor,
+};
 
 /// A checked request. The edge makes it and nothing behind the edge checks it again.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,6 +50,14 @@ pub struct Request {
     pub provider_options: BTreeMap<Vendor, ProviderOptions>,
     /// Whether an answer that breaks in mid-stream begins anew elsewhere.
     pub restart_on_interruption: bool,
+    /// The caller's own id of the call.
+    pub request_id: Option<RequestId>,
+    /// What becomes of it when its caller goes away.
+    pub on_disconnect: OnDisconnect,
+    /// What is wanted of the cache of answers.
+    pub cache: ResponseCache,
+    /// Whether the provider's prompt cache shall be used by itself.
+    pub prompt_cache: Option<PromptCaching>,
 }
 
 impl Request {

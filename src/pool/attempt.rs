@@ -228,7 +228,7 @@ fn identified(mut event: Decoded, request_id: &Option<String>) -> Decoded {
 /// The answer to a prompt that the provider's filter stopped.
 fn filtered(endpoint: &Endpoint, finish: Box<Finish>) -> Committed {
     let Identity { provider, model, .. } = endpoint.identity.clone();
-    let started = Event::Started(Started { provider, model });
+    let started = Event::Started(Started::new(provider, model));
     Box::pin(stream::iter([Ok(started), Ok(Event::Completed(finish))]))
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::Rules;
 use super::scene::Asked;
 use crate::domain::{
-    Attempt, CallId, Error, Finish, Identity, ModelFacts, Outcome, Reason, Reasoning, Request, Tokens, Violation,
+    Attempt, CallId, Error, Finish, Identity, ModelFacts, Origin, Outcome, Reason, Reasoning, Request, Tokens,
+    Violation,
 };
 use crate::pool::{Endpoint, Ledger};
 use crate::protocol::{Delivery, Exchange, Order, Unfit};
@@ -95,6 +96,9 @@ impl Conclusion {
             ignored_parameters: self.ignored.clone(),
             max_tokens: self.max_tokens,
             simulated: self.simulated,
+            origin: Origin::default(),
+            saved: None,
+            prompt_cache_ttl: None,
             finish,
         }
     }

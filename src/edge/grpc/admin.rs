@@ -65,6 +65,20 @@ impl AdminService for Administration {
         }
     }
 
+    async fn get_cache_stats(
+        &self,
+        _: Request<proto::GetCacheStatsRequest>,
+    ) -> Result<Response<proto::GetCacheStatsResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn clear_cache(
+        &self,
+        _: Request<proto::ClearCacheRequest>,
+    ) -> Result<Response<proto::ClearCacheResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
     async fn reload(&self, request: Request<proto::ReloadRequest>) -> Result<Response<proto::ReloadResponse>, Status> {
         let mut told = self.begin(&request, Rpc::Reload);
         match self.reload.reload().await {

@@ -256,7 +256,7 @@ fn the_lack_of_a_price_is_told_once_for_each_model_and_not_for_ever_more() {
 }
 
 fn started() -> Decoded {
-    Event::Started(Started { provider: ProviderId::new("p"), model: ModelId::new("who answers") })
+    Event::Started(Started::new(ProviderId::new("p"), ModelId::new("who answers")))
 }
 
 fn opened() -> Decoded {

@@ -180,7 +180,7 @@ impl Reader {
         }
         let envelope = Envelope::open(message)?;
         let model = envelope.model().map_or_else(|| self.identity.model.clone(), ModelId::new);
-        events.push(Event::Started(Started { provider: self.identity.provider.clone(), model }));
+        events.push(Event::Started(Started::new(self.identity.provider.clone(), model)));
         let usage = envelope.usage().cut_short();
         if !usage.is_unknown() {
             events.push(Event::Usage(usage));

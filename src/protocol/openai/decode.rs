@@ -191,7 +191,7 @@ impl ChatDecoder {
             self.phase = Phase::Speaking;
             let identity = self.blocks.identity();
             let model = self.model.as_ref().unwrap_or(&identity.model).clone();
-            events.push(Event::Started(Started { provider: identity.provider.clone(), model }));
+            events.push(Event::Started(Started::new(identity.provider.clone(), model)));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::block;
 use super::ledger::{LedgerView, attempt};
+use super::reuse::{cache_status, saved};
 use super::usage::{cost, usage};
 use crate::domain::{Answer, Finish, FinishReason, Outcome, ProviderState};
 use crate::proto;
@@ -53,6 +54,9 @@ pub(super) fn outcome(outcome: Outcome, view: LedgerView) -> proto::CompletionOu
         message_state: message_state.map(|state| state.to_bytes()).unwrap_or_default(),
         provider_metadata: metadata.into_iter().collect(),
         simulated: outcome.simulated,
+        saved: outcome.saved.map(saved),
+        cache_status: cache_status(outcome.origin).into(),
+        prompt_cache_ttl: outcome.prompt_cache_ttl.map(super::duration),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Blocks of content as they came, each checked for itself and for the place where it stands.
 
+use std::time::Duration;
+
 use super::violations::{Path, Violations};
 use super::{json, media, options};
 use crate::domain::{
@@ -76,11 +78,16 @@ pub(super) fn cache_breakpoint(
     path: &Path<'_>,
     found: &mut Violations,
 ) -> Option<CacheBreakpoint> {
-    let Some(ttl) = message?.ttl else { return Some(CacheBreakpoint { ttl: None }) };
+    let Some(message) = message?.ttl else { return Some(CacheBreakpoint { ttl: None }) };
+    Some(CacheBreakpoint { ttl: ttl(message, &path.field("cache_breakpoint").field("ttl"), found) })
+}
+
+/// A lifetime.
+pub(super) fn ttl(ttl: prost_types::Duration, path: &Path<'_>, found: &mut Violations) -> Option<Duration> {
     let right = (0..=MAX_SECONDS).contains(&ttl.seconds) && (0..1_000_000_000).contains(&ttl.nanos);
     let rule = "must be a duration of 0 seconds or more, its nanoseconds 0 to 999999999";
-    found.check(right, &path.field("cache_breakpoint").field("ttl"), rule);
-    Some(CacheBreakpoint { ttl: ttl.try_into().ok() })
+    found.check(right, path, rule);
+    ttl.try_into().ok()
 }
 
 fn block(message: proto::ContentBlock, place: Option<Place>, path: &Path<'_>, found: &mut Violations) -> Option<Block> {

@@ -3,8 +3,9 @@
 use super::answer::outcome;
 use super::block::{block, citation, logprobs};
 use super::ledger::LedgerView;
+use super::reuse::cache_status;
 use super::usage::usage;
-use crate::domain::{CallId, Delta, Event};
+use crate::domain::{CallId, Delta, Event, Origin};
 use crate::proto;
 use crate::proto::stream_complete_response::block_delta::Delta as ProtoDelta;
 use crate::proto::stream_complete_response::{
@@ -15,9 +16,10 @@ use crate::proto::stream_complete_response::{
 pub(crate) fn event(call: &CallId, event: Event, sequence: i64, view: LedgerView) -> proto::StreamCompleteResponse {
     let event = match event {
         Event::Started(started) => ProtoEvent::Started(Started {
-            id: call.to_string(),
+            id: known_as(call, started.origin).to_string(),
             provider: started.provider.to_string(),
             model: started.model.to_string(),
+            cache_status: cache_status(started.origin).into(),
         }),
         Event::BlockStarted { index, block: begun } => {
             ProtoEvent::BlockStarted(BlockStarted { index: place(index), block: Some(block(*begun)) })
@@ -42,6 +44,14 @@ pub(crate) fn event(call: &CallId, event: Event, sequence: i64, view: LedgerView
         Event::Completed(end) => ProtoEvent::Completed(outcome(*end, view)),
     };
     proto::StreamCompleteResponse { sequence, event: Some(event) }
+}
+
+/// What the caller knows the call as: a replayed answer keeps the id of the call that it was made for.
+fn known_as(call: &CallId, origin: Origin) -> CallId {
+    match origin {
+        Origin::Replayed(first) => first,
+        _ => *call,
+    }
 }
 
 /// A count on the wire; none comes near the end of the range.

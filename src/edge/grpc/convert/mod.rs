@@ -20,6 +20,7 @@ mod page;
 mod parameter;
 mod pool;
 mod request;
+mod reuse;
 mod tool;
 mod usage;
 mod violations;

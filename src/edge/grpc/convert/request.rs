@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::content::{self, Place};
 use super::options::RequestRules;
 use super::violations::{Path, Violations};
-use super::{conversation, json, options, parameter, tool};
+use super::{conversation, json, options, parameter, reuse, tool};
 use crate::domain::{Block, Error, JsonSchema, ModelName, PicoUsd, Request, ResponseFormat};
 use crate::proto;
 use crate::proto::response_format::{Format, JsonSchemaFormat};
@@ -38,6 +38,7 @@ pub(crate) fn request(mut message: proto::CompleteRequest, rules: &RequestRules)
     let sampling = parameter::sampling(&message, found);
     let reasoning = parameter::reasoning(message.reasoning.take(), message.max_tokens, found);
     let tool_choice = tool::choice(message.tool_choice.take(), &message.tools, found);
+    let request_id = reuse::request_id(&message.request_id, found);
     let request = Request {
         model: model(&message.model, &Path::ROOT.field("model"), found),
         fallback_models: fallback_models(&message.fallback_models, found),
@@ -59,6 +60,10 @@ pub(crate) fn request(mut message: proto::CompleteRequest, rules: &RequestRules)
         unsupported: parameter::unsupported(message.unsupported_parameters, found),
         provider_options: options::of_request(message.provider_options, rules, found),
         restart_on_interruption: message.restart_on_interruption,
+        request_id,
+        on_disconnect: reuse::on_disconnect(message.on_disconnect, !message.request_id.is_empty(), found),
+        cache: reuse::cache(message.cache, found),
+        prompt_cache: reuse::prompt_cache(message.prompt_cache, found),
     };
     all.judge().map(|()| request)
 }

@@ -71,6 +71,9 @@ fn outcome() -> Outcome {
         ignored_parameters: vec!["top_k".into()],
         max_tokens: Tokens::new(8192),
         simulated: true,
+        origin: Origin::default(),
+        saved: None,
+        prompt_cache_ttl: None,
     }
 }
 
@@ -167,14 +170,14 @@ fn events_that_are_no_part_of_an_answer_arrive() {
     let ProtoEvent::Usage(usage) = kind(Event::Usage(used())) else { panic!("not a usage") };
     assert_eq!(usage.total_tokens, 76_239);
     assert_eq!(event(&id(), Event::Heartbeat, 3, LedgerView::Full).sequence, 3);
-    let by = Started { provider: ProviderId::new("spare"), model: ModelId::new("m-2") };
+    let by = Started::new(ProviderId::new("spare"), ModelId::new("m-2"));
     let ProtoEvent::Restarted(anew) = kind(Event::Restarted(Restarted { by, attempt: 2 })) else { panic!("not anew") };
     assert_eq!((anew.provider.as_str(), anew.model.as_str(), anew.attempt), ("spare", "m-2", 2));
 }
 
 #[test]
 fn an_answer_that_begins_anew_folds_to_what_came_after() {
-    let by = || Started { provider: ProviderId::new("spare"), model: ModelId::new("m-2") };
+    let by = || Started::new(ProviderId::new("spare"), ModelId::new("m-2"));
     let begun = |text: &str| Event::BlockStarted { index: 0, block: Box::new(Block::text(text)) };
     let whole = answer(vec![Block::text("anew")]);
     let happened = [
@@ -327,7 +330,7 @@ proptest! {
     #[test]
     fn the_events_of_a_stream_fold_to_the_whole_answer(content in vec(block(), 0..6)) {
         let answer = answer(content);
-        let started = Started { provider: ProviderId::new("main"), model: ModelId::new("m-1") };
+        let started = Started::new(ProviderId::new("main"), ModelId::new("m-1"));
         let mut client = Client::default();
         for (sequence, happened) in (0..).zip(cut_in_two(answer.clone().into_events(started))) {
             client.take(event(&id(), happened, sequence, LedgerView::Full));
