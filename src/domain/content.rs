@@ -1,5 +1,7 @@
 //! What is said: messages and the blocks they are made of.
 
+use serde::{Deserialize, Serialize};
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use bytes::Bytes;
 use super::{ProviderId, ProviderState, Vendor};
 
 /// One turn of a conversation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// Who speaks.
     pub role: Role,
@@ -19,7 +21,7 @@ pub struct Message {
 }
 
 /// Who speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// The user.
     User,
@@ -33,7 +35,7 @@ pub enum Role {
 pub type VendorJson = BTreeMap<Vendor, String>;
 
 /// A piece of content.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Block {
     /// What it is.
     pub kind: BlockKind,
@@ -97,7 +99,7 @@ impl Block {
 }
 
 /// What a block is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum BlockKind {
     /// Text.
     Text(Text),
@@ -120,14 +122,14 @@ pub enum BlockKind {
 }
 
 /// Where a provider's prompt cache ends a prefix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheBreakpoint {
     /// How long the prefix shall live; none: the provider's default.
     pub ttl: Option<Duration>,
 }
 
 /// Text.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Text {
     /// The text.
     pub text: String,
@@ -138,7 +140,7 @@ pub struct Text {
 }
 
 /// Where a statement comes from. Empty texts and `None` mean: not given.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Citation {
     /// The provider's word for the kind.
     pub kind: String,
@@ -163,7 +165,7 @@ pub struct Citation {
 }
 
 /// The log probability of one token.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TokenLogprob {
     /// The token as text.
     pub token: String,
@@ -176,7 +178,7 @@ pub struct TokenLogprob {
 }
 
 /// Bytes, or where they are.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Media {
     /// Where the bytes are.
     pub source: MediaSource,
@@ -185,7 +187,7 @@ pub struct Media {
 }
 
 /// Where the bytes of media are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MediaSource {
     /// Here.
     Inline(Bytes),
@@ -196,7 +198,7 @@ pub enum MediaSource {
 }
 
 /// A file at a provider, which pins the call to that provider.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRef {
     /// The provider that holds it.
     pub provider: ProviderId,
@@ -205,7 +207,7 @@ pub struct FileRef {
 }
 
 /// An image.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Image {
     /// The picture.
     pub media: Media,
@@ -214,7 +216,7 @@ pub struct Image {
 }
 
 /// A document.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Document {
     /// The document.
     pub media: Media,
@@ -229,7 +231,7 @@ pub struct Document {
 }
 
 /// Sound.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Audio {
     /// The sound.
     pub media: Media,
@@ -238,7 +240,7 @@ pub struct Audio {
 }
 
 /// The model's call of a tool.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolCall {
     /// The call's id, which the result names.
     pub id: String,
@@ -253,7 +255,7 @@ pub struct ToolCall {
 }
 
 /// What a tool is called with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToolInput {
     /// JSON text: of an object in every request; whatever came in an answer that is incomplete.
     Json(String),
@@ -271,7 +273,7 @@ impl ToolInput {
 }
 
 /// The result of a tool call.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ToolResult {
     /// The id of the call.
     pub tool_call_id: String,
@@ -284,7 +286,7 @@ pub struct ToolResult {
 }
 
 /// The model's reasoning.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReasoningText {
     /// The text, or the provider's summary of it.
     pub text: String,
@@ -293,7 +295,7 @@ pub struct ReasoningText {
 }
 
 /// The model's refusal.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// Its words.
     pub text: String,
@@ -302,7 +304,7 @@ pub struct Refusal {
 }
 
 /// A block that only one vendor knows, verbatim.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProviderBlock {
     /// The vendor.
     pub vendor: Vendor,

@@ -1,11 +1,13 @@
 //! Money and tokens: what is paid and what is counted, never as a float.
 
+use serde::{Deserialize, Serialize};
+
 use std::fmt;
 use std::ops::{Add, AddAssign};
 use std::sync::Arc;
 
 /// A number of tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Tokens(u32);
 
 impl Tokens {
@@ -60,7 +62,7 @@ impl fmt::Display for Tokens {
 }
 
 /// 10^-12 US dollars: a price in micro-dollars per million tokens is exactly this per token.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PicoUsd(i64);
 
 impl PicoUsd {
@@ -142,7 +144,7 @@ impl fmt::Display for PicoSum {
 }
 
 /// What something cost, and how that is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
     /// How much.
     pub amount: PicoUsd,
@@ -153,7 +155,7 @@ pub struct Cost {
 }
 
 /// Where a price comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CostSource {
     /// The price table.
     Table(PriceVersion),
@@ -164,7 +166,7 @@ pub enum CostSource {
 }
 
 /// The version of a price table. Clones share it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PriceVersion(Arc<str>);
 
 impl PriceVersion {

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     CallId, Cost, Identity, ModelId, Origin, PicoUsd, ProviderId, ProviderState, Reason, Saved, Tokens, Usage,
 };
 
 /// Why an answer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FinishReason {
     /// The model was done.
     Stop,
@@ -33,7 +35,7 @@ pub enum FinishReason {
 }
 
 /// What a provider says about a refusal; empty: nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusalDetail {
     /// Its category.
     pub category: String,
@@ -42,7 +44,7 @@ pub struct RefusalDetail {
 }
 
 /// How an upstream's answer ended: what a decoder can tell.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finish {
     /// Why it ended.
     pub reason: FinishReason,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use super::{
     Block, Message, ModelName, OnDisconnect, PicoUsd, PromptCaching, RequestId, ResponseCache, Tokens, Tool,
     ToolChoice, ToolKind, Vendor,
@@ -85,7 +87,7 @@ impl Request {
 }
 
 /// How tokens are chosen. `None` everywhere: the provider's default.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Sampling {
     /// 0 to 2.
     pub temperature: Option<f64>,
@@ -104,7 +106,7 @@ pub struct Sampling {
 }
 
 /// The form of the answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum ResponseFormat {
     /// Free text.
     #[default]
@@ -116,7 +118,7 @@ pub enum ResponseFormat {
 }
 
 /// JSON by a schema.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct JsonSchema {
     /// A name for the schema, never empty.
     pub name: String,
@@ -129,7 +131,7 @@ pub struct JsonSchema {
 }
 
 /// How a model reasons.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Reasoning {
     /// How much; none: the model's default.
     pub amount: Option<ReasoningAmount>,
@@ -138,7 +140,7 @@ pub struct Reasoning {
 }
 
 /// How much a model reasons.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum ReasoningAmount {
     /// In the words that most providers share.
     Effort(Effort),
@@ -147,7 +149,7 @@ pub enum ReasoningAmount {
 }
 
 /// How much a model reasons, in words, from none to the most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Effort {
     /// Not at all.
     None,
@@ -203,7 +205,7 @@ impl Reasoning {
 }
 
 /// What happens to a parameter that a target cannot take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum UnsupportedParameters {
     /// The target is skipped.
     #[default]
@@ -213,7 +215,7 @@ pub enum UnsupportedParameters {
 }
 
 /// What only one vendor knows.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ProviderOptions {
     /// Merged into the top level of the request's body, last; none of the keys that the server owns.
     pub body: serde_json::Map<String, serde_json::Value>,

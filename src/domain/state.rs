@@ -3,7 +3,8 @@
 //! It is self-contained, so that any replica and any later version can read it, and it is read as untrusted input:
 //! whatever it says, it only ever reaches the vendor that it names.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::{AccountTag, Identity, ModelId, Vendor};
@@ -47,6 +48,19 @@ struct Sealed<'a> {
     account: std::borrow::Cow<'a, str>,
     #[serde(borrow)]
     payload: &'a RawValue,
+}
+
+impl Serialize for ProviderState {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(&self.to_bytes())
+    }
+}
+
+impl<'de> Deserialize<'de> for ProviderState {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let bytes = bytes::Bytes::deserialize(from)?;
+        Self::parse(&bytes).map_err(D::Error::custom)
+    }
 }
 
 impl ProviderState {

@@ -1,9 +1,11 @@
 //! Tools that a model may call.
 
+use serde::{Deserialize, Serialize};
+
 use super::{CacheBreakpoint, Vendor, VendorJson};
 
 /// A tool, with the place where a prompt cache may end its prefix.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tool {
     /// What kind.
     pub kind: ToolKind,
@@ -28,7 +30,7 @@ impl Tool {
 }
 
 /// What kind of tool.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToolKind {
     /// A function with JSON arguments, run by the caller.
     Function(FunctionTool),
@@ -39,7 +41,7 @@ pub enum ToolKind {
 }
 
 /// A function with JSON arguments.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionTool {
     /// Its name.
     pub name: String,
@@ -54,7 +56,7 @@ pub struct FunctionTool {
 }
 
 /// A tool that takes free text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CustomTool {
     /// Its name.
     pub name: String,
@@ -65,7 +67,7 @@ pub struct CustomTool {
 }
 
 /// What a custom tool's text must look like.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grammar {
     /// `lark` or `regex`.
     pub syntax: String,
@@ -74,7 +76,7 @@ pub struct Grammar {
 }
 
 /// A tool that a vendor defines and most often runs itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProviderTool {
     /// The vendor.
     pub vendor: Vendor,
@@ -83,7 +85,7 @@ pub struct ProviderTool {
 }
 
 /// Which tools may or must be called.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolChoice {
     /// What is asked of the model.
     pub mode: ToolChoiceMode,
@@ -92,7 +94,7 @@ pub struct ToolChoice {
 }
 
 /// What is asked of the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToolChoiceMode {
     /// It decides.
     Auto,

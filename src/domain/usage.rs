@@ -1,11 +1,13 @@
 //! What a call used: disjoint items, from which every total follows.
 
+use serde::{Deserialize, Serialize};
+
 use std::time::Duration;
 
 use super::{ModelId, Tokens};
 
 /// What an attempt used. The items are the truth; totals are sums over them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// How sure it is.
     pub source: UsageSource,
@@ -21,7 +23,7 @@ impl Default for Usage {
 }
 
 /// How sure a usage is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UsageSource {
     /// The provider's final numbers.
     Provider,
@@ -34,7 +36,7 @@ pub enum UsageSource {
 }
 
 /// One quantity with one price.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageItem {
     /// What it is.
     pub kind: UsageKind,
@@ -84,7 +86,7 @@ impl UsageItem {
 }
 
 /// What is priced.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UsageKind {
     /// Prompt tokens that no cache had to do with.
     Input,
@@ -106,7 +108,7 @@ pub enum UsageKind {
 }
 
 /// The form of what is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Modality {
     /// Not told apart.
     Unspecified,

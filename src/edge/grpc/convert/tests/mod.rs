@@ -103,6 +103,16 @@ fn whole() -> proto::CompleteRequest {
         max_cost_pico_usd: Some(1_000_000_000),
         conversation_id: "c-1".into(),
         restart_on_interruption: true,
+        request_id: "01980f6e-2f6b-7c1e-9d53-0a1b2c3d4e5f".into(),
+        on_disconnect: proto::OnDisconnect::Finish.into(),
+        cache: Some(proto::ResponseCache {
+            mode: proto::CacheMode::Refresh.into(),
+            ttl: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+        }),
+        prompt_cache: Some(proto::PromptCache {
+            mode: proto::PromptCacheMode::Automatic.into(),
+            ttl: Some(prost_types::Duration { seconds: 300, nanos: 0 }),
+        }),
         provider_options: [("acme".to_owned(), provider_options())].into(),
     }
 }
