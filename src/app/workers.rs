@@ -9,7 +9,7 @@ use super::{Reloading, StartError};
 use crate::config::Config;
 use crate::count::Count;
 use crate::edge::{Admission, Bound, Drain, Faces, LedgerView, Limits, Load, RequestRules, Served, Watch};
-use crate::pipeline::{self, pipeline};
+use crate::pipeline::{self, Pipeline, Ready, Replays, Reuse, pipeline};
 use crate::pool::RetryBudget;
 use crate::route::Router;
 use crate::simulator::Simulator;
@@ -27,6 +27,7 @@ pub(super) const OPS: usize = 2;
 pub(super) struct Shared {
     faces: Faces,
     settings: pipeline::Settings,
+    ready: Ready,
     trust: Arc<rustls::ClientConfig>,
     simulator: Arc<dyn Transport>,
 }
@@ -36,9 +37,17 @@ impl Shared {
         Ok(Self {
             faces,
             settings: pipeline::Settings { total: config.total, heartbeat: config.stream.heartbeat },
+            ready: Ready {
+                reuse: Reuse::new(config.cache.clone()),
+                replays: Replays::new(config.completions.keep, config.completions.max_bytes),
+            },
             trust: system_trust()?,
             simulator: Arc::new(Simulator::new(config.pace)),
         })
+    }
+
+    fn pipeline(&self, router: Router) -> Pipeline {
+        pipeline(router, self.faces.tables.clone(), self.ready.clone(), self.settings)
     }
 
     /// A worker's services, in the order of their numbers. Runs on the worker.
@@ -53,7 +62,7 @@ impl Shared {
         let router = Router::new(self.faces.tables.clone(), Arc::new(transport), self.faces.retry_budget.clone());
         let watch = Watch::new(self.faces.client_stall);
         tokio::spawn(watch.clone().run(self.faces.drain.clone()));
-        let public = self.faces.public(pipeline(router.clone(), self.settings), router, watch, load);
+        let public = self.faces.public(self.pipeline(router.clone()), router, watch, load);
         vec![public, self.faces.admin(load), self.faces.ops(load)]
     }
 }

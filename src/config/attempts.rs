@@ -71,10 +71,6 @@ pub(super) fn concurrency(entry: &mut Fields<'_>) -> ConcurrencyRule {
     let default = ConcurrencyRule::default();
     ConcurrencyRule {
         most: entry.read("max_in_flight", default.most, |text| count(text).map(Some)),
-        adaptive: entry.read("adaptive_concurrency", default.adaptive, |text| match text {
-            "true" => Ok(true),
-            "false" => Ok(false),
-            _ => Err(Wrong::new(format!("`{text}` is no truth value"), "`true` or `false`")),
-        }),
+        adaptive: entry.read("adaptive_concurrency", default.adaptive, quantity::truth),
     }
 }

@@ -6,6 +6,7 @@
 
 mod address;
 mod attempts;
+mod cache;
 mod discover;
 mod expand;
 mod lead;
@@ -47,7 +48,7 @@ use crate::domain::{ModelName, ProviderId, Tokens};
 use crate::pool::Timeouts;
 use crate::route::Retry;
 use crate::simulator::Pace;
-use crate::store::{CompletionSettings, UsageSettings};
+use crate::store::{AnswerSettings, CompletionSettings, UsageSettings};
 use problem::{Findings, Wrong};
 use provider::Pool;
 use reader::{Context, Fields, Value};
@@ -105,6 +106,8 @@ pub struct Config {
     pub usage: UsageSettings,
     /// How long it is known what became of calls. Default: 10 minutes, in at most 64 MiB.
     pub completions: CompletionSettings,
+    /// Which answers are given again, and for how long. Default: none.
+    pub cache: AnswerSettings,
     /// Where all this comes from.
     pub source: Source,
     /// What is doubtful, though it works.
@@ -211,6 +214,7 @@ impl Config {
             pace: Pace::LIVELY,
             usage: UsageSettings::default(),
             completions: CompletionSettings::default(),
+            cache: AnswerSettings::default(),
             source: Source::Simulator,
             warnings: Vec::new(),
         }
@@ -274,6 +278,7 @@ fn read_config(mut file: Fields<'_>, path: &Path, overrides: &Overrides) -> Conf
     config.pace = settings::pace(&mut file);
     config.usage = usage::usage(&mut file);
     config.completions = settings::completions(&mut file);
+    config.cache = cache::cache(&mut file);
     if let Some((rule, right)) = config.collision() {
         file.section().wrong(Wrong::new(rule, right));
     }

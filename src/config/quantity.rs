@@ -132,6 +132,15 @@ fn letters(text: &str) -> (&str, &str) {
     (unit.trim(), rest)
 }
 
+/// Reads `true` or `false`.
+pub(super) fn truth(text: &str) -> Result<bool, Wrong> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Wrong::new(format!("`{text}` is no truth value"), "`true` or `false`")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

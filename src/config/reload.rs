@@ -3,7 +3,7 @@
 use super::settings::{Limits, Log, Stream};
 use super::{Config, ListenAddress};
 use crate::simulator::Pace;
-use crate::store::{CompletionSettings, Keep, UsageSettings};
+use crate::store::{AnswerSettings, CompletionSettings, Keep, UsageSettings};
 
 impl Config {
     /// The keys that differ between this configuration and `next` and take effect only at a restart, in the order of
@@ -35,6 +35,7 @@ impl Config {
             pace,
             usage,
             completions,
+            cache,
             source: _,
             warnings: _,
         } = self;
@@ -50,6 +51,7 @@ impl Config {
         differs.extend(pace_differs(pace, &next.pace));
         differs.extend(usage_differs(usage, &next.usage));
         differs.extend(completions_differ(completions, &next.completions));
+        differs.extend(cache_differs(cache, &next.cache));
         differs.extend([
             ("drain_delay", *drain_delay != next.drain_delay),
             ("shutdown_grace", *shutdown_grace != next.shutdown_grace),
@@ -91,6 +93,16 @@ fn log_differs(ours: &Log, theirs: &Log) -> [(&'static str, bool); 2] {
 fn completions_differ(ours: &CompletionSettings, theirs: &CompletionSettings) -> [(&'static str, bool); 2] {
     let CompletionSettings { keep, max_bytes } = ours;
     [("completions.keep", *keep != theirs.keep), ("completions.max_bytes", *max_bytes != theirs.max_bytes)]
+}
+
+fn cache_differs(ours: &AnswerSettings, theirs: &AnswerSettings) -> [(&'static str, bool); 4] {
+    let AnswerSettings { enabled, sampled, ttl, max_bytes } = ours;
+    [
+        ("cache.enabled", *enabled != theirs.enabled),
+        ("cache.sampled", *sampled != theirs.sampled),
+        ("cache.ttl", *ttl != theirs.ttl),
+        ("cache.max_bytes", *max_bytes != theirs.max_bytes),
+    ]
 }
 
 fn usage_differs(ours: &UsageSettings, theirs: &UsageSettings) -> [(&'static str, bool); 4] {

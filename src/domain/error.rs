@@ -29,6 +29,12 @@ pub enum Reason {
     ModelNotFound,
     /// The upstream does not know the configured model.
     ProviderModelNotFound,
+    /// The cache has no answer, and nothing else was wanted.
+    CacheMiss,
+    /// What keeps answers for several processes cannot be reached now.
+    CacheUnavailable,
+    /// The same request id with another request.
+    RequestIdReused,
     /// The upstream is rate limited.
     ProviderRateLimited,
     /// The provider account is out of credit.
@@ -76,7 +82,7 @@ pub enum Recovery {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 29] = [
         Self::InvalidRequest,
         Self::RequestTooLarge,
         Self::ProviderRejected,
@@ -87,6 +93,9 @@ impl Reason {
         Self::CompletionNotFound,
         Self::ModelNotFound,
         Self::ProviderModelNotFound,
+        Self::CacheMiss,
+        Self::CacheUnavailable,
+        Self::RequestIdReused,
         Self::ProviderRateLimited,
         Self::ProviderQuotaExhausted,
         Self::ProviderCredentialsRefused,
@@ -118,6 +127,9 @@ impl Reason {
             Self::CompletionNotFound => "COMPLETION_NOT_FOUND",
             Self::ModelNotFound => "MODEL_NOT_FOUND",
             Self::ProviderModelNotFound => "PROVIDER_MODEL_NOT_FOUND",
+            Self::CacheMiss => "CACHE_MISS",
+            Self::CacheUnavailable => "CACHE_UNAVAILABLE",
+            Self::RequestIdReused => "REQUEST_ID_REUSED",
             Self::ProviderRateLimited => "PROVIDER_RATE_LIMITED",
             Self::ProviderQuotaExhausted => "PROVIDER_QUOTA_EXHAUSTED",
             Self::ProviderCredentialsRefused => "PROVIDER_CREDENTIALS_REFUSED",
@@ -156,6 +168,9 @@ impl Reason {
             | Self::CapabilityNotSupported
             | Self::CostLimitExceeded
             | Self::PriceUnknown
+            | Self::CacheMiss
+            | Self::CacheUnavailable
+            | Self::RequestIdReused
             | Self::CompletionNotFound
             | Self::ModelNotFound
             | Self::StreamInterrupted

@@ -2,16 +2,31 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::Stream;
 use tokio::time::Instant;
 
-use crate::domain::{CallId, Error, Event, Request};
+use crate::domain::{Answer, CallId, Error, Event, Request};
 use crate::pool::Ledger;
 use crate::protocol::Delivery;
 use crate::telemetry::CallTrace;
+
+/// What is held for a call as long as anything is made for it, also when its caller has gone.
+pub trait Keep: fmt::Debug + Send + Sync {
+    /// What was made for it has ended so. Whether anybody has waited for it is not known here.
+    fn ended(&self, how: Result<&Answer, &Error>);
+}
+
+/// Holds nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Nothing;
+
+impl Keep for Nothing {
+    fn ended(&self, _: Result<&Answer, &Error>) {}
+}
 
 /// A call.
 #[derive(Debug)]
@@ -32,6 +47,8 @@ pub struct Call {
     pub ledger: Ledger,
     /// Makes the spans of attempts.
     pub trace: CallTrace,
+    /// What is held for it.
+    pub keep: Arc<dyn Keep>,
 }
 
 /// Events, or what ended them.

@@ -143,6 +143,7 @@ mod tests {
             previous_attempts: 0,
             ledger: Ledger::default(),
             trace: CallTrace::off(),
+            keep: std::sync::Arc::new(crate::pipeline::Nothing),
         }
     }
 

@@ -127,6 +127,7 @@ mod tests {
             previous_attempts: 0,
             ledger: Ledger::default(),
             trace: CallTrace::off(),
+            keep: std::sync::Arc::new(crate::pipeline::Nothing),
         };
         let reply = Heartbeats::new(SILENCE).layer(upstream).oneshot(call).await.unwrap();
         reply.map(|event| if matches!(event, Ok(Event::Heartbeat)) { '.' } else { 'e' }).collect().await

@@ -1,11 +1,16 @@
 //! What surrounds every call, whatever the upstream: one service, read from top to bottom.
 
+mod answers;
 mod call;
 mod deadline;
+mod flight;
 mod heartbeat;
+mod replays;
 mod routing;
 
-pub use call::{Call, Events, Reply};
+pub use answers::{Reuse, ReuseCounts};
+pub use call::{Call, Events, Keep, Nothing, Reply};
+pub use replays::Replays;
 
 use std::time::Duration;
 
@@ -13,7 +18,7 @@ use tower::ServiceBuilder;
 use tower::util::BoxCloneSyncService;
 
 use crate::domain::Error;
-use crate::route::Router;
+use crate::route::{Router, Tables};
 
 /// The bounds that hold for every call.
 #[derive(Clone, Copy, Debug)]
@@ -27,13 +32,26 @@ pub struct Settings {
 /// The pipeline: a call in, events out. A unary answer is a stream that ends at once.
 pub type Pipeline = BoxCloneSyncService<Call, Reply, Error>;
 
-/// Builds the pipeline over `router`.
-pub fn pipeline(router: Router, settings: Settings) -> Pipeline {
+/// The answers that are there already, for all workers.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// By what is asked.
+    pub reuse: Reuse,
+    /// By the callers' own ids.
+    pub replays: Replays,
+}
+
+/// Builds the pipeline over `router`, with the answers that are `ready`.
+pub fn pipeline(router: Router, tables: Tables, ready: Ready, settings: Settings) -> Pipeline {
     let stack = ServiceBuilder::new()
         // Outermost, so that everything below it is inside the caller's time, and ends with it.
         .layer(deadline::Deadlines::new(settings.total))
         // Inside the deadline, which is no sign of life; outside the route, whose silence it speaks into.
         .layer(heartbeat::Heartbeats::new(settings.heartbeat))
+        // Inside what is each caller's own: an answer that is made for several is nobody's deadline.
+        .layer(replays::Replaying::new(ready.replays, settings.total))
+        // Inside the ids, so that a call that is sent again finds the answer that it was given.
+        .layer(answers::Reusing::new(ready.reuse, tables, settings.total))
         .service(routing::Routing::new(router));
     BoxCloneSyncService::new(stack)
 }

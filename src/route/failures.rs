@@ -130,6 +130,9 @@ fn usefulness(reason: Reason, all_limited: bool) -> u8 {
         | Reason::MethodUnknown
         | Reason::ConfigurationInvalid
         | Reason::UsageUnavailable
+        | Reason::CacheMiss
+        | Reason::CacheUnavailable
+        | Reason::RequestIdReused
         | Reason::Internal => 0,
         Reason::ProviderRateLimited if all_limited => 1,
         Reason::ProviderUnavailable | Reason::StreamInterrupted => 2,

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 
 use super::{Hedging, Rules};
 use crate::catalog;
-use crate::domain::{Error, ListedFacts, ListedModel, ListedTarget, ModelId, ModelName, ProviderId, Reason};
+use crate::domain::{Error, Identity, ListedFacts, ListedModel, ListedTarget, ModelId, ModelName, ProviderId, Reason};
 use crate::pool::{Endpoint, Provider};
 
 /// How near a name must be to one that was not found to be suggested, from 0 to 1.
@@ -137,6 +137,25 @@ impl Table {
     pub fn names(&self, provider: &ProviderId, model: &ModelId) -> bool {
         let mut named = self.named.iter().map(|endpoint| &endpoint.identity);
         named.any(|identity| identity.provider == *provider && identity.model == *model)
+    }
+
+    /// What decides who answers `model` and how, as bytes: the configuration behind the names. None: nobody does.
+    pub fn shape(&self, model: Option<&ModelName>, fallbacks: &[ModelName]) -> Option<Vec<String>> {
+        let lead = self.resolve(model).ok()?;
+        let fallbacks = if fallbacks.is_empty() { &lead.fallbacks } else { fallbacks };
+        let mut shape = vec![format!("{:?}", self.rules.default_max_tokens)];
+        let mut add = |targets: &[Target]| {
+            for Target { endpoint, priority, weight } in targets {
+                let Identity { provider, vendor, model, account: _ } = &endpoint.identity;
+                shape.push(format!("{priority} {weight} {vendor} {provider}/{model}"));
+            }
+            shape.push(String::new());
+        };
+        add(&lead.targets);
+        for name in fallbacks {
+            add(&self.resolve(Some(name)).ok()?.targets);
+        }
+        Some(shape)
     }
 
     /// What an empty name means.

@@ -3,9 +3,11 @@
 //! A call opens a [`Record`] when it was understood, and closes it when its fate is known. A record that is dropped was
 //! left by its caller.
 
+mod answers;
 mod completions;
 mod usage;
 
+pub use answers::{AnswerKey, AnswerSettings, AnswerStats, Answers, Owner, Scope};
 pub use completions::{Completion, CompletionSettings, Completions, Standing};
 pub use usage::{
     FileError, Group, Grouping, Keep, Keeping, Observer, OpenError, Page, Place, Query, RedisError, StoreError,
@@ -13,7 +15,7 @@ pub use usage::{
 };
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use crate::domain::{Attempt, CallId, FinishReason, ModelId, ModelName, Reason, Request};
@@ -79,44 +81,60 @@ impl Books {
         let labels = Arc::new(request.labels.clone());
         let asked = Asked { id, model: request.model.clone(), labels, at: SystemTime::now() };
         self.completions.begun(&asked, ledger);
-        Record { books: self.clone(), asked, ledger: ledger.clone(), answered_by: None, closed: false }
+        Record(Arc::new(Open { books: self.clone(), asked, ledger: ledger.clone(), end: Mutex::default() }))
     }
 }
 
-/// The record of a call that runs.
+/// The record of a call that runs. What is made for a call may outlive its caller: it is entered when the last of the
+/// clones is dropped.
+#[derive(Clone, Debug)]
+pub struct Record(Arc<Open>);
+
 #[derive(Debug)]
-pub struct Record {
+struct Open {
     books: Books,
     asked: Asked,
     ledger: Ledger,
+    end: Mutex<End>,
+}
+
+#[derive(Debug, Default)]
+struct End {
     answered_by: Option<ModelId>,
-    closed: bool,
+    fate: Option<Fate>,
 }
 
 impl Record {
     /// The answer came from a model that its provider calls this.
-    pub fn answered_by(&mut self, model: &ModelId) {
-        self.answered_by = Some(model.clone());
+    pub fn answered_by(&self, model: &ModelId) {
+        self.0.end().answered_by = Some(model.clone());
     }
 
-    /// The call has ended.
-    pub fn close(mut self, fate: Fate) {
-        self.enter(fate);
+    /// The call has ended for its caller, who was told so.
+    pub fn close(self, fate: Fate) {
+        self.0.end().fate = Some(fate);
     }
 
-    fn enter(&mut self, fate: Fate) {
-        if std::mem::replace(&mut self.closed, true) {
-            return;
-        }
-        let attempts: Vec<Attempt> = self.ledger.lines();
-        let now = SystemTime::now();
-        self.books.usage.note(&self.asked, &fate, &attempts, now);
-        self.books.completions.ended(&self.asked, fate, self.answered_by.take(), attempts, now);
+    /// What was made for the call has ended so; it counts where its caller has gone.
+    pub fn made(&self, fate: Fate) {
+        self.0.end().fate.get_or_insert(fate);
     }
 }
 
-impl Drop for Record {
+impl Open {
+    fn end(&self) -> MutexGuard<'_, End> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Open {
+    /// A call of whose end nobody has heard was left by its caller.
     fn drop(&mut self) {
-        self.enter(Fate::Cancelled);
+        let End { answered_by, fate } = std::mem::take(&mut *self.end());
+        let fate = fate.unwrap_or(Fate::Cancelled);
+        let attempts: Vec<Attempt> = self.ledger.lines();
+        let now = SystemTime::now();
+        self.books.usage.note(&self.asked, &fate, &attempts, now);
+        self.books.completions.ended(&self.asked, fate, answered_by, attempts, now);
     }
 }

@@ -27,7 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("pool", &["domain", "protocol", "catalog", "credentials", "transport", "telemetry", "price", "tokens"]),
     ("store", &["domain", "pool", "price"]),
     ("route", &["domain", "protocol", "catalog", "pool", "price", "tokens", "transport", "telemetry"]),
-    ("pipeline", &["domain", "protocol", "pool", "route", "telemetry"]),
+    ("pipeline", &["domain", "protocol", "pool", "route", "store", "telemetry"]),
     // The generated code is built with the edge's own codec; nothing else of it is known there.
     ("proto", &["edge"]),
     ("edge", &["count", "domain", "protocol", "pool", "route", "pipeline", "store", "telemetry", "proto"]),

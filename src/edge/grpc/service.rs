@@ -68,8 +68,8 @@ impl Completions {
         told.charge_for(expansion::footprint(&message))?;
         let request = convert::request(message, &self.rules)?;
         let trace = told.understood(&request, &self.books);
-        let (id, ledger) = (told.id, told.ledger.clone());
-        Ok(Call { id, request, delivery, received, patience, previous_attempts, ledger, trace })
+        let (id, ledger, keep) = (told.id, told.ledger.clone(), told.keep());
+        Ok(Call { id, request, delivery, received, patience, previous_attempts, ledger, trace, keep })
     }
 
     /// Runs `answer` unless the server ends before it does.

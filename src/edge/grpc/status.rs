@@ -32,14 +32,17 @@ const MAX_NEAREST: usize = 3;
 /// The gRPC code of a reason.
 pub(crate) const fn code(reason: Reason) -> Code {
     match reason {
-        Reason::InvalidRequest | Reason::RequestTooLarge | Reason::ProviderRejected | Reason::ContextLengthExceeded => {
-            Code::InvalidArgument
-        }
+        Reason::InvalidRequest
+        | Reason::RequestTooLarge
+        | Reason::RequestIdReused
+        | Reason::ProviderRejected
+        | Reason::ContextLengthExceeded => Code::InvalidArgument,
         Reason::CapabilityNotSupported
         | Reason::CostLimitExceeded
         | Reason::PriceUnknown
         | Reason::ProviderModelNotFound
         | Reason::ProviderCredentialsRefused
+        | Reason::CacheMiss
         | Reason::ConfigurationInvalid => Code::FailedPrecondition,
         Reason::ModelNotFound | Reason::CompletionNotFound => Code::NotFound,
         Reason::ProviderRateLimited | Reason::ProviderQuotaExhausted => Code::ResourceExhausted,
@@ -47,7 +50,8 @@ pub(crate) const fn code(reason: Reason) -> Code {
         | Reason::StreamInterrupted
         | Reason::Overloaded
         | Reason::ShuttingDown
-        | Reason::UsageUnavailable => Code::Unavailable,
+        | Reason::UsageUnavailable
+        | Reason::CacheUnavailable => Code::Unavailable,
         Reason::ProviderTimeout | Reason::DeadlineExceeded => Code::DeadlineExceeded,
         Reason::ProviderProtocolError | Reason::Internal => Code::Internal,
         Reason::ClientStalled => Code::Aborted,
@@ -168,6 +172,7 @@ fn by_reason(error: &Error) -> Retry {
         | Reason::ProviderProtocolError
         | Reason::ClientStalled
         | Reason::UsageUnavailable
+        | Reason::CacheUnavailable
         | Reason::Internal => Retry::AsItLikes,
         Reason::InvalidRequest
         | Reason::RequestTooLarge
@@ -184,7 +189,9 @@ fn by_reason(error: &Error) -> Retry {
         | Reason::DeadlineExceeded
         | Reason::Cancelled
         | Reason::MethodUnknown
-        | Reason::ConfigurationInvalid => Retry::Never,
+        | Reason::ConfigurationInvalid
+        | Reason::CacheMiss
+        | Reason::RequestIdReused => Retry::Never,
     }
 }
 

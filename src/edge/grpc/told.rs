@@ -7,7 +7,8 @@ use tonic::Status;
 use super::admission::Charge;
 use super::convert::LedgerView;
 use super::status;
-use crate::domain::{Attempt, CallId, Error, Outcome, Reason, Request};
+use crate::domain::{Answer, Attempt, CallId, Error, Outcome, Reason, Request};
+use crate::pipeline::Keep;
 use crate::pool::Ledger;
 use crate::store::{Books, Fate, Record};
 use crate::telemetry::{CallEnd, CallSpan, CallTrace};
@@ -56,9 +57,14 @@ impl Told {
         self.span.as_mut().map_or_else(CallTrace::off, |span| span.completion(request))
     }
 
+    /// What is held for the call as long as anything is made for it.
+    pub(super) fn keep(&self) -> Arc<dyn Keep> {
+        Arc::new(Kept { record: self.record.clone(), _charge: self.charge.clone() })
+    }
+
     /// The answer is complete.
     pub(super) fn completed(&mut self, outcome: &Outcome) {
-        if let Some(record) = &mut self.record {
+        if let Some(record) = &self.record {
             record.answered_by(&outcome.model);
         }
         self.close(|| Fate::Succeeded(outcome.finish.reason));
@@ -84,7 +90,7 @@ impl Told {
         let status = status::status(&error, Some(self.id), self.view);
         self.close(|| match error.reason {
             Reason::Cancelled => Fate::Cancelled,
-            reason => Fate::Failed { code: status.code().into(), reason, message: status.message().to_owned() },
+            _ => failed(&error, status.message().to_owned()),
         });
         if let Some(span) = self.span.take() {
             span.finish(CallEnd::Failed { status: status::name(status.code()), error: &error });
@@ -97,6 +103,31 @@ impl Told {
             record.close(fate());
         }
     }
+}
+
+/// A call of which something is made, though its caller may be gone.
+#[derive(Debug)]
+struct Kept {
+    record: Option<Record>,
+    /// Who goes away makes no room for another call while this one is made to its end.
+    _charge: Option<Arc<Charge>>,
+}
+
+impl Keep for Kept {
+    fn ended(&self, how: Result<&Answer, &Error>) {
+        let Some(record) = &self.record else { return };
+        match how {
+            Ok(answer) => {
+                record.answered_by(&answer.end.model);
+                record.made(Fate::Succeeded(answer.end.finish.reason));
+            }
+            Err(error) => record.made(failed(error, error.message.to_string())),
+        }
+    }
+}
+
+fn failed(error: &Error, message: String) -> Fate {
+    Fate::Failed { code: status::code(error.reason).into(), reason: error.reason, message }
 }
 
 impl Drop for Told {

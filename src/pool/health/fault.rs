@@ -54,6 +54,9 @@ pub(super) fn fault(error: &Error) -> Fault {
         | Reason::MethodUnknown
         | Reason::ConfigurationInvalid
         | Reason::UsageUnavailable
+        | Reason::CacheMiss
+        | Reason::CacheUnavailable
+        | Reason::RequestIdReused
         | Reason::Internal => Fault::Elsewhere,
     }
 }

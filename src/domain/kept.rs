@@ -1,0 +1,86 @@
+//! A whole answer as it is kept, without what belongs to the one call that it was made for.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Answer, CallId, Cost, Event, Finish, Message, ModelId, Origin, Outcome, PicoUsd, ProviderId, Saved, Started, Tokens,
+};
+
+/// A whole answer that other calls can be given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeptAnswer {
+    message: Message,
+    model: ModelId,
+    provider: ProviderId,
+    finish: Finish,
+    cost: Option<Cost>,
+    ignored_parameters: Vec<String>,
+    max_tokens: Tokens,
+    simulated: bool,
+    prompt_cache_ttl: Option<Duration>,
+}
+
+impl KeptAnswer {
+    /// What of `answer` is the same for every call.
+    pub fn of(answer: &Answer) -> Self {
+        let Answer { message, end } = answer;
+        Self {
+            message: message.clone(),
+            model: end.model.clone(),
+            provider: end.provider.clone(),
+            finish: end.finish.clone(),
+            cost: end.cost.clone(),
+            ignored_parameters: end.ignored_parameters.clone(),
+            max_tokens: end.max_tokens,
+            simulated: end.simulated,
+            prompt_cache_ttl: end.prompt_cache_ttl,
+        }
+    }
+
+    /// What it takes in memory, in bytes: about.
+    pub fn bytes(&self) -> usize {
+        let text = postcard::experimental::serialized_size(self).unwrap_or(usize::MAX);
+        text.saturating_add(size_of::<Self>())
+    }
+
+    /// What it would have cost again; none: no price was known.
+    pub fn cost(&self) -> Option<&Cost> {
+        self.cost.as_ref()
+    }
+
+    /// The same answer for the call `id`, which it costs nothing.
+    pub fn events(self, id: CallId, origin: Origin) -> Vec<Event> {
+        let started = Started { provider: self.provider.clone(), model: self.model.clone(), origin };
+        let outcome = Outcome {
+            id,
+            model: self.model,
+            provider: self.provider,
+            finish: self.finish,
+            cost: self.cost,
+            attempts: Vec::new(),
+            ignored_parameters: self.ignored_parameters,
+            max_tokens: self.max_tokens,
+            simulated: self.simulated,
+            origin,
+            saved: None,
+            prompt_cache_ttl: self.prompt_cache_ttl,
+        };
+        Answer { message: self.message, end: outcome.spared(id, origin) }.into_events(started)
+    }
+}
+
+impl Outcome {
+    /// The outcome of the call `id`, whose answer was there already.
+    #[must_use]
+    pub fn spared(mut self, id: CallId, origin: Origin) -> Self {
+        let nothing = self.cost.as_ref().map(|cost| Cost { amount: PicoUsd::default(), ..cost.clone() });
+        let cost = std::mem::replace(&mut self.cost, nothing);
+        self.saved = Some(Saved { usage: self.finish.usage.clone(), cost });
+        self.attempts.clear();
+        self.id = id;
+        self.origin = origin;
+        self
+    }
+}
