@@ -43,7 +43,7 @@ impl Desk {
     }
 
     async fn ask(&self, id: &str) -> Result<Completion, Status> {
-        let request = GetCompletionRequest { id: id.to_owned() };
+        let request = GetCompletionRequest { id: id.to_owned(), ..Default::default() };
         let answer = self.client.clone().get_completion(request).await?;
         Ok(answer.into_inner().completion.unwrap())
     }

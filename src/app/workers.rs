@@ -27,7 +27,6 @@ pub(super) const OPS: usize = 2;
 pub(super) struct Shared {
     faces: Faces,
     settings: pipeline::Settings,
-    ready: Ready,
     trust: Arc<rustls::ClientConfig>,
     simulator: Arc<dyn Transport>,
 }
@@ -37,17 +36,13 @@ impl Shared {
         Ok(Self {
             faces,
             settings: pipeline::Settings { total: config.total, heartbeat: config.stream.heartbeat },
-            ready: Ready {
-                reuse: Reuse::new(config.cache.clone()),
-                replays: Replays::new(config.completions.keep, config.completions.max_bytes),
-            },
             trust: system_trust()?,
             simulator: Arc::new(Simulator::new(config.pace)),
         })
     }
 
     fn pipeline(&self, router: Router) -> Pipeline {
-        pipeline(router, self.faces.tables.clone(), self.ready.clone(), self.settings)
+        pipeline(router, self.faces.tables.clone(), self.faces.ready.clone(), self.settings)
     }
 
     /// A worker's services, in the order of their numbers. Runs on the worker.
@@ -99,6 +94,10 @@ pub(super) fn faces(
         tracer: instruments.tracer,
         metrics: instruments.metrics,
         books,
+        ready: Ready {
+            reuse: Reuse::new(config.cache.clone()),
+            replays: Replays::new(config.completions.keep, config.completions.max_bytes),
+        },
         health: HealthReporter::new(),
     }
 }

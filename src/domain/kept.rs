@@ -53,6 +53,11 @@ impl KeptAnswer {
     /// The same answer for the call `id`, which it costs nothing.
     pub fn events(self, id: CallId, origin: Origin) -> Vec<Event> {
         let started = Started { provider: self.provider.clone(), model: self.model.clone(), origin };
+        self.answer(id, origin).into_events(started)
+    }
+
+    /// The same as a whole.
+    pub fn answer(self, id: CallId, origin: Origin) -> Answer {
         let outcome = Outcome {
             id,
             model: self.model,
@@ -67,7 +72,7 @@ impl KeptAnswer {
             saved: None,
             prompt_cache_ttl: self.prompt_cache_ttl,
         };
-        Answer { message: self.message, end: outcome.spared(id, origin) }.into_events(started)
+        Answer { message: self.message, end: outcome.spared(id, origin) }
     }
 }
 

@@ -17,6 +17,9 @@ use super::flight::{self, Airborne, Plan, Reader};
 use super::{Call, Reply};
 use crate::domain::{Answer, CallId, Error, KeptAnswer, OnDisconnect, Origin, Reason, RequestId};
 
+/// The calls whose ids are known: no more answers than that have room.
+const MOST_CALLS: u64 = 100_000;
+
 /// What all workers share of it. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Replays(Arc<Inner>);
@@ -25,6 +28,8 @@ pub struct Replays(Arc<Inner>);
 struct Inner {
     running: Mutex<HashMap<RequestId, Running>>,
     finished: Cache<RequestId, Arc<Finished>>,
+    /// The ids of the calls that these answers were made for.
+    calls: Cache<CallId, RequestId>,
 }
 
 /// A call that runs.
@@ -54,13 +59,22 @@ impl Replays {
             // The newest is the one that is sent again.
             .eviction_policy(moka::policy::EvictionPolicy::lru())
             .build();
-        Self(Arc::new(Inner { running: Mutex::default(), finished }))
+        let calls = Cache::builder().max_capacity(MOST_CALLS).time_to_live(keep).build();
+        Self(Arc::new(Inner { running: Mutex::default(), finished, calls }))
     }
 
     /// The latest call with this id.
     pub fn call(&self, id: RequestId) -> Option<CallId> {
         let running = self.running().get(&id).map(|running| running.first);
         running.or_else(|| self.0.finished.get(&id).map(|finished| finished.first))
+    }
+
+    /// The answer that was made for this call.
+    pub fn answer(&self, call: CallId) -> Option<Answer> {
+        let id = self.0.calls.get(&call)?;
+        // A later call with the same id has an answer of its own.
+        let finished = self.0.finished.get(&id).filter(|finished| finished.first == call)?;
+        Some(finished.answer.clone().answer(finished.first, Origin::Replayed(finished.first)))
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<RequestId, Running>> {
@@ -188,6 +202,7 @@ impl Listed {
         let (answer, id) = (KeptAnswer::of(answer), self.id);
         let bytes = u32::try_from(answer.bytes()).unwrap_or(u32::MAX);
         let finished = Finished { first: self.first, body: self.body, answer, bytes };
+        self.replays.0.calls.insert(self.first, id);
         self.replays.0.finished.insert(id, Arc::new(finished));
     }
 }

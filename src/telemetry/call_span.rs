@@ -27,6 +27,8 @@ pub enum Rpc {
     Reload,
     /// `ListUsage`.
     ListUsage,
+    /// `ClearCache`.
+    ClearCache,
 }
 
 impl Rpc {
@@ -40,6 +42,7 @@ impl Rpc {
             Self::ListModels => "ListModels",
             Self::Reload => "Reload",
             Self::ListUsage => "ListUsage",
+            Self::ClearCache => "ClearCache",
         }
     }
 
@@ -53,6 +56,7 @@ impl Rpc {
             Self::ListModels => "completiond.v1.CompletionService/ListModels",
             Self::Reload => "completiond.v1.AdminService/Reload",
             Self::ListUsage => "completiond.v1.AdminService/ListUsage",
+            Self::ClearCache => "completiond.v1.AdminService/ClearCache",
         }
     }
 }

@@ -13,6 +13,7 @@ use super::told::Told;
 use crate::count::Count;
 use crate::domain::{CallId, Error, Reason};
 use crate::edge::Reload;
+use crate::pipeline::Reuse;
 use crate::pool::RetryBudget;
 use crate::proto;
 use crate::proto::admin_service_server::AdminService;
@@ -32,6 +33,7 @@ pub(super) struct Administration {
     pub(super) view: LedgerView,
     pub(super) tracer: Tracer,
     pub(super) books: Books,
+    pub(super) reuse: Reuse,
 }
 
 #[tonic::async_trait]
@@ -69,14 +71,24 @@ impl AdminService for Administration {
         &self,
         _: Request<proto::GetCacheStatsRequest>,
     ) -> Result<Response<proto::GetCacheStatsResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        // As with the pool: somebody may ask this once a second.
+        let (stats, counts) = (self.reuse.answers().stats(), self.reuse.counts());
+        Ok(Response::new(convert::cache_stats(self.reuse.is_enabled(), stats, counts)))
     }
 
     async fn clear_cache(
         &self,
-        _: Request<proto::ClearCacheRequest>,
+        request: Request<proto::ClearCacheRequest>,
     ) -> Result<Response<proto::ClearCacheResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let mut told = self.begin(&request, Rpc::ClearCache);
+        match convert::scope(request.into_inner()) {
+            Ok(scope) => {
+                let entries = i64::try_from(self.reuse.answers().forget(&scope)).unwrap_or(i64::MAX);
+                told.answered();
+                Ok(Response::new(proto::ClearCacheResponse { entries }))
+            }
+            Err(error) => Err(told.status(error)),
+        }
     }
 
     async fn reload(&self, request: Request<proto::ReloadRequest>) -> Result<Response<proto::ReloadResponse>, Status> {

@@ -24,7 +24,7 @@ use crate::count::Count;
 use crate::domain::CallId;
 use crate::edge::worker::Load;
 use crate::edge::{Drain, Reload};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Ready};
 use crate::pool::RetryBudget;
 use crate::proto;
 use crate::proto::admin_service_server::{self, AdminServiceServer};
@@ -73,6 +73,8 @@ pub struct Faces {
     pub metrics: Metrics,
     /// What is kept about calls.
     pub books: Books,
+    /// The answers that are there already.
+    pub ready: Ready,
     /// What health checks are told.
     pub health: HealthReporter,
 }
@@ -90,6 +92,7 @@ impl Faces {
             drain: self.drain.clone(),
             tracer: self.tracer.clone(),
             books: self.books.clone(),
+            replays: self.ready.replays.clone(),
         })
         .max_decoding_message_size(self.limits.max_request_bytes)
         .max_encoding_message_size(usize::MAX)
@@ -114,6 +117,7 @@ impl Faces {
             view: self.view,
             tracer: self.tracer.clone(),
             books: self.books.clone(),
+            reuse: self.ready.reuse.clone(),
         })
         .max_encoding_message_size(usize::MAX);
         let routes = Routes::new(administration).add_service(self.health(&self.backstage));

@@ -10,7 +10,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use super::admission::Arrived;
-use super::convert::{self, LedgerView, RequestRules};
+use super::convert::{self, CompletionId, LedgerView, RequestRules};
 use super::expansion;
 use super::retried::previous_attempts;
 use super::timeout::grpc_timeout;
@@ -18,7 +18,7 @@ use super::told::Told;
 use super::watched::{Watch, Watched};
 use crate::domain::{Answer, CallId, Error, Fold, Reason};
 use crate::edge::Drain;
-use crate::pipeline::{Call, Pipeline, Reply};
+use crate::pipeline::{Call, Pipeline, Replays, Reply};
 use crate::proto;
 use crate::proto::completion_service_server::CompletionService;
 use crate::protocol::Delivery;
@@ -41,6 +41,7 @@ pub(super) struct Completions {
     pub(super) drain: Drain,
     pub(super) tracer: Tracer,
     pub(super) books: Books,
+    pub(super) replays: Replays,
 }
 
 impl Completions {
@@ -85,12 +86,17 @@ impl Completions {
     }
 
     fn find(&self, request: &proto::GetCompletionRequest) -> Result<proto::GetCompletionResponse, Error> {
-        let id = convert::completion_id(request)?;
-        let found = self.books.completions.find(id).ok_or_else(|| {
+        let unknown = || {
             let message = "no call with this id is known here; it has ended too long ago, or was another process's";
             Error::new(Reason::CompletionNotFound, message)
-        })?;
-        Ok(convert::completion(found, self.view))
+        };
+        let id = match convert::completion_id(request)? {
+            CompletionId::Ours(id) => id,
+            CompletionId::Own(own) => self.replays.call(own).ok_or_else(unknown)?,
+        };
+        let found = self.books.completions.find(id).ok_or_else(unknown)?;
+        let answer = self.replays.answer(id);
+        Ok(convert::completion(found, answer, self.view))
     }
 
     /// Nothing of it is kept: it is no completion.

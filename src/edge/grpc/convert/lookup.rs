@@ -2,11 +2,11 @@
 
 use uuid::Uuid;
 
-use super::answer::finish_reason;
+use super::answer::{finish_reason, response};
 use super::ledger::{LedgerView, attempt};
 use super::list_usage::timestamp;
 use super::usage::{cost, usage};
-use crate::domain::{CallId, Error};
+use crate::domain::{Answer, CallId, Error, RequestId};
 use crate::proto;
 use crate::store::{Completion, Fate, Standing};
 
@@ -14,13 +14,31 @@ use crate::store::{Completion, Fate, Standing};
 ///
 /// # Errors
 /// `INVALID_REQUEST` when the id cannot be one.
-pub(crate) fn completion_id(request: &proto::GetCompletionRequest) -> Result<CallId, Error> {
-    let id = Uuid::try_parse(&request.id);
-    id.map(CallId::new).map_err(|_| Error::invalid("id", "must be the server's id of a call, a UUID"))
+pub(crate) fn completion_id(request: &proto::GetCompletionRequest) -> Result<CompletionId, Error> {
+    match (request.id.as_str(), request.request_id.as_str()) {
+        (ours, "") => {
+            let id = Uuid::try_parse(ours).map(|id| CompletionId::Ours(CallId::new(id)));
+            id.map_err(|_| Error::invalid("id", "must be the server's id of a call, a UUID"))
+        }
+        ("", own) => {
+            let id = Uuid::try_parse(own).map(|id| CompletionId::Own(RequestId::new(id)));
+            id.map_err(|_| Error::invalid("request_id", "must be a UUID"))
+        }
+        _ => Err(Error::invalid("request_id", "must not be set beside `id`")),
+    }
+}
+
+/// How a call is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CompletionId {
+    /// By the server.
+    Ours(CallId),
+    /// By its caller.
+    Own(RequestId),
 }
 
 /// A call that runs, or has ended.
-pub(crate) fn completion(found: Completion, view: LedgerView) -> proto::GetCompletionResponse {
+pub(crate) fn completion(found: Completion, answer: Option<Answer>, view: LedgerView) -> proto::GetCompletionResponse {
     use proto::CompletionState as State;
     let (used, cost_of_all) = (found.usage().cloned().map(usage), found.cost().map(cost));
     let (fate, end_time) = match found.standing {
@@ -28,6 +46,7 @@ pub(crate) fn completion(found: Completion, view: LedgerView) -> proto::GetCompl
         Standing::Ended(fate, at) => (Some(fate), Some(timestamp(at))),
     };
     let mut completion = proto::Completion {
+        response: answer.map(|answer| response(answer, view)),
         id: found.id.to_string(),
         create_time: Some(timestamp(found.at)),
         end_time,

@@ -5,6 +5,7 @@
 
 mod answer;
 mod block;
+mod cache;
 mod content;
 mod conversation;
 mod counted;
@@ -29,11 +30,12 @@ mod violations;
 mod tests;
 
 pub(crate) use answer::response;
+pub(crate) use cache::{cache_stats, scope};
 pub(crate) use counted::{counted, to_count};
 pub(crate) use event::event;
 pub use ledger::LedgerView;
 pub(crate) use list_usage::{asked_usage, listed_usage};
-pub(crate) use lookup::{completion, completion_id};
+pub(crate) use lookup::{CompletionId, completion, completion_id};
 pub(crate) use models::models;
 pub use options::RequestRules;
 pub(crate) use pool::{PoolReport, ProviderReport, pool, reloaded};
