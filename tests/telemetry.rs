@@ -72,9 +72,8 @@ fn outcome() -> Outcome {
         ignored_parameters: Vec::new(),
         max_tokens: Tokens::new(64),
         simulated: false,
-        origin: Origin::default(),
+        origin: completiond::domain::Origin::default(),
         saved: None,
-        prompt_cache_ttl: None,
     }
 }
 

@@ -31,8 +31,6 @@ pub enum Reason {
     ProviderModelNotFound,
     /// The cache has no answer, and nothing else was wanted.
     CacheMiss,
-    /// What keeps answers for several processes cannot be reached now.
-    CacheUnavailable,
     /// The same request id with another request.
     RequestIdReused,
     /// The upstream is rate limited.
@@ -82,7 +80,7 @@ pub enum Recovery {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 28] = [
         Self::InvalidRequest,
         Self::RequestTooLarge,
         Self::ProviderRejected,
@@ -94,7 +92,6 @@ impl Reason {
         Self::ModelNotFound,
         Self::ProviderModelNotFound,
         Self::CacheMiss,
-        Self::CacheUnavailable,
         Self::RequestIdReused,
         Self::ProviderRateLimited,
         Self::ProviderQuotaExhausted,
@@ -128,7 +125,6 @@ impl Reason {
             Self::ModelNotFound => "MODEL_NOT_FOUND",
             Self::ProviderModelNotFound => "PROVIDER_MODEL_NOT_FOUND",
             Self::CacheMiss => "CACHE_MISS",
-            Self::CacheUnavailable => "CACHE_UNAVAILABLE",
             Self::RequestIdReused => "REQUEST_ID_REUSED",
             Self::ProviderRateLimited => "PROVIDER_RATE_LIMITED",
             Self::ProviderQuotaExhausted => "PROVIDER_QUOTA_EXHAUSTED",
@@ -169,7 +165,6 @@ impl Reason {
             | Self::CostLimitExceeded
             | Self::PriceUnknown
             | Self::CacheMiss
-            | Self::CacheUnavailable
             | Self::RequestIdReused
             | Self::CompletionNotFound
             | Self::ModelNotFound

@@ -1,7 +1,5 @@
 //! A whole answer as it is kept, without what belongs to the one call that it was made for.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -19,7 +17,6 @@ pub struct KeptAnswer {
     ignored_parameters: Vec<String>,
     max_tokens: Tokens,
     simulated: bool,
-    prompt_cache_ttl: Option<Duration>,
 }
 
 impl KeptAnswer {
@@ -35,7 +32,6 @@ impl KeptAnswer {
             ignored_parameters: end.ignored_parameters.clone(),
             max_tokens: end.max_tokens,
             simulated: end.simulated,
-            prompt_cache_ttl: end.prompt_cache_ttl,
         }
     }
 
@@ -70,7 +66,6 @@ impl KeptAnswer {
             simulated: self.simulated,
             origin,
             saved: None,
-            prompt_cache_ttl: self.prompt_cache_ttl,
         };
         Answer { message: self.message, end: outcome.spared(id, origin) }
     }

@@ -50,13 +50,6 @@ pub enum CacheMode {
     OnlyIfCached,
 }
 
-/// A provider's prompt cache shall be used beyond the breakpoints of the request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PromptCaching {
-    /// How long prefixes shall live; none: as the provider does by default.
-    pub ttl: Option<Duration>,
-}
-
 /// Where an answer comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Origin {

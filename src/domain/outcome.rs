@@ -111,8 +111,6 @@ pub struct Outcome {
     pub origin: Origin,
     /// What one that was there already has spared.
     pub saved: Option<Saved>,
-    /// The lifetime of what the provider's prompt cache was asked to keep.
-    pub prompt_cache_ttl: Option<Duration>,
 }
 
 /// One line of the ledger.

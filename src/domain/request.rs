@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Block, Message, ModelName, OnDisconnect, PicoUsd, PromptCaching, RequestId, ResponseCache, Tokens, Tool,
-    ToolChoice, ToolKind, Vendor,
+    Block, Message, ModelName, OnDisconnect, PicoUsd, RequestId, ResponseCache, Tokens, Tool, ToolChoice, ToolKind,
+    Vendor,
 };
 
 /// A checked request. The edge makes it and nothing behind the edge checks it again.
@@ -58,8 +58,6 @@ pub struct Request {
     pub on_disconnect: OnDisconnect,
     /// What is wanted of the cache of answers.
     pub cache: ResponseCache,
-    /// Whether the provider's prompt cache shall be used by itself.
-    pub prompt_cache: Option<PromptCaching>,
 }
 
 impl Request {

@@ -84,19 +84,18 @@ pub(super) fn launch(
     let carried = Arc::clone(&shared);
     let making = async move { carry(&carried, making.await?).await };
     let timely = async move { tokio::time::timeout_at(until, making).await.unwrap_or_else(|_| Err(late())) };
-    let task = tokio::spawn(make(Arc::clone(&shared), timely, keep, landed));
+    let task = tokio::spawn(make(Unended(Arc::clone(&shared)), timely, keep, landed));
     shared.lock().task = Some(task.abort_handle());
     (Airborne(Arc::downgrade(&shared)), reader)
 }
 
 async fn make(
-    shared: Arc<Shared>,
+    unended: Unended,
     making: impl Future<Output = Result<Event, Error>>,
     keep: Arc<dyn Keep>,
     landed: Landed,
 ) {
-    // Nobody waits for what a runtime that ends has dropped.
-    let unended = Unended(Arc::clone(&shared));
+    let shared = &unended.0;
     // What it took is on record before anybody is told the end.
     match making.await {
         Ok(end) => {
@@ -114,10 +113,9 @@ async fn make(
             shared.end(None, Err(error));
         }
     }
-    drop(unended);
 }
 
-/// Ends a flight that is dropped on its way.
+/// Ends a flight that is dropped on its way: nobody waits for what a runtime that ends has dropped.
 struct Unended(Arc<Shared>);
 
 impl Drop for Unended {

@@ -220,6 +220,7 @@ fn is_same(one: &[u8; 32], other: &[u8; 32]) -> Result<(), Error> {
     if one == other {
         return Ok(());
     }
-    let message = "`request_id` was used for another request; only `labels` and `user` may differ when a call is sent again";
+    let message =
+        "`request_id` was used for another request; only `labels` and `user` may differ when a call is sent again";
     Err(Error::new(Reason::RequestIdReused, message))
 }

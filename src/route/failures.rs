@@ -131,7 +131,6 @@ fn usefulness(reason: Reason, all_limited: bool) -> u8 {
         | Reason::ConfigurationInvalid
         | Reason::UsageUnavailable
         | Reason::CacheMiss
-        | Reason::CacheUnavailable
         | Reason::RequestIdReused
         | Reason::Internal => 0,
         Reason::ProviderRateLimited if all_limited => 1,

@@ -98,7 +98,6 @@ impl Conclusion {
             simulated: self.simulated,
             origin: Origin::default(),
             saved: None,
-            prompt_cache_ttl: None,
             finish,
         }
     }

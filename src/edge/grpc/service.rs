@@ -126,22 +126,6 @@ impl Completions {
 #[tonic::async_trait]
 impl CompletionService for Completions {
     type StreamCompleteStream = Watched;
-    type StreamBatchCompleteStream = futures_util::stream::Empty<Result<proto::StreamBatchCompleteResponse, Status>>;
-
-    async fn batch_complete(
-        &self,
-        _: Request<proto::BatchCompleteRequest>,
-    ) -> Result<Response<proto::BatchCompleteResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
-    }
-
-    async fn stream_batch_complete(
-        &self,
-        _: Request<tonic::Streaming<proto::StreamBatchCompleteRequest>>,
-    ) -> Result<Response<Self::StreamBatchCompleteStream>, Status> {
-        Err(Status::unimplemented("not yet"))
-    }
-
     async fn complete(
         &self,
         request: Request<proto::CompleteRequest>,

@@ -50,8 +50,7 @@ pub(crate) const fn code(reason: Reason) -> Code {
         | Reason::StreamInterrupted
         | Reason::Overloaded
         | Reason::ShuttingDown
-        | Reason::UsageUnavailable
-        | Reason::CacheUnavailable => Code::Unavailable,
+        | Reason::UsageUnavailable => Code::Unavailable,
         Reason::ProviderTimeout | Reason::DeadlineExceeded => Code::DeadlineExceeded,
         Reason::ProviderProtocolError | Reason::Internal => Code::Internal,
         Reason::ClientStalled => Code::Aborted,
@@ -172,7 +171,6 @@ fn by_reason(error: &Error) -> Retry {
         | Reason::ProviderProtocolError
         | Reason::ClientStalled
         | Reason::UsageUnavailable
-        | Reason::CacheUnavailable
         | Reason::Internal => Retry::AsItLikes,
         Reason::InvalidRequest
         | Reason::RequestTooLarge

@@ -17,11 +17,10 @@ pub(super) fn of_answer(request: &Request, caller: &str, shape: &[String]) -> Op
 
 /// What makes two requests with the same id the same call: every field but the id, the labels and the user.
 pub(in crate::pipeline) fn of_call(request: &Request) -> Option<[u8; 32]> {
-    let ttl = (request.cache.ttl, request.prompt_cache.map(|caching| caching.ttl));
     let mode = request.cache.mode as u8;
     let breakpoints: Vec<_> = blocks(request).map(|block| block.cache_breakpoint).collect();
     let more = (
-        (mode, ttl, breakpoints),
+        (mode, request.cache.ttl, breakpoints),
         request.tools.iter().map(|tool| tool.cache_breakpoint).collect::<Vec<_>>(),
         request.on_disconnect as u8,
         request.restart_on_interruption,
@@ -63,7 +62,6 @@ fn shaping(request: &Request) -> impl Serialize + '_ {
         request_id: _,
         on_disconnect: _,
         cache: _,
-        prompt_cache: _,
     } = request;
     (
         (model, fallback_models, system, messages, max_tokens, sampling, stop_sequences),

@@ -64,7 +64,13 @@ impl Reuse {
     /// Nothing is there yet.
     pub fn new(settings: AnswerSettings) -> Self {
         let answers = Answers::new(settings.max_bytes);
-        Self(Arc::new(Inner { settings, answers, airborne: Mutex::default(), launched: AtomicU64::new(0), counts: Counts::default() }))
+        Self(Arc::new(Inner {
+            settings,
+            answers,
+            airborne: Mutex::default(),
+            launched: AtomicU64::new(0),
+            counts: Counts::default(),
+        }))
     }
 
     /// The answers that are kept.
@@ -161,7 +167,9 @@ where
         };
         let (with, inner) = (self.with.clone(), self.inner.clone());
         Box::pin(async move {
-            if wish.asks && let Some(kept) = with.reuse.answers().find(key, wish.max_age) {
+            if wish.asks
+                && let Some(kept) = with.reuse.answers().find(key, wish.max_age)
+            {
                 return Ok(with.reuse.hit(call.id, kept));
             }
             with.reuse.0.counts.misses.fetch_add(1, Ordering::Relaxed);

@@ -26,9 +26,7 @@ impl Wish {
             CacheMode::Bypass => false,
             CacheMode::Refresh | CacheMode::OnlyIfCached => true,
             // What is sampled is asked for again to get another answer.
-            CacheMode::Default => {
-                settings.sampled || cache.ttl.is_some() || request.sampling.temperature == Some(0.0)
-            }
+            CacheMode::Default => settings.sampled || cache.ttl.is_some() || request.sampling.temperature == Some(0.0),
         };
         (settings.enabled && is_wanted).then(|| Self {
             asks: cache.mode != CacheMode::Refresh,

@@ -99,7 +99,9 @@ impl Log {
             match entry {
                 Entry::Event(event) => {
                     // The latest usage stands before the end, however it came.
-                    if let (Event::Completed(_), Some(usage)) = (event, self.fresh_usage(cursor)) {
+                    if matches!(event, Event::Completed(_))
+                        && let Some(usage) = self.fresh_usage(cursor)
+                    {
                         return Some(usage);
                     }
                     cursor.entry += 1;
@@ -154,9 +156,11 @@ fn text(delta: Delta) -> Result<(Kind, String), Delta> {
 fn size(event: &Event) -> usize {
     match event {
         Event::BlockDelta { delta: Delta::Audio(bytes), .. } => EVENT + bytes.len(),
-        Event::BlockDelta { delta: Delta::Text(text) | Delta::Reasoning(text) | Delta::ToolInput(text), logprobs, .. } => {
-            EVENT + text.len() + logprobs.len() * EVENT
-        }
+        Event::BlockDelta {
+            delta: Delta::Text(text) | Delta::Reasoning(text) | Delta::ToolInput(text),
+            logprobs,
+            ..
+        } => EVENT + text.len() + logprobs.len() * EVENT,
         _ => EVENT,
     }
 }

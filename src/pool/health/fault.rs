@@ -55,7 +55,6 @@ pub(super) fn fault(error: &Error) -> Fault {
         | Reason::ConfigurationInvalid
         | Reason::UsageUnavailable
         | Reason::CacheMiss
-        | Reason::CacheUnavailable
         | Reason::RequestIdReused
         | Reason::Internal => Fault::Elsewhere,
     }

@@ -56,7 +56,6 @@ pub(super) fn outcome(outcome: Outcome, view: LedgerView) -> proto::CompletionOu
         simulated: outcome.simulated,
         saved: outcome.saved.map(saved),
         cache_status: cache_status(outcome.origin).into(),
-        prompt_cache_ttl: outcome.prompt_cache_ttl.map(super::duration),
     }
 }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::content::ttl;
 use super::usage::{cost, usage};
 use super::violations::{Path, Violations};
-use crate::domain::{CacheMode, OnDisconnect, Origin, PromptCaching, RequestId, ResponseCache, Saved};
+use crate::domain::{CacheMode, OnDisconnect, Origin, RequestId, ResponseCache, Saved};
 use crate::proto;
 
 /// The caller's own id of the call.
@@ -49,22 +49,6 @@ pub(super) fn cache(message: Option<proto::ResponseCache>, found: &mut Violation
     found.check(ttl != Some(Duration::ZERO), &of_ttl, "must be above 0; BYPASS leaves the cache out");
     found.check(ttl.is_none() || mode != CacheMode::Bypass, &of_ttl, "must not be set with BYPASS");
     ResponseCache { mode, ttl }
-}
-
-/// Whether the provider's prompt cache shall be used by itself.
-pub(super) fn prompt_cache(message: Option<proto::PromptCache>, found: &mut Violations) -> Option<PromptCaching> {
-    use proto::PromptCacheMode as Proto;
-    let message = message?;
-    let path = Path::ROOT.field("prompt_cache");
-    let of_ttl = path.field("ttl");
-    let ttl = message.ttl.and_then(|message| ttl(message, &of_ttl, found));
-    match found.enum_value(message.mode, &path.field("mode")) {
-        None | Some(Proto::Unspecified | Proto::Off) => {
-            found.check(ttl.is_none(), &of_ttl, "must not be set with OFF; breakpoints have their own");
-            None
-        }
-        Some(Proto::Automatic) => Some(PromptCaching { ttl }),
-    }
 }
 
 /// Where an answer comes from.

@@ -57,6 +57,8 @@ fn each_reason_has_its_code_and_its_advice_to_clients() {
         (Reason::CompletionNotFound, Code::NotFound, "COMPLETION_NOT_FOUND", never),
         (Reason::ModelNotFound, Code::NotFound, "MODEL_NOT_FOUND", never),
         (Reason::ProviderModelNotFound, Code::FailedPrecondition, "PROVIDER_MODEL_NOT_FOUND", never),
+        (Reason::CacheMiss, Code::FailedPrecondition, "CACHE_MISS", never),
+        (Reason::RequestIdReused, Code::InvalidArgument, "REQUEST_ID_REUSED", never),
         (Reason::ProviderRateLimited, Code::ResourceExhausted, "PROVIDER_RATE_LIMITED", wait),
         (Reason::ProviderQuotaExhausted, Code::ResourceExhausted, "PROVIDER_QUOTA_EXHAUSTED", never),
         (Reason::ProviderCredentialsRefused, Code::FailedPrecondition, "PROVIDER_CREDENTIALS_REFUSED", never),

@@ -73,7 +73,6 @@ fn outcome() -> Outcome {
         simulated: true,
         origin: Origin::default(),
         saved: None,
-        prompt_cache_ttl: None,
     }
 }
 
@@ -336,5 +335,24 @@ proptest! {
             client.take(event(&id(), happened, sequence, LedgerView::Full));
         }
         prop_assert_eq!(client.response(), response(answer, LedgerView::Full));
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_answer_that_was_kept_is_the_same_answer(content in vec(block(), 0..6)) {
+        let answer = answer(content);
+        let bytes = postcard::to_stdvec(&KeptAnswer::of(&answer)).unwrap();
+        let kept: KeptAnswer = postcard::from_bytes(&bytes).unwrap();
+        let mut fold = Fold::default();
+        for event in kept.events(id(), Origin::Hit) {
+            prop_assert_eq!(fold.push(event), Ok(()));
+        }
+        let again = fold.finish().unwrap();
+        prop_assert_eq!(&again.message.content, &answer.message.content);
+        prop_assert_eq!(&again.end.finish, &answer.end.finish);
+        prop_assert_eq!(again.end.saved.map(|saved| saved.usage), Some(answer.end.finish.usage));
+        prop_assert_eq!(again.end.origin, Origin::Hit);
+        prop_assert!(again.end.attempts.is_empty());
     }
 }
