@@ -5,6 +5,8 @@
 
 #[path = "config/attempts.rs"]
 mod attempts;
+#[path = "config/cache.rs"]
+mod cache;
 #[path = "config/completions.rs"]
 mod completions;
 #[path = "config/reload.rs"]
@@ -240,7 +242,7 @@ fn each_rule_of_the_server_broken_once() {
             "limits: { max_in_flight: 1MiB }",
             "c.yaml:2:26: limits.max_in_flight: must be a whole number; 1 to 4294967295",
         ),
-        ("cache: { enabled: true }", "c.yaml:2:1: cache: is no key that is known here; known:"),
+        ("tls: { cert: a }", "c.yaml:2:1: tls: is no key that is known here; known:"),
         (
             "workers: 1\nworkers: 2",
             "c.yaml:3:1: workers: stands here a second time, first in line 2; leave one of them out",
@@ -690,12 +692,13 @@ fn every_known_key_is_documented() {
         ("simulator.", with_provider("simulator: { zzzz: 1 }")),
         ("usage.", with_provider("usage: { zzzz: 1 }")),
         ("completions.", with_provider("completions: { zzzz: 1 }")),
+        ("cache.", with_provider("cache: { zzzz: 1 }")),
     ];
     for (prefix, file) in places {
         let keys = known(&file);
         assert!(!keys.is_empty());
         for key in keys.iter().map(|key| format!("{prefix}{key}")) {
-            let maps = ["timeouts", "retry", "limits", "stream", "log", "simulator", "usage", "completions"];
+            let maps = ["timeouts", "retry", "limits", "stream", "log", "simulator", "usage", "completions", "cache"];
             let is_map = maps.contains(&key.as_str());
             assert!(is_map || text.contains(&format!("| `{key}` |")), "{key} has no line in docs/configuration.md");
         }
