@@ -111,7 +111,7 @@ impl Log {
                 Entry::Text { index, kind, text } => {
                     let rest = text.get(cursor.offset..).unwrap_or_default();
                     if !rest.is_empty() {
-                        let piece = rest.get(..rest.floor_char_boundary(PIECE)).unwrap_or(rest);
+                        let piece = beginning(rest);
                         cursor.offset += piece.len();
                         cursor.bytes += piece.len();
                         return Some(Event::delta(*index, kind.delta(piece)));
@@ -140,6 +140,12 @@ impl Log {
         let mut cursor = Cursor::default();
         std::iter::from_fn(move || self.read(&mut cursor))
     }
+}
+
+/// The beginning of a text, no longer than a piece.
+fn beginning(text: &str) -> &str {
+    let end = (0..=PIECE.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
 /// A piece of text that can be joined with others.
