@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut config = tonic_prost_build::Config::new();
     // The codec asks each message for its name.
     config.enable_type_names();
+    config.extern_path(".google.rpc.Status", "::tonic_types::pb::Status");
     tonic_prost_build::configure()
         // Small buffers and our own words for bytes that are no message: see src/edge/grpc/codec.rs.
         .codec_path("crate::proto::Codec")

@@ -3,4 +3,4 @@
 set -eu
 cd "$(dirname "$0")"
 rm -rf gen
-${BUF:-npx --yes @bufbuild/buf@1.75.0} generate ../../proto
+${BUF:-npx --yes @bufbuild/buf@1.75.0} generate ../../proto --path ../../proto/completiond

@@ -31,6 +31,8 @@ pub enum Reason {
     ProviderModelNotFound,
     /// The cache has no answer, and nothing else was wanted.
     CacheMiss,
+    /// The answer would make that of its batch too large.
+    ResultTooLarge,
     /// The same request id with another request.
     RequestIdReused,
     /// The upstream is rate limited.
@@ -63,6 +65,8 @@ pub enum Reason {
     ConfigurationInvalid,
     /// What keeps sums of usage cannot be read now.
     UsageUnavailable,
+    /// What keeps answers for several processes cannot be reached now.
+    CacheUnavailable,
     /// A defect of ours.
     Internal,
 }
@@ -80,7 +84,7 @@ pub enum Recovery {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::InvalidRequest,
         Self::RequestTooLarge,
         Self::ProviderRejected,
@@ -92,6 +96,7 @@ impl Reason {
         Self::ModelNotFound,
         Self::ProviderModelNotFound,
         Self::CacheMiss,
+        Self::ResultTooLarge,
         Self::RequestIdReused,
         Self::ProviderRateLimited,
         Self::ProviderQuotaExhausted,
@@ -108,6 +113,7 @@ impl Reason {
         Self::MethodUnknown,
         Self::ConfigurationInvalid,
         Self::UsageUnavailable,
+        Self::CacheUnavailable,
         Self::Internal,
     ];
 
@@ -125,6 +131,7 @@ impl Reason {
             Self::ModelNotFound => "MODEL_NOT_FOUND",
             Self::ProviderModelNotFound => "PROVIDER_MODEL_NOT_FOUND",
             Self::CacheMiss => "CACHE_MISS",
+            Self::ResultTooLarge => "RESULT_TOO_LARGE",
             Self::RequestIdReused => "REQUEST_ID_REUSED",
             Self::ProviderRateLimited => "PROVIDER_RATE_LIMITED",
             Self::ProviderQuotaExhausted => "PROVIDER_QUOTA_EXHAUSTED",
@@ -141,6 +148,7 @@ impl Reason {
             Self::MethodUnknown => "METHOD_UNKNOWN",
             Self::ConfigurationInvalid => "CONFIGURATION_INVALID",
             Self::UsageUnavailable => "USAGE_UNAVAILABLE",
+            Self::CacheUnavailable => "CACHE_UNAVAILABLE",
             Self::Internal => "INTERNAL",
         }
     }
@@ -165,6 +173,7 @@ impl Reason {
             | Self::CostLimitExceeded
             | Self::PriceUnknown
             | Self::CacheMiss
+            | Self::ResultTooLarge
             | Self::RequestIdReused
             | Self::CompletionNotFound
             | Self::ModelNotFound
@@ -177,6 +186,7 @@ impl Reason {
             | Self::MethodUnknown
             | Self::ConfigurationInvalid
             | Self::UsageUnavailable
+            | Self::CacheUnavailable
             | Self::Internal => Recovery::Never,
         }
     }

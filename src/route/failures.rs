@@ -130,7 +130,9 @@ fn usefulness(reason: Reason, all_limited: bool) -> u8 {
         | Reason::MethodUnknown
         | Reason::ConfigurationInvalid
         | Reason::UsageUnavailable
+        | Reason::CacheUnavailable
         | Reason::CacheMiss
+        | Reason::ResultTooLarge
         | Reason::RequestIdReused
         | Reason::Internal => 0,
         Reason::ProviderRateLimited if all_limited => 1,

@@ -17,6 +17,10 @@ pub enum Rpc {
     Complete,
     /// `StreamComplete`.
     StreamComplete,
+    /// `BatchComplete`.
+    BatchComplete,
+    /// `StreamBatchComplete`.
+    StreamBatchComplete,
     /// `GetCompletion`.
     GetCompletion,
     /// `CountTokens`.
@@ -37,6 +41,8 @@ impl Rpc {
         match self {
             Self::Complete => "Complete",
             Self::StreamComplete => "StreamComplete",
+            Self::BatchComplete => "BatchComplete",
+            Self::StreamBatchComplete => "StreamBatchComplete",
             Self::GetCompletion => "GetCompletion",
             Self::CountTokens => "CountTokens",
             Self::ListModels => "ListModels",
@@ -51,6 +57,8 @@ impl Rpc {
         match self {
             Self::Complete => "completiond.v1.CompletionService/Complete",
             Self::StreamComplete => "completiond.v1.CompletionService/StreamComplete",
+            Self::BatchComplete => "completiond.v1.CompletionService/BatchComplete",
+            Self::StreamBatchComplete => "completiond.v1.CompletionService/StreamBatchComplete",
             Self::GetCompletion => "completiond.v1.CompletionService/GetCompletion",
             Self::CountTokens => "completiond.v1.CompletionService/CountTokens",
             Self::ListModels => "completiond.v1.CompletionService/ListModels",

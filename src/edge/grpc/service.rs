@@ -162,6 +162,21 @@ impl CompletionService for Completions {
         }
     }
 
+    async fn batch_complete(
+        &self,
+        _: Request<proto::BatchCompleteRequest>,
+    ) -> Result<Response<proto::BatchCompleteResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    type StreamBatchCompleteStream = futures_util::stream::Empty<Result<proto::StreamBatchCompleteResponse, Status>>;
+    async fn stream_batch_complete(
+        &self,
+        _: Request<tonic::Streaming<proto::StreamBatchCompleteRequest>>,
+    ) -> Result<Response<Self::StreamBatchCompleteStream>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn get_completion(
         &self,
         request: Request<proto::GetCompletionRequest>,

@@ -45,12 +45,15 @@ pub(crate) const fn code(reason: Reason) -> Code {
         | Reason::CacheMiss
         | Reason::ConfigurationInvalid => Code::FailedPrecondition,
         Reason::ModelNotFound | Reason::CompletionNotFound => Code::NotFound,
-        Reason::ProviderRateLimited | Reason::ProviderQuotaExhausted => Code::ResourceExhausted,
+        Reason::ProviderRateLimited | Reason::ProviderQuotaExhausted | Reason::ResultTooLarge => {
+            Code::ResourceExhausted
+        }
         Reason::ProviderUnavailable
         | Reason::StreamInterrupted
         | Reason::Overloaded
         | Reason::ShuttingDown
-        | Reason::UsageUnavailable => Code::Unavailable,
+        | Reason::UsageUnavailable
+        | Reason::CacheUnavailable => Code::Unavailable,
         Reason::ProviderTimeout | Reason::DeadlineExceeded => Code::DeadlineExceeded,
         Reason::ProviderProtocolError | Reason::Internal => Code::Internal,
         Reason::ClientStalled => Code::Aborted,
@@ -171,6 +174,7 @@ fn by_reason(error: &Error) -> Retry {
         | Reason::ProviderProtocolError
         | Reason::ClientStalled
         | Reason::UsageUnavailable
+        | Reason::CacheUnavailable
         | Reason::Internal => Retry::AsItLikes,
         Reason::InvalidRequest
         | Reason::RequestTooLarge
@@ -189,6 +193,7 @@ fn by_reason(error: &Error) -> Retry {
         | Reason::MethodUnknown
         | Reason::ConfigurationInvalid
         | Reason::CacheMiss
+        | Reason::ResultTooLarge
         | Reason::RequestIdReused => Retry::Never,
     }
 }

@@ -54,7 +54,9 @@ pub(super) fn fault(error: &Error) -> Fault {
         | Reason::MethodUnknown
         | Reason::ConfigurationInvalid
         | Reason::UsageUnavailable
+        | Reason::CacheUnavailable
         | Reason::CacheMiss
+        | Reason::ResultTooLarge
         | Reason::RequestIdReused
         | Reason::Internal => Fault::Elsewhere,
     }

@@ -30,6 +30,22 @@ impl CompletionService for Bare {
         Ok(tonic::Response::new(tokio_stream::empty()))
     }
 
+    async fn batch_complete(
+        &self,
+        _: tonic::Request<proto::BatchCompleteRequest>,
+    ) -> Result<tonic::Response<proto::BatchCompleteResponse>, Status> {
+        Err(Status::not_found("no such service"))
+    }
+
+    type StreamBatchCompleteStream = tokio_stream::Empty<Result<proto::StreamBatchCompleteResponse, Status>>;
+
+    async fn stream_batch_complete(
+        &self,
+        _: tonic::Request<tonic::Streaming<proto::StreamBatchCompleteRequest>>,
+    ) -> Result<tonic::Response<Self::StreamBatchCompleteStream>, Status> {
+        Ok(tonic::Response::new(tokio_stream::empty()))
+    }
+
     async fn get_completion(
         &self,
         _: tonic::Request<proto::GetCompletionRequest>,

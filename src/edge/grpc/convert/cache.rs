@@ -18,6 +18,7 @@ pub(crate) fn cache_stats(enabled: bool, stats: AnswerStats, counts: ReuseCounts
         coalesced: number(counts.coalesced),
         evictions: number(stats.evictions),
         saved_usd: counts.saved.to_string(),
+        shared: None,
     }
 }
 

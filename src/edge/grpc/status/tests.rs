@@ -58,6 +58,7 @@ fn each_reason_has_its_code_and_its_advice_to_clients() {
         (Reason::ModelNotFound, Code::NotFound, "MODEL_NOT_FOUND", never),
         (Reason::ProviderModelNotFound, Code::FailedPrecondition, "PROVIDER_MODEL_NOT_FOUND", never),
         (Reason::CacheMiss, Code::FailedPrecondition, "CACHE_MISS", never),
+        (Reason::ResultTooLarge, Code::ResourceExhausted, "RESULT_TOO_LARGE", never),
         (Reason::RequestIdReused, Code::InvalidArgument, "REQUEST_ID_REUSED", never),
         (Reason::ProviderRateLimited, Code::ResourceExhausted, "PROVIDER_RATE_LIMITED", wait),
         (Reason::ProviderQuotaExhausted, Code::ResourceExhausted, "PROVIDER_QUOTA_EXHAUSTED", never),
@@ -74,6 +75,7 @@ fn each_reason_has_its_code_and_its_advice_to_clients() {
         (Reason::MethodUnknown, Code::Unimplemented, "METHOD_UNKNOWN", never),
         (Reason::ConfigurationInvalid, Code::FailedPrecondition, "CONFIGURATION_INVALID", never),
         (Reason::UsageUnavailable, Code::Unavailable, "USAGE_UNAVAILABLE", None),
+        (Reason::CacheUnavailable, Code::Unavailable, "CACHE_UNAVAILABLE", None),
         (Reason::Internal, Code::Internal, "INTERNAL", None),
     ];
     let told_of: Vec<_> = table.iter().map(|line| line.0).collect();

@@ -109,6 +109,7 @@ fn whole() -> proto::CompleteRequest {
             mode: proto::CacheMode::Refresh.into(),
             ttl: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
         }),
+        prompt_cache: None,
         provider_options: [("acme".to_owned(), provider_options())].into(),
     }
 }
