@@ -5,13 +5,15 @@
 
 mod answers;
 mod completions;
+mod redis;
 mod usage;
 
 pub use answers::{AnswerKey, AnswerSettings, AnswerStats, Answers, Owner, Scope};
 pub use completions::{Completion, CompletionSettings, Completions, Standing};
+pub use redis::{Health, RedisError, RedisUrl};
 pub use usage::{
-    FileError, Group, Grouping, Keep, Keeping, Observer, OpenError, Page, Place, Query, RedisError, StoreError,
-    Subject, Sums, UsageBook, UsageSettings, check_url as check_redis_url, hour_of,
+    FileError, Group, Grouping, Keep, Keeping, Observer, OpenError, Page, Place, Query, StoreError, Subject, Sums,
+    UsageBook, UsageSettings, hour_of,
 };
 
 use std::collections::BTreeMap;
