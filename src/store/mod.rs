@@ -5,11 +5,14 @@
 
 mod answers;
 mod completions;
+mod finished;
+mod packed;
 mod redis;
 mod usage;
 
-pub use answers::{AnswerKey, AnswerSettings, AnswerStats, Answers, Owner, Scope};
+pub use answers::{Age, AnswerKey, AnswerSettings, AnswerStats, Answers, Owner, Scope, Whose};
 pub use completions::{Completion, CompletionSettings, Completions, Standing};
+pub use finished::{Claim, Finished, Found, Met, Named};
 pub use redis::{Health, RedisError, RedisUrl};
 pub use usage::{
     FileError, Group, Grouping, Keep, Keeping, Observer, OpenError, Page, Place, Query, StoreError, Subject, Sums,
@@ -70,7 +73,7 @@ impl Books {
     /// # Errors
     /// [`OpenError`]: they cannot be kept there.
     pub fn open_all(
-        completions: CompletionSettings,
+        completions: &CompletionSettings,
         usage: &UsageSettings,
         observer: Arc<dyn Observer>,
     ) -> Result<(Self, Keeping), OpenError> {

@@ -38,9 +38,8 @@ impl Connection {
     /// Connects, where an attempt and an answer take at most `patience`.
     pub(super) async fn open(url: &RedisUrl, patience: Duration) -> Result<Self, Failure> {
         let wrong = || Failure::from((ErrorKind::InvalidClientConfig, "the address cannot be used"));
-        let settings = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(patience))
-            .set_response_timeout(Some(patience));
+        let settings =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(patience)).set_response_timeout(Some(patience));
         let client = url.client().map_err(|_| wrong())?;
         let mut single = client.get_multiplexed_async_connection_with_config(&settings).await?;
         // One that does not say it is none.

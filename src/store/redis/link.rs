@@ -248,7 +248,11 @@ impl Inner {
     fn note(&self, trouble: Trouble, what: String) {
         let mut standing = self.standing();
         if standing.trouble.is_none() {
-            tracing::warn!(key = self.key, error = what, "what processes share cannot be used now: calls go on without it");
+            tracing::warn!(
+                key = self.key,
+                error = what,
+                "what processes share cannot be used now: calls go on without it"
+            );
         }
         standing.trouble.get_or_insert(trouble);
         standing.last_error = Some((what, SystemTime::now()));
