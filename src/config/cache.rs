@@ -18,10 +18,11 @@ pub(super) fn cache(file: &mut Fields<'_>) -> AnswerSettings {
         size if size < LEAST => Err(Wrong::new("is less than 1MiB", "answers would be forgotten at once")),
         size => Ok(size),
     };
-    let (max, url) = (fields.take("max_bytes"), fields.take("redis_url"));
-    if let (Some(max), Some(_)) = (&max, &url) {
+    let (max, mut url) = (fields.take("max_bytes"), fields.take("redis_url"));
+    if let (Some(max), true) = (&max, url.is_some()) {
         let right = "leave it out: how much memory answers may take is a setting of the server that keeps them";
         max.wrong(Wrong::new("does not stand beside `redis_url`", right));
+        url = None;
     }
     let settings = AnswerSettings {
         enabled: fields.read("enabled", default.enabled, quantity::truth),

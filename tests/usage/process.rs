@@ -79,6 +79,7 @@ impl Server {
     }
 
     /// The lines of its log that have these words.
+    #[allow(dead_code, reason = "not every test looks at the log")]
     pub(super) fn logged(&self, words: &str) -> Vec<String> {
         self.log.lock().unwrap().iter().filter(|line| line.contains(words)).cloned().collect()
     }
