@@ -10,6 +10,7 @@ mod cache;
 mod calls;
 mod flights;
 mod ids;
+mod metrics;
 #[path = "../stage/mod.rs"]
 mod stage;
 
