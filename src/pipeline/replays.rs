@@ -162,7 +162,7 @@ where
         let tally = self.with.replays.0.tally.clone();
         Box::pin(async move {
             match found? {
-                Found::Whole(first, kept) => Ok(again(first, kept, &tally)),
+                Found::Whole(reply) => Ok(reply),
                 Found::Made(reader) => Ok(Reply::new(reader.begun().await?)),
                 Found::Running(reader, first) => {
                     tally.call(Origin::Replayed(first));
@@ -180,8 +180,8 @@ where
 
 /// What is found under an id.
 enum Found {
-    /// The answer of this call.
-    Whole(CallId, KeptAnswer),
+    /// The answer.
+    Whole(Reply),
     /// It is being made for another call.
     Running(Reader, CallId),
     /// It is being made for this one.
@@ -230,7 +230,7 @@ impl Replaying {
             && let Some(answer) = finished.answer(named.call)
         {
             is_same(&named.body, &body)?;
-            return Ok(Found::Whole(named.call, answer));
+            return Ok(Found::Whole(again(named.call, answer, &self.replays.0.tally)));
         }
         let first = call.id;
         let listed = Listed { replays: self.replays.clone(), id, named: Named { call: first, body } };
@@ -254,7 +254,7 @@ impl Replaying {
         let held = Arc::clone(&claimed);
         let making = async move {
             match replays.claim(id, named).await? {
-                Claimed::Made(first, answer) => Ok(again(first, answer, &replays.0.tally)),
+                Claimed::Made(reply) => Ok(reply),
                 Claimed::Here(claim) => {
                     *held.lock().unwrap_or_else(PoisonError::into_inner) = claim;
                     inner.call(call).await
@@ -273,8 +273,8 @@ impl Replaying {
 enum Claimed {
     /// This process; with a claim, where processes share what they know.
     Here(Option<Claim>),
-    /// Another one has: for this call, and this is its answer.
-    Made(CallId, KeptAnswer),
+    /// Another one has, and this is the answer.
+    Made(Reply),
 }
 
 impl Replays {
@@ -289,7 +289,7 @@ impl Replays {
                     is_same(&other.body, &named.body)?;
                     self.0.finished.keep(other.call, (*answer).clone());
                     self.0.finished.name(id, other);
-                    return Ok(Claimed::Made(other.call, *answer));
+                    return Ok(Claimed::Made(again(other.call, *answer, &self.0.tally)));
                 }
                 Some(Met::Running(other)) => {
                     is_same(&other.body, &named.body)?;
