@@ -85,8 +85,8 @@ impl Replays {
         Some(Elsewhere::Finished(Box::new(replayed(call, answer)), Some(made)))
     }
 
-    /// Keeps the answer of a call that has no id of its caller's, to be found by ours.
-    pub async fn keep_for(&self, call: CallId, answer: &Answer) {
+    /// Keeps the answer to a call that has no id of its caller's: it is found by ours, by every process that shares.
+    pub async fn keep(&self, call: CallId, answer: &Answer) {
         let answer = KeptAnswer::of(answer);
         let sharing = self.0.finished.share(call, &answer);
         self.0.finished.keep(call, answer);

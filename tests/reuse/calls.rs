@@ -45,7 +45,7 @@ pub(crate) async fn folded(mut events: Events) -> Result<(String, CompletionOutc
         }
     }
     let end = events.end().await;
-    outcome.map(|outcome| (text, outcome)).ok_or(end)
+    outcome.map(|outcome| (text, *outcome)).ok_or(end)
 }
 
 pub(crate) fn status(outcome: &CompletionOutcome) -> CacheStatus {

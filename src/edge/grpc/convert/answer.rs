@@ -54,7 +54,7 @@ pub(super) fn outcome(outcome: Outcome, view: LedgerView) -> proto::CompletionOu
         message_state: message_state.map(|state| state.to_bytes()).unwrap_or_default(),
         provider_metadata: metadata.into_iter().collect(),
         simulated: outcome.simulated,
-        saved: outcome.saved.map(|spared| Box::new(saved(spared))),
+        saved: outcome.saved.map(saved),
         cache_status: cache_status(outcome.origin).into(),
         prompt_cache_ttl: None,
     }

@@ -227,7 +227,7 @@ impl Client {
                     call.incomplete = finished.incomplete;
                 }
             }
-            ProtoEvent::Completed(outcome) => self.outcome = Some(outcome),
+            ProtoEvent::Completed(outcome) => self.outcome = Some(*outcome),
             ProtoEvent::Restarted(_) => self.content.clear(),
             ProtoEvent::Usage(_) | ProtoEvent::Heartbeat(_) => {}
         }
