@@ -318,3 +318,49 @@ async fn over_tls_answers_are_shared_as_well() {
     assert_eq!(answered(&one, &one_of_many(0)).await, CacheStatus::Miss, "its certificate is checked");
     assert!(!stats(&careful.one).await.shared.unwrap().available);
 }
+
+#[tokio::test]
+async fn a_hundred_that_are_the_same_at_once_are_made_once_by_each_process_at_most() {
+    let redis = Redis::start().await;
+    let pair = Pair::sharing(SHARED, &[("REDIS_URL", &redis.url())]).await;
+    let (one, other) = pair.wires().await;
+    let request = asked("tokens=3 first_event=300ms pace=10ms");
+    let calls = (0..100).map(|number| {
+        let wire = if number % 2 == 0 { &one } else { &other };
+        let request = &request;
+        async move {
+            match number % 4 < 2 {
+                true => status(&whole(wire, request).await.outcome.unwrap()),
+                false => status(&folded(wire.stream(request, &[]).await).await.unwrap().1),
+            }
+        }
+    });
+    let answered = futures_util::future::join_all(calls).await;
+    let made = answered.iter().filter(|status| **status == CacheStatus::Miss).count();
+    assert!((1..=2).contains(&made) && pair.asked() == made, "{made} and {}", pair.asked());
+    assert!(answered.iter().all(|status| *status != CacheStatus::Bypassed));
+}
+
+#[tokio::test]
+async fn a_user_needs_no_more_rights_than_are_documented() {
+    let redis = Redis::start().await;
+    let documented = include_str!("../../docs/caching.md");
+    let line = documented.lines().find(|line| line.starts_with("A user of the server needs")).unwrap();
+    let mut user: Vec<String> = ["ACL", "SETUSER", "app", "on", ">hidden", "~completiond:*"].map(str::to_owned).into();
+    user.extend(line.split('`').skip(1).step_by(2).map(|command| format!("+{}", command.to_lowercase())));
+    redis.told(0, &user.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let url = format!("redis://app:hidden@127.0.0.1:{}", redis.port);
+    let settings = format!("{SHARED}\ncompletions: {{ redis_url: \"${{REDIS_URL}}\" }}");
+    let pair = Pair::sharing(&settings, &[("REDIS_URL", &url)]).await;
+    let (one, other) = pair.wires().await;
+    for number in 0..3 {
+        let request_id = uuid::Uuid::now_v7().to_string();
+        let request = CompleteRequest { request_id, ..one_of_many(number) };
+        assert_eq!(answered(&one, &request).await, CacheStatus::Miss);
+        assert_eq!(answered(&other, &one_of_many(number)).await, CacheStatus::Hit);
+        assert_eq!(answered(&other, &request).await, CacheStatus::Replayed);
+    }
+    assert_eq!(clear(&pair.one, Scope::All(true)).await.unwrap(), 3);
+    let shared = stats(&pair.one).await.shared.unwrap();
+    assert!(shared.available && shared.failures == 0, "{shared:?}");
+}

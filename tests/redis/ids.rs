@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use completiond::proto::completion_service_client::CompletionServiceClient;
 use completiond::proto::{
-    CacheStatus, CompleteRequest, Completion, CompletionState, GetCompletionRequest, OnDisconnect,
+    BatchCompleteRequest, CacheStatus, CompleteRequest, Completion, CompletionState, GetCompletionRequest,
+    OnDisconnect, batch_result,
 };
 use futures_util::future::join;
 use tonic::Code::{InvalidArgument, NotFound};
@@ -215,4 +216,24 @@ async fn a_call_that_runs_while_the_server_is_away_is_still_waited_for_when_it_i
     assert_eq!(status(&replayed.outcome.unwrap()), CacheStatus::Replayed);
     assert_eq!(pair.asked(), 1);
     drop(other);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_too_large_for_its_batch_is_found_by_every_process() {
+    let redis = Redis::start().await;
+    let pair = pair(&redis).await;
+    let mut client = CompletionServiceClient::connect(format!("http://{}", pair.one.public)).await.unwrap();
+    let prompt = format!("sim: echo first_event=0ms pace=0ms\n{}", "large ".repeat(90_000));
+    let requests = vec![CompleteRequest { prompt, ..asked(QUICK) }; 4];
+    let batch = BatchCompleteRequest { requests, ..Default::default() };
+    let results = client.batch_complete(batch).await.unwrap().into_inner().results;
+    let (whole, too_large): (Vec<_>, Vec<_>) =
+        results.into_iter().partition(|result| matches!(result.result, Some(batch_result::Result::Response(_))));
+    let Some(batch_result::Result::Response(same)) = whole[0].result.clone() else { panic!("{whole:?}") };
+    assert!(!too_large.is_empty());
+    for result in too_large {
+        let by = GetCompletionRequest { id: result.id, ..Default::default() };
+        let there = found(&pair.other, by).await.unwrap();
+        assert_eq!(there.response.unwrap().text, same.text);
+    }
 }
