@@ -6,6 +6,7 @@ use completiond::proto::clear_cache_request::Scope;
 
 use crate::answers::{Pair, SHARED, answered, clear, is_used_again, one_of_many, stats};
 use crate::servers::Cluster;
+use crate::stage::within;
 
 /// Both are shared.
 fn settings() -> String {
@@ -91,4 +92,31 @@ async fn no_call_fails_while_a_cluster_is_away() {
     is_used_again(&pair.other).await;
     assert_eq!(answered(&one, &one_of_many(0)).await, Hit);
     assert_eq!(answered(&other, &one_of_many(0)).await, Hit);
+}
+
+#[tokio::test]
+async fn when_another_server_takes_the_place_of_one_it_is_used_again() {
+    let mut cluster = Cluster::start(false).await;
+    cluster.add_heir().await;
+    let pair = sharing(&cluster).await;
+    let (one, other) = pair.wires().await;
+    for number in 0..30 {
+        assert_eq!(answered(&one, &one_of_many(number)).await, Miss);
+    }
+    // The one that the address names, and it does not come back.
+    cluster.nodes[0].kill();
+    within("all is shared again", async {
+        loop {
+            let mut hits = 0;
+            for number in 0..30 {
+                answered(&one, &one_of_many(number)).await;
+                hits += usize::from(answered(&other, &one_of_many(number)).await == Hit);
+            }
+            if hits == 30 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    })
+    .await;
 }

@@ -237,3 +237,17 @@ async fn an_answer_that_was_too_large_for_its_batch_is_found_by_every_process() 
         assert_eq!(there.response.unwrap().text, same.text);
     }
 }
+
+#[tokio::test]
+async fn a_process_that_is_told_to_end_gives_back_what_it_has_claimed() {
+    let redis = Redis::start().await;
+    let settings = format!("{SHARED}\nshutdown_grace: 0");
+    let pair = Pair::sharing(&settings, &[("REDIS_URL", &redis.url())]).await;
+    let (one, _) = pair.wires().await;
+    let request = named("tokens=100000 first_event=10ms pace=100ms", OnDisconnect::Finish);
+    let mut running = one.stream(&request, &[]).await;
+    running.next().await.unwrap();
+    assert_eq!(redis.keys(3, "completiond:calls:1:id:*").await.len(), 1);
+    assert!(pair.one.end("TERM").await.success());
+    assert_eq!(redis.keys(3, "completiond:calls:1:id:*").await, Vec::<String>::new());
+}

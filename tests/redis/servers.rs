@@ -211,13 +211,42 @@ impl Cluster {
         cluster
     }
 
+    /// Begins a fourth server, which takes the place of the first one when that has gone.
+    pub(crate) async fn add_heir(&mut self) {
+        let port = free_port();
+        let mut words = plain(port);
+        words.extend(strings(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]));
+        words.extend(strings(&["--cluster-port", &free_port().to_string()]));
+        let heir = Redis::with(tempfile::tempdir().unwrap(), port, words, None).await;
+        let (first, id) = (&self.nodes[0], self.nodes[0].answer::<String>(0, cmd("CLUSTER").arg("MYID")).await);
+        let told: String = first.answer(0, cmd("CLUSTER").arg("NODES")).await;
+        let bus = told.lines().find(|line| line.contains("myself")).unwrap();
+        let bus = bus.split('@').nth(1).unwrap().split([' ', ',']).next().unwrap();
+        heir.told(0, &["CLUSTER", "MEET", "127.0.0.1", &first.port.to_string(), bus]).await;
+        // Until it knows the first one it refuses this, and is told again.
+        heir.told(0, &["CLUSTER", "REPLICATE", &id]).await;
+        within("it has what the first one has", async {
+            loop {
+                let told: String = heir.answer(0, cmd("INFO").arg("replication")).await;
+                if told.contains("master_link_status:up") {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+        self.nodes.push(heir);
+        self.is_there().await;
+    }
+
     /// Waits until every server knows that all slots are there, and how many servers there are.
     pub(crate) async fn is_there(&self) {
         for node in &self.nodes {
             within("the cluster is there", async {
                 loop {
                     let told: String = node.answer(0, cmd("CLUSTER").arg("INFO")).await;
-                    if told.contains("cluster_state:ok") && told.contains("cluster_known_nodes:3") {
+                    let all = format!("cluster_known_nodes:{}\r", self.nodes.len());
+                    if told.contains("cluster_state:ok") && told.contains(&all) {
                         return;
                     }
                     tokio::time::sleep(Duration::from_millis(50)).await;

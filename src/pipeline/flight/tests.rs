@@ -165,3 +165,27 @@ async fn the_end_waits_a_moment_for_the_answer_to_be_kept_and_no_longer() {
         assert_eq!(kept.load(Ordering::SeqCst), 1, "it is kept though nobody reads it any more");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_whole_is_kept_though_its_readers_go_before_its_end_is_told() {
+    let kept = Arc::<AtomicUsize>::default();
+    let (begun, keeping) = (Arc::<AtomicUsize>::default(), Arc::clone(&kept));
+    let beginning = Arc::clone(&begun);
+    let landed: Landed = Box::new(move |_| {
+        beginning.fetch_add(1, Ordering::SeqCst);
+        Some(Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            keeping.fetch_add(1, Ordering::SeqCst);
+        }))
+    });
+    let until = Instant::now() + Duration::from_secs(60);
+    let making = async { Ok(Reply::new(long(Arc::default()))) };
+    let (_, reader) = launch(making, Plan { until, stays: false, keep: Arc::new(Nothing), landed });
+    let mut reader = reader.begun().await.unwrap();
+    while begun.load(Ordering::SeqCst) == 0 {
+        reader.next().await.unwrap().unwrap();
+    }
+    drop(reader);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(kept.load(Ordering::SeqCst), 1);
+}

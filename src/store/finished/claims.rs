@@ -54,6 +54,8 @@ struct Held {
     /// Those that are to be taken back.
     over: Mutex<BTreeMap<String, Vec<u8>>>,
     changed: Notify,
+    /// Held while claims are taken back, so that a process that ends waits for those that are on their way.
+    releasing: tokio::sync::Mutex<()>,
 }
 
 /// A claim; dropped, it is given back.
@@ -68,7 +70,13 @@ pub struct Claim {
 impl Claims {
     /// Begins to renew; ends when the last clone is dropped.
     pub(super) fn over(link: Link) -> Self {
-        let held = Held { link, claims: Mutex::default(), over: Mutex::default(), changed: Notify::new() };
+        let held = Held {
+            link,
+            claims: Mutex::default(),
+            over: Mutex::default(),
+            changed: Notify::new(),
+            releasing: tokio::sync::Mutex::default(),
+        };
         let held = Arc::new(held);
         let task = tokio::spawn(renew(Arc::clone(&held)));
         Self { held, _renewed: Arc::new(AbortOnDropHandle::new(task)) }
@@ -80,8 +88,11 @@ impl Claims {
         Claim { id, named, held: Arc::clone(&self.held), is_done: false }
     }
 
-    /// Gives back what is not held any more.
+    /// Gives back everything: the process ends, and its calls with it.
     pub(super) async fn end(&self) {
+        let held = std::mem::take(&mut *self.held.claims());
+        let claims = held.into_iter().map(|(id, named)| (name(id), named_value(Standing::Runs, named)));
+        self.held.over().extend(claims);
         let _ = timeout(LAST, self.held.release()).await;
     }
 }
@@ -107,7 +118,7 @@ impl Drop for Claim {
         drop(claims);
         if !self.is_done {
             let claim = named_value(Standing::Runs, self.named);
-            self.held.over.lock().unwrap_or_else(PoisonError::into_inner).insert(name(self.id), claim);
+            self.held.over().insert(name(self.id), claim);
             self.held.changed.notify_one();
         }
     }
@@ -118,9 +129,14 @@ impl Held {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn over(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
+        self.over.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What the server does not answer now is not tried again: the claim ends by itself.
     async fn release(&self) {
-        let over = std::mem::take(&mut *self.over.lock().unwrap_or_else(PoisonError::into_inner));
+        let _alone = self.releasing.lock().await;
+        let over = std::mem::take(&mut *self.over());
         let releasing = over.into_iter().map(|(name, claim)| async move {
             let mut release = cmd("EVAL");
             release.arg(RELEASE).arg(1).arg(name).arg(claim);

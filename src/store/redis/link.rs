@@ -212,7 +212,7 @@ impl Inner {
     /// A connection that answers. A cluster knows more of its servers than the address does, so the one that was put aside
     /// is asked first.
     async fn connect(&self) -> Result<Connection, Failure> {
-        let aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let aside = self.aside().clone();
         if let Some(mut cluster @ Connection::Cluster(_)) = aside
             && let Ok(Ok(())) = timeout(LONGER / 2, cluster.is_there()).await
         {
@@ -220,7 +220,12 @@ impl Inner {
         }
         let mut connection = Connection::open(&self.url, LONGER).await?;
         connection.is_there().await?;
+        *self.aside() = None;
         Ok(connection)
+    }
+
+    fn aside(&self) -> MutexGuard<'_, Option<Connection>> {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A question over this connection has failed; without an error: it took too long.
@@ -230,7 +235,7 @@ impl Inner {
             let was = self.connection.compare_and_swap(connection, None);
             // Only the first of those that fail together puts it aside.
             if was.as_ref().is_some_and(|was| Arc::ptr_eq(was, connection)) {
-                *self.aside.lock().unwrap_or_else(PoisonError::into_inner) = Some(Connection::clone(connection));
+                *self.aside() = Some(Connection::clone(connection));
                 self.lost(what);
                 self.was_slow.store(error.is_none_or(Failure::is_timeout), Ordering::Relaxed);
                 self.failed.notify_one();
