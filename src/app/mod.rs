@@ -2,6 +2,7 @@
 //! to stop. Only this folder and the command line see the whole configuration.
 
 mod reload;
+mod reused;
 mod spending;
 mod table;
 mod workers;
@@ -19,8 +20,9 @@ use tonic_health::server::HealthReporter;
 use crate::config::{Config, ListenAddress};
 use crate::count::Count;
 use crate::edge::{Admission, Bound, Drain, Listener, Workers};
+use crate::pipeline::Replays;
 use crate::route::Tables;
-use crate::store::{Books, Keeping, OpenError};
+use crate::store::{Books, Keeping, OpenError, RedisError};
 use crate::telemetry::Instruments;
 use crate::transport::BoxError;
 use spending::Spending;
@@ -53,6 +55,9 @@ pub enum StartError {
     /// Sums of usage cannot be kept where the configuration says.
     #[error(transparent)]
     Usage(#[from] OpenError),
+    /// Nothing can be shared where the configuration says.
+    #[error("redis_url: {0}")]
+    Shared(#[from] RedisError),
     /// What no configuration causes.
     #[error("the server cannot start: {0}")]
     System(#[from] BoxError),
@@ -82,6 +87,7 @@ pub struct Running {
     accepting: JoinSet<()>,
     accepting_backstage: JoinSet<()>,
     keeping: Keeping,
+    replays: Replays,
 }
 
 /// Starts serving. A reload finds what it was started with.
@@ -109,8 +115,11 @@ pub async fn start_reloadable(
     let (public, admin, ops) = (public.map_err(system)?, admin.map_err(system)?, ops.map_err(system)?);
 
     let (books, keeping) =
-        Books::open_all(config.completions, &config.usage, Arc::new(Spending(instruments.metrics.clone())))?;
-    let faces = workers::faces(config, &reloading, &public, instruments, books);
+        Books::open_all(&config.completions, &config.usage, Arc::new(Spending(instruments.metrics.clone())))?;
+    let ready = workers::ready(config).await?;
+    reused::watch(&instruments.metrics, &ready);
+    let replays = ready.replays.clone();
+    let faces = workers::faces(config, &reloading, &public, instruments, (books, ready));
     let (drain, backstage, health) = (faces.drain.clone(), faces.backstage.clone(), faces.health.clone());
     let (admission, callers) = (faces.admission.clone(), faces.callers.clone());
     let shared = Shared::new(config, faces)?;
@@ -142,6 +151,7 @@ pub async fn start_reloadable(
         accepting,
         accepting_backstage,
         keeping,
+        replays,
     })
 }
 
@@ -164,7 +174,7 @@ impl Running {
             let _ = tokio::time::timeout(LAST_WORDS, workers.ended()).await;
         }
         // The calls have ended, and what they used is noted.
-        self.keeping.end().await;
+        tokio::join!(self.keeping.end(), self.replays.end());
     }
 }
 

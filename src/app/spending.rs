@@ -45,7 +45,7 @@ fn count(sum: i64) -> u64 {
 }
 
 /// As a metric has it: a float, which graphs and alarms can do with. The exact sum is in the ledger.
-fn dollars(sum: PicoSum) -> f64 {
+pub(super) fn dollars(sum: PicoSum) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a float is what a metric is")]
     let pico = sum.get() as f64;
     pico / 1e12

@@ -9,11 +9,11 @@ use super::{Reloading, StartError};
 use crate::config::Config;
 use crate::count::Count;
 use crate::edge::{Admission, Bound, Drain, Faces, LedgerView, Limits, Load, RequestRules, Served, Watch};
-use crate::pipeline::{self, Pipeline, Ready, Replays, Reuse, pipeline};
+use crate::pipeline::{self, Pipeline, Ready, Replays, Reuse, Tally, pipeline};
 use crate::pool::RetryBudget;
 use crate::route::Router;
 use crate::simulator::Simulator;
-use crate::store::Books;
+use crate::store::{Answers, Books, Finished};
 use crate::telemetry::Instruments;
 use crate::transport::{Direct, Schemes, Transport, system_trust};
 
@@ -62,13 +62,26 @@ impl Shared {
     }
 }
 
+/// The answers that are there already, for all workers.
+///
+/// # Errors
+/// What no configuration causes: an address that can be none.
+pub(super) async fn ready(config: &Config) -> Result<Ready, StartError> {
+    let tally = Tally::default();
+    let (answers, finished) = tokio::join!(Answers::open(&config.cache), Finished::open(&config.completions));
+    Ok(Ready {
+        reuse: Reuse::new(config.cache.clone(), answers?, tally.clone()),
+        replays: Replays::new(finished?, tally),
+    })
+}
+
 /// What the edge of all workers shares.
 pub(super) fn faces(
     config: &Config,
     reloading: &Reloading,
     public: &Bound,
     instruments: Instruments,
-    books: Books,
+    (books, ready): (Books, Ready),
 ) -> Faces {
     let limits = Limits {
         max_request_bytes: usize::try_from(config.limits.max_request_bytes).unwrap_or(usize::MAX),
@@ -94,10 +107,7 @@ pub(super) fn faces(
         tracer: instruments.tracer,
         metrics: instruments.metrics,
         books,
-        ready: Ready {
-            reuse: Reuse::new(config.cache.clone()),
-            replays: Replays::new(config.completions.keep, config.completions.max_bytes),
-        },
+        ready,
         health: HealthReporter::new(),
     }
 }

@@ -3,6 +3,7 @@
 use super::problem::Wrong;
 use super::quantity;
 use super::reader::Fields;
+use super::usage::redis_url;
 use crate::store::AnswerSettings;
 
 /// With less than this hardly any answer would be found again.
@@ -17,11 +18,18 @@ pub(super) fn cache(file: &mut Fields<'_>) -> AnswerSettings {
         size if size < LEAST => Err(Wrong::new("is less than 1MiB", "answers would be forgotten at once")),
         size => Ok(size),
     };
+    let (max, mut url) = (fields.take("max_bytes"), fields.take("redis_url"));
+    if let (Some(max), true) = (&max, url.is_some()) {
+        let right = "leave it out: how much memory answers may take is a setting of the server that keeps them";
+        max.wrong(Wrong::new("does not stand beside `redis_url`", right));
+        url = None;
+    }
     let settings = AnswerSettings {
         enabled: fields.read("enabled", default.enabled, quantity::truth),
         sampled: fields.read("sampled", default.sampled, quantity::truth),
         ttl: fields.read("ttl", default.ttl, quantity::some_duration),
-        max_bytes: fields.read("max_bytes", default.max_bytes, max_bytes),
+        max_bytes: max.and_then(|value| value.parse(max_bytes)).unwrap_or(default.max_bytes),
+        shared: url.and_then(|value| redis_url(&value)),
     };
     fields.finish(&[]);
     settings

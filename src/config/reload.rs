@@ -90,18 +90,23 @@ fn log_differs(ours: &Log, theirs: &Log) -> [(&'static str, bool); 2] {
     [("log.format", *format != theirs.format), ("log.level", *level != theirs.level)]
 }
 
-fn completions_differ(ours: &CompletionSettings, theirs: &CompletionSettings) -> [(&'static str, bool); 2] {
-    let CompletionSettings { keep, max_bytes } = ours;
-    [("completions.keep", *keep != theirs.keep), ("completions.max_bytes", *max_bytes != theirs.max_bytes)]
+fn completions_differ(ours: &CompletionSettings, theirs: &CompletionSettings) -> [(&'static str, bool); 3] {
+    let CompletionSettings { keep, max_bytes, shared } = ours;
+    [
+        ("completions.keep", *keep != theirs.keep),
+        ("completions.max_bytes", *max_bytes != theirs.max_bytes),
+        ("completions.redis_url", *shared != theirs.shared),
+    ]
 }
 
-fn cache_differs(ours: &AnswerSettings, theirs: &AnswerSettings) -> [(&'static str, bool); 4] {
-    let AnswerSettings { enabled, sampled, ttl, max_bytes } = ours;
+fn cache_differs(ours: &AnswerSettings, theirs: &AnswerSettings) -> [(&'static str, bool); 5] {
+    let AnswerSettings { enabled, sampled, ttl, max_bytes, shared } = ours;
     [
         ("cache.enabled", *enabled != theirs.enabled),
         ("cache.sampled", *sampled != theirs.sampled),
         ("cache.ttl", *ttl != theirs.ttl),
         ("cache.max_bytes", *max_bytes != theirs.max_bytes),
+        ("cache.redis_url", *shared != theirs.shared),
     ]
 }
 

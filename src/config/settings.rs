@@ -9,6 +9,7 @@ use http::header::{self, HeaderName};
 use super::problem::Wrong;
 use super::quantity::{self, show_duration, show_size};
 use super::reader::{Fields, Value, count};
+use super::usage::redis_url;
 use crate::domain::PicoUsd;
 use crate::pool::Timeouts;
 use crate::simulator::Pace;
@@ -230,6 +231,7 @@ pub(super) fn completions(file: &mut Fields<'_>) -> CompletionSettings {
     let settings = CompletionSettings {
         keep: fields.read("keep", default.keep, quantity::some_duration),
         max_bytes: fields.read("max_bytes", default.max_bytes, max_bytes),
+        shared: fields.take("redis_url").and_then(|value| redis_url(&value)),
     };
     fields.finish(&[]);
     settings

@@ -3,12 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
-
 use super::problem::Wrong;
 use super::reader::{Fields, Value};
 use super::secrets::Secret;
-use crate::store::{Keep, UsageSettings, check_redis_url};
+use crate::store::{Keep, RedisUrl, UsageSettings};
 
 /// The most labels. Each multiplies the sums that there are.
 const MAX_LABELS: usize = 8;
@@ -38,14 +36,14 @@ fn keep_in(fields: &mut Fields<'_>) -> Keep {
             Keep::Memory
         }
         (Some(folder), None) => folder.parse(|path| Ok(PathBuf::from(path))).map_or(Keep::Memory, Keep::File),
-        (None, Some(url)) => {
-            let read = Secret::read(&url).and_then(|secret| {
-                let right = check_redis_url(secret.value.expose_secret());
-                url.keep(right.map_err(|error| Wrong::new(error.to_string(), ""))).map(|()| secret.value)
-            });
-            read.map_or(Keep::Memory, Keep::Redis)
-        }
+        (None, Some(url)) => redis_url(&url).map_or(Keep::Memory, Keep::Redis),
     }
+}
+
+/// Where a Redis is: a secret, since it may hold a password.
+pub(super) fn redis_url(value: &Value<'_>) -> Option<RedisUrl> {
+    let secret = Secret::read(value)?;
+    value.keep(RedisUrl::parse(secret.value).map_err(|error| Wrong::new(error.to_string(), "")))
 }
 
 fn labels(list: &Value<'_>) -> Vec<String> {

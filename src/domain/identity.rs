@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -114,6 +115,12 @@ impl CallId {
     /// Takes a UUID that the caller of this function made.
     pub const fn new(id: Uuid) -> Self {
         Self(id)
+    }
+
+    /// When the call began, as far as its id tells.
+    pub fn began(self) -> Option<SystemTime> {
+        let (seconds, nanoseconds) = self.0.get_timestamp()?.to_unix();
+        SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Answers that are there already: what a caller wants of them, and what it is told of them.
 
+use std::fmt;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -14,6 +15,12 @@ impl RequestId {
     /// The id that a UUID is.
     pub const fn new(id: Uuid) -> Self {
         Self(id)
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

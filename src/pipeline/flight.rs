@@ -12,6 +12,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use tokio::task::AbortHandle;
@@ -24,8 +25,13 @@ use log::{Cursor, Log};
 /// How far the making may be ahead of its fastest reader, in bytes.
 const AHEAD: usize = 256 * 1024;
 
+/// How long the end of an answer is held back for it to be kept elsewhere, so that whoever asks next finds it there.
+const HELD_BACK: Duration = Duration::from_millis(50);
+
 /// Whom a whole answer is given, before its end is told to anybody.
-pub(super) type Landed = Box<dyn FnOnce(&Answer) + Send>;
+pub(super) type Landed = Box<dyn FnOnce(&Answer) -> Option<Keeping> + Send>;
+/// What is still done with it: it takes a while, and ends by itself.
+pub(super) type Keeping = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Where readers find a flight; it does not keep it going.
 #[derive(Clone, Debug)]
@@ -99,12 +105,17 @@ async fn make(
     // What it took is on record before anybody is told the end.
     match making.await {
         Ok(end) => {
-            if let Some(answer) = shared.whole(&end) {
-                landed(&answer);
-                keep.ended(Ok(&answer));
+            let answer = shared.whole(&end);
+            let keeping = answer.as_ref().and_then(|answer| {
+                let keeping = landed(answer);
+                keep.ended(Ok(answer));
+                keeping
+            });
+            drop((keep, answer));
+            match keeping {
+                None => shared.end(Some(end), Ok(())),
+                Some(keeping) => shared.end_while(keeping, end).await,
             }
-            drop(keep);
-            shared.end(Some(end), Ok(()));
         }
         Err(error) => {
             drop(landed);
@@ -175,6 +186,17 @@ impl Shared {
         last.into_iter().for_each(|event| state.log.push(event));
         state.end = Some(how);
         state.wake();
+    }
+
+    /// Ends while the answer is still being kept elsewhere.
+    async fn end_while(&self, mut keeping: Keeping, end: Event) {
+        // It is whole: that its readers go now is no reason to lose it.
+        self.lock().stays = true;
+        let is_kept = tokio::time::timeout(HELD_BACK, &mut keeping).await.is_ok();
+        self.end(Some(end), Ok(()));
+        if !is_kept {
+            keeping.await;
+        }
     }
 
     /// Ready once a reader is near, or nobody reads at all.

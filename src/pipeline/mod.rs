@@ -7,10 +7,12 @@ mod flight;
 mod heartbeat;
 mod replays;
 mod routing;
+mod tally;
 
-pub use answers::{Reuse, ReuseCounts};
+pub use answers::Reuse;
 pub use call::{Call, Events, Keep, Nothing, Reply};
-pub use replays::Replays;
+pub use replays::{Elsewhere, Replays};
+pub use tally::{Spared, Tallied, Tally};
 
 use std::time::Duration;
 

@@ -5,20 +5,22 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::{StreamExt, stream};
-use moka::sync::Cache;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
 use super::answers::{of_call, told};
-use super::flight::{self, Airborne, Plan, Reader};
-use super::{Call, Reply};
-use crate::domain::{Answer, CallId, Error, KeptAnswer, OnDisconnect, Origin, Reason, RequestId};
+use super::flight::{self, Airborne, Keeping, Plan, Reader};
+use super::{Call, Reply, Tally};
+use crate::domain::{Answer, CallId, Error, Event, KeptAnswer, OnDisconnect, Origin, Reason, RequestId};
+use crate::store::{Claim, Finished, Health, Met, Named};
 
-/// The calls whose ids are known: no more answers than that have room.
-const MOST_CALLS: u64 = 100_000;
+/// How long a call waits before it looks again whether another process has made its answer.
+const LOOKS_AGAIN: Duration = Duration::from_millis(200);
+/// How long it goes on waiting when the server that they share does not answer: longer than a claim lasts there.
+const WAITS_IN_VAIN: Duration = Duration::from_secs(6);
 
 /// What all workers share of it. Clones are the same.
 #[derive(Clone, Debug)]
@@ -27,11 +29,8 @@ pub struct Replays(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     running: Mutex<HashMap<RequestId, Running>>,
-    finished: Cache<RequestId, Arc<Finished>>,
-    /// The ids of the calls that these answers were made for.
-    calls: Cache<CallId, RequestId>,
-    /// Answers to calls without such an id.
-    alone: Cache<CallId, Arc<KeptAnswer>>,
+    finished: Finished,
+    tally: Tally,
 }
 
 /// A call that runs.
@@ -42,60 +41,77 @@ struct Running {
     flight: Airborne,
 }
 
-/// One that is complete.
+/// A call of another process, or one of which only the answer is known.
 #[derive(Debug)]
-struct Finished {
-    first: CallId,
-    body: [u8; 32],
-    answer: KeptAnswer,
-    bytes: u32,
+pub enum Elsewhere {
+    /// It runs there.
+    Running(CallId),
+    /// It is complete; when it ended, where that is known.
+    Finished(Box<Answer>, Option<SystemTime>),
 }
 
 impl Replays {
-    /// None is known yet; answers are kept for `keep` after their end, in at most `max_bytes`.
-    pub fn new(keep: Duration, max_bytes: u64) -> Self {
-        let finished = Cache::builder()
-            .max_capacity(max_bytes)
-            .weigher(|_, finished: &Arc<Finished>| finished.bytes)
-            .time_to_live(keep)
-            // The newest is the one that is sent again.
-            .eviction_policy(moka::policy::EvictionPolicy::lru())
-            .build();
-        let calls = Cache::builder().max_capacity(MOST_CALLS).time_to_live(keep).build();
-        let alone = Cache::builder()
-            .max_capacity(max_bytes)
-            .weigher(|_, kept: &Arc<KeptAnswer>| u32::try_from(kept.bytes()).unwrap_or(u32::MAX))
-            .time_to_live(keep)
-            .eviction_policy(moka::policy::EvictionPolicy::lru())
-            .build();
-        Self(Arc::new(Inner { running: Mutex::default(), finished, calls, alone }))
+    /// Calls that run are known here, and those that have ended in `finished`. `tally` counts.
+    pub fn new(finished: Finished, tally: Tally) -> Self {
+        Self(Arc::new(Inner { running: Mutex::default(), finished, tally }))
     }
 
-    /// The latest call with this id.
+    /// The latest call with this id that this process knows.
     pub fn call(&self, id: RequestId) -> Option<CallId> {
         let running = self.running().get(&id).map(|running| running.first);
-        running.or_else(|| self.0.finished.get(&id).map(|finished| finished.first))
+        running.or_else(|| self.0.finished.named(id).map(|named| named.call))
     }
 
-    /// Keeps the answer to a call that has no id of its caller's: it is found by ours.
-    pub fn keep(&self, call: CallId, answer: &Answer) {
-        self.0.alone.insert(call, Arc::new(KeptAnswer::of(answer)));
-    }
-
-    /// The answer that was made for this call.
+    /// The answer that was made for this call, where this process has it.
     pub fn answer(&self, call: CallId) -> Option<Answer> {
-        if let Some(kept) = self.0.alone.get(&call) {
-            return Some(KeptAnswer::clone(&kept).answer(call, Origin::Replayed(call)));
+        self.0.finished.answer(call).map(|answer| replayed(call, answer))
+    }
+
+    /// What other processes know of the call that its caller calls so.
+    pub async fn call_elsewhere(&self, id: RequestId) -> Option<Elsewhere> {
+        let found = self.0.finished.look_up(id).await?;
+        match found.runs {
+            true => Some(Elsewhere::Running(found.named.call)),
+            false => self.answer_elsewhere(found.named.call).await,
         }
-        let id = self.0.calls.get(&call)?;
-        // A later call with the same id has an answer of its own.
-        let finished = self.0.finished.get(&id).filter(|finished| finished.first == call)?;
-        Some(finished.answer.clone().answer(finished.first, Origin::Replayed(finished.first)))
+    }
+
+    /// The answer of this call, whoever has made it.
+    pub async fn answer_elsewhere(&self, call: CallId) -> Option<Elsewhere> {
+        if let Some(answer) = self.answer(call) {
+            return Some(Elsewhere::Finished(Box::new(answer), None));
+        }
+        let (answer, made) = self.0.finished.fetch(call).await?;
+        Some(Elsewhere::Finished(Box::new(replayed(call, answer)), Some(made)))
+    }
+
+    /// Keeps the answer to a call that has no id of its caller's: it is found by ours, by every process that shares.
+    pub async fn keep(&self, call: CallId, answer: &Answer) {
+        let answer = KeptAnswer::of(answer);
+        let sharing = self.0.finished.share(call, &answer);
+        self.0.finished.keep(call, answer);
+        if let Some(sharing) = sharing {
+            sharing.await;
+        }
+    }
+
+    /// Gives back what other processes wait for, before this one ends.
+    pub async fn end(&self) {
+        self.0.finished.end().await;
+    }
+
+    /// How the server is that processes share them on; none: they share nothing.
+    pub fn health(&self) -> Option<Health> {
+        self.0.finished.health()
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<RequestId, Running>> {
         self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn replayed(call: CallId, answer: KeptAnswer) -> Answer {
+    answer.answer(call, Origin::Replayed(call))
 }
 
 /// Puts what was made before what is to be made.
@@ -142,30 +158,61 @@ where
     fn call(&mut self, call: Call) -> Self::Future {
         let known = call.request.request_id.zip(of_call(&call.request));
         let Some((id, body)) = known else { return Box::pin(self.inner.call(call)) };
-        let found = self.with.find_or_launch(&self.inner, call, id, body);
+        let found = self.with.find_or_launch(&self.inner, call, (id, body));
+        let tally = self.with.replays.0.tally.clone();
         Box::pin(async move {
             match found? {
                 Found::Whole(reply) => Ok(reply),
-                Found::Running(reader, None) => Ok(Reply::new(reader.begun().await?)),
-                Found::Running(reader, Some(first)) => {
+                Found::Made(reader) => Ok(Reply::new(reader.begun().await?)),
+                Found::Running(reader, first) => {
+                    tally.call(Origin::Replayed(first));
                     let reader = reader.begun().await?;
-                    let again = move |event| told(event, first, Origin::Replayed(first));
-                    Ok(Reply::new(reader.map(move |event| event.map(again))))
+                    Ok(Reply::new(reader.map(move |event| {
+                        let event = as_again(event?, first);
+                        tally.told(&event);
+                        Ok(event)
+                    })))
                 }
             }
         })
     }
 }
 
+/// What is found under an id.
 enum Found {
     /// The answer.
     Whole(Reply),
-    /// It is being made; for which other call, if for one.
-    Running(Reader, Option<CallId>),
+    /// It is being made for another call.
+    Running(Reader, CallId),
+    /// It is being made for this one.
+    Made(Reader),
+}
+
+/// The events of an answer that the call `first` was given.
+fn again(first: CallId, kept: KeptAnswer, tally: &Tally) -> Reply {
+    let origin = Origin::Replayed(first);
+    tally.call(origin);
+    let events = kept.events(first, origin);
+    events.iter().for_each(|event| tally.told(event));
+    Reply::new(stream::iter(events.into_iter().map(Ok)))
+}
+
+/// An event of the call `first` as one is told it that was sent again; where that one was such a call itself, it is left
+/// as it is.
+fn as_again(event: Event, first: CallId) -> Event {
+    let origin = match &event {
+        Event::Started(started) => started.origin,
+        Event::Completed(end) => end.origin,
+        _ => return event,
+    };
+    match origin {
+        Origin::Replayed(_) => event,
+        _ => told(event, first, Origin::Replayed(first)),
+    }
 }
 
 impl Replaying {
-    fn find_or_launch<S>(&self, inner: &S, call: Call, id: RequestId, body: [u8; 32]) -> Result<Found, Error>
+    fn find_or_launch<S>(&self, inner: &S, call: Call, (id, body): (RequestId, [u8; 32])) -> Result<Found, Error>
     where
         S: Service<Call, Response = Reply, Error = Error> + Clone + Send + 'static,
         S::Future: Send + 'static,
@@ -176,18 +223,20 @@ impl Replaying {
             && let Some(reader) = other.flight.read()
         {
             is_same(&other.body, &body)?;
-            return Ok(Found::Running(reader, Some(other.first)));
+            return Ok(Found::Running(reader, other.first));
         }
-        if let Some(finished) = self.replays.0.finished.get(&id) {
-            is_same(&finished.body, &body)?;
-            let events = finished.answer.clone().events(finished.first, Origin::Replayed(finished.first));
-            return Ok(Found::Whole(Reply::new(stream::iter(events.into_iter().map(Ok)))));
+        let finished = &self.replays.0.finished;
+        if let Some(named) = finished.named(id)
+            && let Some(answer) = finished.answer(named.call)
+        {
+            is_same(&named.body, &body)?;
+            return Ok(Found::Whole(again(named.call, answer, &self.replays.0.tally)));
         }
         let first = call.id;
-        let listed = Listed { replays: self.replays.clone(), id, first, body };
+        let listed = Listed { replays: self.replays.clone(), id, named: Named { call: first, body } };
         let (flight, reader) = self.launch(inner.clone(), call, listed);
         running.insert(id, Running { first, body, flight });
-        Ok(Found::Running(reader, None))
+        Ok(Found::Made(reader))
     }
 
     fn launch<S>(&self, mut inner: S, mut call: Call, listed: Listed) -> (Airborne, Reader)
@@ -199,9 +248,61 @@ impl Replaying {
         (call.received, call.patience) = (Instant::now(), Some(self.total));
         let keep = Arc::clone(&call.keep);
         let stays = call.request.on_disconnect == OnDisconnect::Finish;
-        let landed = Box::new(move |answer: &Answer| listed.land(answer));
         let until = call.received + self.total;
-        flight::launch(async move { inner.call(call).await }, Plan { until, stays, keep, landed })
+        let (replays, id, named) = (listed.replays.clone(), listed.id, listed.named);
+        let claimed = Arc::<Mutex<Option<Claim>>>::default();
+        let held = Arc::clone(&claimed);
+        let making = async move {
+            match replays.claim(id, named).await? {
+                Claimed::Made(reply) => Ok(reply),
+                Claimed::Here(claim) => {
+                    *held.lock().unwrap_or_else(PoisonError::into_inner) = claim;
+                    inner.call(call).await
+                }
+            }
+        };
+        let landed = Box::new(move |answer: &Answer| {
+            let claim = claimed.lock().unwrap_or_else(PoisonError::into_inner).take();
+            listed.land(answer, claim)
+        });
+        flight::launch(making, Plan { until, stays, keep, landed })
+    }
+}
+
+/// Who makes a call.
+enum Claimed {
+    /// This process; with a claim, where processes share what they know.
+    Here(Option<Claim>),
+    /// Another one has, and this is the answer.
+    Made(Reply),
+}
+
+impl Replays {
+    /// Waits until no other process makes the call, and claims it unless its answer is there.
+    async fn claim(&self, id: RequestId, named: Named) -> Result<Claimed, Error> {
+        let mut last_answer: Option<Instant> = None;
+        loop {
+            match self.0.finished.claim(id, named).await {
+                None => return Ok(Claimed::Here(None)),
+                Some(Met::Nobody(claim)) => return Ok(Claimed::Here(Some(claim))),
+                Some(Met::Ended(other, answer)) => {
+                    is_same(&other.body, &named.body)?;
+                    self.0.finished.keep(other.call, (*answer).clone());
+                    self.0.finished.name(id, other);
+                    return Ok(Claimed::Made(again(other.call, *answer, &self.0.tally)));
+                }
+                Some(Met::Running(other)) => {
+                    is_same(&other.body, &named.body)?;
+                    last_answer = Some(Instant::now());
+                }
+                // Without the server each process knows its own calls only. One that runs elsewhere still does for a while.
+                Some(Met::NoAnswer) if last_answer.is_none_or(|at| at.elapsed() > WAITS_IN_VAIN) => {
+                    return Ok(Claimed::Here(None));
+                }
+                Some(Met::NoAnswer) => {}
+            }
+            tokio::time::sleep(LOOKS_AGAIN).await;
+        }
     }
 }
 
@@ -209,24 +310,28 @@ impl Replaying {
 struct Listed {
     replays: Replays,
     id: RequestId,
-    first: CallId,
-    body: [u8; 32],
+    named: Named,
 }
 
 impl Listed {
-    fn land(self, answer: &Answer) {
-        let (answer, id) = (KeptAnswer::of(answer), self.id);
-        let bytes = u32::try_from(answer.bytes()).unwrap_or(u32::MAX);
-        let finished = Finished { first: self.first, body: self.body, answer, bytes };
-        self.replays.0.calls.insert(self.first, id);
-        self.replays.0.finished.insert(id, Arc::new(finished));
+    fn land(self, answer: &Answer, claim: Option<Claim>) -> Option<Keeping> {
+        // What another process has made is kept already, as the answer that it was.
+        if matches!(answer.end.origin, Origin::Replayed(_)) {
+            return None;
+        }
+        let finished = &self.replays.0.finished;
+        let answer = KeptAnswer::of(answer);
+        let sharing = claim.and_then(|claim| finished.share_claimed(claim, &answer));
+        finished.keep(self.named.call, answer);
+        finished.name(self.id, self.named);
+        sharing.map(|sharing| -> Keeping { Box::pin(sharing) })
     }
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
         let mut running = self.replays.running();
-        if running.get(&self.id).is_some_and(|running| running.first == self.first) {
+        if running.get(&self.id).is_some_and(|running| running.first == self.named.call) {
             running.remove(&self.id);
         }
     }

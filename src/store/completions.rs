@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::redis::RedisUrl;
 use super::{Asked, Fate};
 use crate::domain::{
     Attempt, AttemptOutcome, CallId, Cost, Identity, ModelId, ProviderId, Usage, UsageItem, UsageKind,
@@ -26,17 +27,19 @@ const DROPPED_AT_ONCE: usize = 32;
 const OVERHEAD: usize = 64;
 
 /// How long calls are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompletionSettings {
     /// After their ends. Default: 10 minutes.
     pub keep: Duration,
     /// The most that those that have ended take, in bytes. Default: 64 MiB.
     pub max_bytes: u64,
+    /// Where processes share the answers of those that may be sent again. Default: nowhere.
+    pub shared: Option<RedisUrl>,
 }
 
 impl Default for CompletionSettings {
     fn default() -> Self {
-        Self { keep: Duration::from_secs(10 * 60), max_bytes: 64 << 20 }
+        Self { keep: Duration::from_secs(10 * 60), max_bytes: 64 << 20, shared: None }
     }
 }
 
@@ -100,13 +103,13 @@ struct Ended {
 
 impl Default for Completions {
     fn default() -> Self {
-        Self::new(CompletionSettings::default())
+        Self::new(&CompletionSettings::default())
     }
 }
 
 impl Completions {
     /// Keeps calls as `settings` say.
-    pub fn new(settings: CompletionSettings) -> Self {
+    pub fn new(settings: &CompletionSettings) -> Self {
         let shard_bytes = usize::try_from(settings.max_bytes).unwrap_or(usize::MAX) / SHARDS;
         Self { shards: Arc::default(), hasher: RandomState::new(), keep: settings.keep, shard_bytes }
     }

@@ -5,13 +5,18 @@
 
 mod answers;
 mod completions;
+mod finished;
+mod packed;
+mod redis;
 mod usage;
 
-pub use answers::{AnswerKey, AnswerSettings, AnswerStats, Answers, Owner, Scope};
+pub use answers::{Age, AnswerKey, AnswerSettings, AnswerStats, Answers, Owner, Scope, Whose};
 pub use completions::{Completion, CompletionSettings, Completions, Standing};
+pub use finished::{Claim, Finished, Found, Met, Named};
+pub use redis::{Health, RedisError, RedisUrl};
 pub use usage::{
-    FileError, Group, Grouping, Keep, Keeping, Observer, OpenError, Page, Place, Query, RedisError, StoreError,
-    Subject, Sums, UsageBook, UsageSettings, check_url as check_redis_url, hour_of,
+    FileError, Group, Grouping, Keep, Keeping, Observer, OpenError, Page, Place, Query, StoreError, Subject, Sums,
+    UsageBook, UsageSettings, hour_of,
 };
 
 use std::collections::BTreeMap;
@@ -68,7 +73,7 @@ impl Books {
     /// # Errors
     /// [`OpenError`]: they cannot be kept there.
     pub fn open_all(
-        completions: CompletionSettings,
+        completions: &CompletionSettings,
         usage: &UsageSettings,
         observer: Arc<dyn Observer>,
     ) -> Result<(Self, Keeping), OpenError> {

@@ -16,6 +16,7 @@ use prometheus::{Registry, TextEncoder};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::reused::{self, Reused};
 use super::{otel, semconv};
 
 /// How old a text may be.
@@ -57,6 +58,7 @@ pub struct Metrics(Arc<Inner>);
 struct Inner {
     registry: Registry,
     usage: Option<UsageCounters>,
+    meter: Meter,
     text: Mutex<Option<(Instant, Bytes)>>,
     /// Dropped, it counts no more.
     _provider: SdkMeterProvider,
@@ -85,8 +87,9 @@ impl Metrics {
                 (provider.build(), false)
             }
         };
-        let usage = is_shown.then(|| UsageCounters::new(&provider.meter_with_scope(otel::scope())));
-        Self(Arc::new(Inner { registry, usage, text: Mutex::default(), _provider: provider }))
+        let meter = provider.meter_with_scope(otel::scope());
+        let usage = is_shown.then(|| UsageCounters::new(&meter));
+        Self(Arc::new(Inner { registry, usage, meter, text: Mutex::default(), _provider: provider }))
     }
 
     /// Counts what was used.
@@ -94,6 +97,11 @@ impl Metrics {
         if let Some(usage) = &self.0.usage {
             usage.add(used);
         }
+    }
+
+    /// Shows what calls were answered by. `now` is asked whenever somebody looks, and must be quick.
+    pub fn show_reused(&self, now: impl Fn() -> Reused + Send + Sync + 'static) {
+        reused::show(&self.0.meter, Arc::new(now));
     }
 
     /// Everything that is counted, in Prometheus' text form; at most a second old.

@@ -11,6 +11,7 @@ mod completion;
 mod metrics;
 mod otel;
 mod propagation;
+mod reused;
 pub mod semconv;
 mod subscriber;
 
@@ -18,6 +19,7 @@ pub use attempt_span::{AttemptSpan, CallTrace, Target};
 pub use call_span::{CallEnd, CallSpan, Rpc};
 pub use metrics::{Metrics, Used};
 pub use otel::Tracer;
+pub use reused::{Reused, Spared};
 pub use subscriber::LogFormat;
 
 /// How the server speaks of itself. Traces have no settings of their own: the standard `OTEL_*` variables are theirs.

@@ -96,6 +96,21 @@ pub const TOKEN_TYPE: &str = "completiond.token.type";
 /// Our own: whether a cost rests on estimated quantities.
 pub const COST_ESTIMATED: &str = "completiond.cost.estimated";
 
+/// Our own counter: calls, by what answered them.
+pub const CACHE_CALLS: &str = "completiond.cache.calls";
+/// Our own counter: US dollars that were not spent again.
+pub const CACHE_SAVED_COST: &str = "completiond.cache.saved_usd";
+/// Our own counter: tokens that were not used again.
+pub const CACHE_SAVED_TOKENS: &str = "completiond.cache.saved_tokens";
+/// Our own counter: answers that had to go for others.
+pub const CACHE_EVICTIONS: &str = "completiond.cache.evictions";
+/// Our own counter: questions that a server did not answer which processes share.
+pub const SHARED_FAILURES: &str = "completiond.shared.failures";
+/// Our own: what answered a call, as `cache_status` tells it, in lower case.
+pub const CACHE_STATUS: &str = "completiond.cache.status";
+/// Our own: the key of the configuration that names a server.
+pub const SHARED_KEY: &str = "completiond.shared.key";
+
 /// Our own counter: calls that have ended.
 pub const USAGE_CALLS: &str = "completiond.usage.calls";
 /// Our own counter: requests that were sent upstream.

@@ -85,7 +85,7 @@ const KEPT_TO: &[(&str, &[&str])] = &[
     ("tonic::Code", &["edge/grpc/", "cli/", "cli."]),
     ("ratatui", &["cli/pool/"]),
     ("redb", &["store/usage/"]),
-    ("redis", &["store/usage/"]),
+    ("redis", &["store/"]),
     ("bpe", &["tokens/"]),
     ("opentelemetry", &["telemetry/"]),
     ("opentelemetry_sdk", &["telemetry/"]),

@@ -25,8 +25,8 @@ fn each_rule_of_completions_broken_once() {
 #[test]
 fn completions_are_read_as_they_stand() {
     let load = |text: &str| parse(&with_provider(text)).unwrap().completions;
-    let expected = CompletionSettings { keep: Duration::from_secs(90), max_bytes: 1 << 20 };
+    let expected = CompletionSettings { keep: Duration::from_secs(90), max_bytes: 1 << 20, shared: None };
     assert_eq!(load("completions: { keep: 90s, max_bytes: 1MiB }"), expected);
-    let default = CompletionSettings { keep: Duration::from_secs(600), max_bytes: 64 << 20 };
-    assert_eq!((load("completions:"), load("")), (default, default));
+    let default = CompletionSettings { keep: Duration::from_secs(600), max_bytes: 64 << 20, shared: None };
+    assert_eq!((load("completions:"), load("")), (default.clone(), default));
 }

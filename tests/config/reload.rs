@@ -38,7 +38,7 @@ fn parse(text: &str) -> Config {
 }
 
 /// What waits for a restart: the key, what stands in the documented file, and what takes its place.
-const AT_A_RESTART: [(&str, &str, &str); 27] = [
+const AT_A_RESTART: [(&str, &str, &str); 29] = [
     ("listen", "listen: 127.0.0.1:50051", "listen: 127.0.0.1:1"),
     ("admin_listen", "127.0.0.1:50052", "127.0.0.1:2"),
     ("ops_listen", "ops.sock", "other.sock"),
@@ -59,8 +59,10 @@ const AT_A_RESTART: [(&str, &str, &str); 27] = [
     ("cache.sampled", "sampled: false", "sampled: true"),
     ("cache.ttl", "ttl: 5m", "ttl: 6m"),
     ("cache.max_bytes", "max_bytes: 256MiB", "max_bytes: 257MiB"),
+    ("cache.redis_url", "max_bytes: 256MiB", "redis_url: '${REDIS_URL}'"),
     ("completions.keep", "keep: 10m", "keep: 11m"),
     ("completions.max_bytes", "{ keep: 10m, max_bytes: 64MiB", "{ keep: 10m, max_bytes: 65MiB"),
+    ("completions.redis_url", "{ keep: 10m", "{ redis_url: '${REDIS_URL}', keep: 10m"),
     ("drain_delay", "drain_delay: 5s", "drain_delay: 6s"),
     ("shutdown_grace", "shutdown_grace: 10m", "shutdown_grace: 9m"),
     ("provider_option_headers", "[anthropic-beta]", "[]"),

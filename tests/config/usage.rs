@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use completiond::config::{Config, Overrides, Sources};
 use completiond::store::{Keep, UsageSettings};
-use secrecy::ExposeSecret;
 
 use super::{parse, told, with_provider};
 
@@ -41,23 +40,35 @@ fn each_rule_of_usage_broken_once() {
     }
 }
 
-fn with_url(url: &str) -> Result<UsageSettings, String> {
-    let file = with_provider("usage: { redis_url: '${URL}' }").replace("preset: home", "preset: ollama");
+/// What is read where this section names an address of Redis.
+fn with_url(section: &str, url: &str) -> Result<Config, String> {
+    let file = format!("{section}: {{ redis_url: '${{URL}}' }}");
+    let file = with_provider(&file).replace("preset: home", "preset: ollama");
     let variable = |name: &str| (name == "URL").then(|| url.to_owned());
     let config = Config::parse(&file, Path::new("c.yaml"), &Overrides::default(), &Sources::new(&variable));
-    config.map(|config| config.usage).map_err(|problems| problems.to_string())
+    config.map_err(|problems| problems.to_string())
 }
 
 #[test]
 fn an_address_of_redis_is_a_secret() {
-    for url in ["http://:hidden@host", "hidden", "redis://host:hidden", "rediss://:hidden@host#insecure"] {
-        let told = with_url(url).unwrap_err();
-        assert!(told.contains("usage.redis_url: must be an address `redis://") && !told.contains("hidden"), "{told}");
+    for section in ["usage", "cache", "completions"] {
+        for url in ["http://:hidden@host", "hidden", "redis://host:hidden", "rediss://:hidden@host#insecure"] {
+            let told = with_url(section, url).unwrap_err();
+            let expected = format!("{section}.redis_url: must be an address `redis://");
+            assert!(told.contains(&expected) && !told.contains("hidden"), "{told}");
+        }
+        let url = "rediss://:hidden@host:6380/1";
+        let config = with_url(section, url).unwrap();
+        let read = match (section, &config.usage.keep_in) {
+            ("usage", Keep::Redis(url)) => Some(url),
+            ("cache", _) => config.cache.shared.as_ref(),
+            _ => config.completions.shared.as_ref(),
+        };
+        assert_eq!(read.unwrap().expose(), url);
+        assert!(!format!("{config:?}").contains("hidden"));
+        let next = with_url(section, "redis://other").unwrap();
+        assert_eq!(config.needs_restart(&next), [format!("{section}.redis_url")]);
     }
-    let settings = with_url("rediss://:hidden@host:6380/1").unwrap();
-    let Keep::Redis(url) = &settings.keep_in else { panic!("{settings:?}") };
-    assert_eq!(url.expose_secret(), "rediss://:hidden@host:6380/1");
-    assert!(!format!("{settings:?}").contains("hidden"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Sums in Redis or Valkey: shared by processes, and while it is away.
+//! What is kept in Redis or Valkey: shared by processes, and while it is away.
 //!
 //! `REDIS_SERVER` is the program to start; `.ci/run redis` gives one of each kind.
 
@@ -8,12 +8,18 @@
     clippy::indexing_slicing,
     reason = "a test says what it expects, and this crate is nothing but tests"
 )]
-#![allow(dead_code, reason = "what tests of sums share, of which these use a part")]
+#![allow(dead_code, reason = "what other tests have as well, of which these use a part")]
 
+mod answers;
 #[path = "../usage/ask.rs"]
 mod ask;
+#[path = "../reuse/calls.rs"]
+mod calls;
+mod cluster;
+mod ids;
 #[path = "../usage/process.rs"]
 mod process;
+mod servers;
 #[path = "../stage/mod.rs"]
 mod stage;
 mod sums;

@@ -1,8 +1,6 @@
 //! Processes that share one server, and what becomes of sums while it is away.
 
-use std::net::{SocketAddr, TcpListener as Free};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -13,85 +11,11 @@ use tonic::Code::Unavailable;
 use tonic_types::StatusExt;
 
 use crate::process::Server;
+use crate::servers::{Redis, url};
 use crate::stage::within;
 use crate::{by, list, total};
 
 const SETTINGS: &str = "usage: { redis_url: \"${REDIS_URL}\" }";
-
-fn free_port() -> u16 {
-    Free::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// A server that keeps what it has on disk, and forgets nothing when it is killed.
-struct Redis {
-    process: Child,
-    folder: tempfile::TempDir,
-    port: u16,
-    tls: Vec<String>,
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn spawn(folder: &Path, port: u16, tls: &[String]) -> Child {
-    let program = std::env::var("REDIS_SERVER").unwrap_or_else(|_| panic!("REDIS_SERVER names no program"));
-    let folder = folder.display().to_string();
-    let plain = if tls.is_empty() { port.to_string() } else { "0".to_owned() };
-    Command::new(program)
-        .args(["--bind", "127.0.0.1", "--port", &plain, "--dir", &folder, "--requirepass", "hidden"])
-        .args(["--appendonly", "yes", "--appendfsync", "always", "--save", ""])
-        .args(tls)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-impl Redis {
-    async fn start() -> Self {
-        Self::with(tempfile::tempdir().unwrap(), Vec::new()).await
-    }
-
-    async fn with(folder: tempfile::TempDir, tls: Vec<String>) -> Self {
-        let mut port = free_port();
-        let tls: Vec<String> = tls.into_iter().map(|word| word.replace("PORT", &port.to_string())).collect();
-        let process = spawn(folder.path(), port, &tls);
-        let redis = Self { process, folder, port: std::mem::take(&mut port), tls };
-        redis.is_there().await;
-        redis
-    }
-
-    async fn is_there(&self) {
-        let port = self.port;
-        within("Redis answers", async {
-            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            }
-        })
-        .await;
-    }
-
-    fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-
-    async fn again(&mut self) {
-        self.process = spawn(self.folder.path(), self.port, &self.tls);
-        self.is_there().await;
-    }
-
-    fn url(&self) -> String {
-        url(self.port)
-    }
-}
-
-fn url(port: u16) -> String {
-    format!("redis://:hidden@127.0.0.1:{port}/3")
-}
 
 fn server(url: &str) -> Server {
     Server::start(SETTINGS, &[("REDIS_URL", url)])
@@ -233,17 +157,7 @@ async fn what_was_added_and_not_answered_is_not_added_again() {
 
 #[tokio::test]
 async fn over_tls_the_certificate_is_checked() {
-    let folder = tempfile::tempdir().unwrap();
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    std::fs::write(&certificate, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let (certificate, key) = (certificate.display().to_string(), key.display().to_string());
-    let words =
-        ["--tls-port", "PORT", "--tls-auth-clients", "no", "--tls-cert-file", &certificate, "--tls-key-file", &key];
-    let mut tls: Vec<String> = words.map(str::to_owned).into();
-    tls.extend(["--tls-ca-cert-file".to_owned(), certificate.clone()]);
-    let redis = Redis::with(folder, tls).await;
+    let (redis, certificate) = Redis::over_tls().await;
     let url = format!("rediss://:hidden@localhost:{}", redis.port);
     let trusting = Server::start(SETTINGS, &[("REDIS_URL", &url), ("SSL_CERT_FILE", &certificate)]);
     trusting.call(2).await;
@@ -252,20 +166,6 @@ async fn over_tls_the_certificate_is_checked() {
     careful.call(1).await;
     assert_eq!(list(careful.admin, by(&[])).await.unwrap_err().code(), Unavailable);
     assert_eq!(total(trusting.admin).await.succeeded, 2);
-}
-
-/// Says something to the Redis in its own words.
-async fn told(redis: &Redis, first: &[&str], then: &[&str]) {
-    let mut connection = TcpStream::connect(("127.0.0.1", redis.port)).await.unwrap();
-    for words in [&["AUTH", "hidden"][..], first, then] {
-        let mut text = format!("*{}\r\n", words.len());
-        words.iter().for_each(|word| text += &format!("${}\r\n{word}\r\n", word.len()));
-        connection.write_all(text.as_bytes()).await.unwrap();
-    }
-    connection.shutdown().await.unwrap();
-    let mut answers = String::new();
-    connection.read_to_string(&mut answers).await.unwrap();
-    assert!(answers.ends_with("done\r\n"), "{answers}");
 }
 
 /// Puts `value` in place of the tokens of answers that are kept.
@@ -284,11 +184,11 @@ async fn what_stands_in_the_way_of_a_batch_neither_loses_nor_doubles_it() {
     server.call(1).await;
     sum_of(server.admin, 1).await;
     // The numbers before this one can be added, and this one cannot.
-    told(&redis, &["SELECT", "3"], &["EVAL", SPOIL, "0", "none"]).await;
+    redis.told(3, &["EVAL", SPOIL, "0", "none"]).await;
     server.call(6).await;
     for _ in 0..3 {
         assert_eq!(list(server.admin, by(&[])).await.unwrap_err().code(), Unavailable);
     }
-    told(&redis, &["SELECT", "3"], &["EVAL", SPOIL, "0", "3"]).await;
+    redis.told(3, &["EVAL", SPOIL, "0", "3"]).await;
     sum_of(server.admin, 7).await;
 }

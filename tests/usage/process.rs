@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 
 use tonic::Code::Ok as Fine;
 
@@ -13,8 +14,12 @@ pub(super) struct Server {
     pub(super) public: SocketAddr,
     pub(super) admin: SocketAddr,
     pub(super) ops: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
     _config: tempfile::NamedTempFile,
 }
+
+/// An upstream inside the process.
+const SIMULATOR: &str = "simulator://local";
 
 impl Drop for Server {
     fn drop(&mut self) {
@@ -23,10 +28,10 @@ impl Drop for Server {
     }
 }
 
-fn spawn(settings: &str, variables: &[(&str, &str)]) -> (Child, tempfile::NamedTempFile) {
+fn spawn(upstream: &str, settings: &str, variables: &[(&str, &str)]) -> (Child, tempfile::NamedTempFile) {
     let mut config = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
     let settings = format!("drain_delay: 0\nworkers: 2\n{settings}");
-    let text = stage::configuration("simulator://local", "openai", &settings);
+    let text = stage::configuration(upstream, "openai", &settings);
     config.write_all(text.as_bytes()).unwrap();
     let process = Command::new(env!("CARGO_BIN_EXE_completiond"))
         .arg("--config")
@@ -43,7 +48,7 @@ fn spawn(settings: &str, variables: &[(&str, &str)]) -> (Child, tempfile::NamedT
 
 /// What a server says that does not start.
 pub(super) fn refused(settings: &str) -> String {
-    let (mut process, _config) = spawn(settings, &[]);
+    let (mut process, _config) = spawn(SIMULATOR, settings, &[]);
     let mut said = String::new();
     process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(!process.wait().unwrap().success(), "{said}");
@@ -52,10 +57,17 @@ pub(super) fn refused(settings: &str) -> String {
 
 impl Server {
     pub(super) fn start(settings: &str, variables: &[(&str, &str)]) -> Self {
-        let (mut process, config) = spawn(settings, variables);
-        let mut log = process.stderr.take().unwrap();
+        Self::before(SIMULATOR, settings, variables)
+    }
+
+    /// One that asks this upstream.
+    pub(super) fn before(upstream: &str, settings: &str, variables: &[(&str, &str)]) -> Self {
+        let (mut process, config) = spawn(upstream, settings, variables);
+        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let log = Arc::<Mutex<Vec<String>>>::default();
+        let written = Arc::clone(&log);
         // What nobody reads would stop the server once the pipe is full.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| written.lock().unwrap().push(line)));
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut address = |name: &str| {
             let told = lines.find_map(|line| Some(line.unwrap().trim().strip_prefix(name)?.trim().to_owned()));
@@ -63,7 +75,13 @@ impl Server {
             told.split_whitespace().next().unwrap().parse().unwrap()
         };
         let (public, admin, ops) = (address("calls"), address("operators"), address("probes"));
-        Self { process, public, admin, ops, _config: config }
+        Self { process, public, admin, ops, log, _config: config }
+    }
+
+    /// The lines of its log that have these words.
+    #[allow(dead_code, reason = "not every test looks at the log")]
+    pub(super) fn logged(&self, words: &str) -> Vec<String> {
+        self.log.lock().unwrap().iter().filter(|line| line.contains(words)).cloned().collect()
     }
 
     /// Makes this many calls that are answered.

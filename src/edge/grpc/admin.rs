@@ -72,8 +72,8 @@ impl AdminService for Administration {
         _: Request<proto::GetCacheStatsRequest>,
     ) -> Result<Response<proto::GetCacheStatsResponse>, Status> {
         // As with the pool: somebody may ask this once a second.
-        let (stats, counts) = (self.reuse.answers().stats(), self.reuse.counts());
-        Ok(Response::new(convert::cache_stats(self.reuse.is_enabled(), stats, counts)))
+        let (stats, done) = (self.reuse.answers().stats(), self.reuse.tallied());
+        Ok(Response::new(convert::cache_stats(self.reuse.is_enabled(), stats, done)))
     }
 
     async fn clear_cache(
@@ -81,9 +81,8 @@ impl AdminService for Administration {
         request: Request<proto::ClearCacheRequest>,
     ) -> Result<Response<proto::ClearCacheResponse>, Status> {
         let mut told = self.begin(&request, Rpc::ClearCache);
-        match convert::scope(request.into_inner()) {
-            Ok(scope) => {
-                let entries = i64::try_from(self.reuse.answers().forget(&scope)).unwrap_or(i64::MAX);
+        match self.forget(request.into_inner()).await {
+            Ok(entries) => {
                 told.answered();
                 Ok(Response::new(proto::ClearCacheResponse { entries }))
             }
@@ -108,6 +107,15 @@ impl Administration {
         let id = request.extensions().get().copied().unwrap_or_else(|| CallId::new(Uuid::now_v7()));
         let span = CallSpan::start(&self.tracer, request.metadata().as_ref(), rpc, id);
         Told::new(id, self.view, span, request.extensions().get().cloned())
+    }
+
+    async fn forget(&self, request: proto::ClearCacheRequest) -> Result<i64, Error> {
+        let forgotten = self.reuse.answers().forget(&convert::scope(request)?).await;
+        let forgotten = forgotten.map_err(|error| {
+            let message = format!("the cache that processes share cannot be emptied now, and may be in part: {error}");
+            Error::new(Reason::CacheUnavailable, message)
+        })?;
+        Ok(i64::try_from(forgotten).unwrap_or(i64::MAX))
     }
 }
 

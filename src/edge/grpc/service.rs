@@ -135,18 +135,26 @@ impl Completions {
         self.pipeline.clone().oneshot(call).await
     }
 
-    fn find(&self, request: &proto::GetCompletionRequest) -> Result<proto::GetCompletionResponse, Error> {
-        let unknown = || {
+    async fn find(&self, request: &proto::GetCompletionRequest) -> Result<proto::GetCompletionResponse, Error> {
+        let id = convert::completion_id(request)?;
+        let known = match id {
+            CompletionId::Ours(id) => Some(id),
+            CompletionId::Own(own) => self.replays.call(own),
+        };
+        if let Some(id) = known
+            && let Some(found) = self.books.completions.find(id)
+        {
+            return Ok(convert::completion(found, self.replays.answer(id), self.view));
+        }
+        let elsewhere = match (known, id) {
+            (Some(id), _) => self.replays.answer_elsewhere(id).await,
+            (None, CompletionId::Own(own)) => self.replays.call_elsewhere(own).await,
+            (None, CompletionId::Ours(_)) => None,
+        };
+        elsewhere.map(|found| convert::completion_elsewhere(found, self.view)).ok_or_else(|| {
             let message = "no call with this id is known here; it has ended too long ago, or was another process's";
             Error::new(Reason::CompletionNotFound, message)
-        };
-        let id = match convert::completion_id(request)? {
-            CompletionId::Ours(id) => id,
-            CompletionId::Own(own) => self.replays.call(own).ok_or_else(unknown)?,
-        };
-        let found = self.books.completions.find(id).ok_or_else(unknown)?;
-        let answer = self.replays.answer(id);
-        Ok(convert::completion(found, answer, self.view))
+        })
     }
 
     /// Nothing of it is kept: it is no completion.
@@ -243,7 +251,7 @@ impl CompletionService for Completions {
         request: Request<proto::GetCompletionRequest>,
     ) -> Result<Response<proto::GetCompletionResponse>, Status> {
         let mut told = self.begin(&request, Rpc::GetCompletion);
-        match self.find(&request.into_inner()) {
+        match self.find(&request.into_inner()).await {
             Ok(found) => {
                 told.answered();
                 Ok(Response::new(found))

@@ -17,11 +17,11 @@ use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-use super::flight::{self, Airborne, Plan, Reader};
-use super::{Call, Reply};
-use crate::domain::{Answer, CallId, Error, Event, FinishReason, KeptAnswer, Origin, PicoSum, Reason, Request};
+use super::flight::{self, Airborne, Keeping, Plan, Reader};
+use super::{Call, Reply, Tallied, Tally};
+use crate::domain::{Answer, CallId, Error, Event, FinishReason, KeptAnswer, ModelName, Origin, Reason, Request};
 use crate::route::Tables;
-use crate::store::{AnswerKey, AnswerSettings, Answers, Owner};
+use crate::store::{Age, AnswerKey, AnswerSettings, Answers, Owner, Whose};
 use wish::Wish;
 
 /// What all workers share of it. Clones are the same.
@@ -35,42 +35,13 @@ struct Inner {
     /// What is being made, each under a number of its own.
     airborne: Mutex<HashMap<AnswerKey, (u64, Airborne)>>,
     launched: AtomicU64,
-    counts: Counts,
-}
-
-/// What was done since the start.
-#[derive(Debug, Default)]
-struct Counts {
-    hits: AtomicU64,
-    misses: AtomicU64,
-    coalesced: AtomicU64,
-    saved: Mutex<PicoSum>,
-}
-
-/// What was done since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReuseCounts {
-    /// Calls that were answered from the cache.
-    pub hits: u64,
-    /// Calls that could have been and were not.
-    pub misses: u64,
-    /// Calls that were answered by what was being made for another one.
-    pub coalesced: u64,
-    /// What these would have cost.
-    pub saved: PicoSum,
+    tally: Tally,
 }
 
 impl Reuse {
-    /// Nothing is there yet.
-    pub fn new(settings: AnswerSettings) -> Self {
-        let answers = Answers::new(settings.max_bytes);
-        Self(Arc::new(Inner {
-            settings,
-            answers,
-            airborne: Mutex::default(),
-            launched: AtomicU64::new(0),
-            counts: Counts::default(),
-        }))
+    /// What `answers` has, as `settings` say. `tally` counts.
+    pub fn new(settings: AnswerSettings, answers: Answers, tally: Tally) -> Self {
+        Self(Arc::new(Inner { settings, answers, airborne: Mutex::default(), launched: AtomicU64::new(0), tally }))
     }
 
     /// The answers that are kept.
@@ -84,32 +55,19 @@ impl Reuse {
     }
 
     /// What was done since the start.
-    pub fn counts(&self) -> ReuseCounts {
-        let Counts { hits, misses, coalesced, saved } = &self.0.counts;
-        ReuseCounts {
-            hits: hits.load(Ordering::Relaxed),
-            misses: misses.load(Ordering::Relaxed),
-            coalesced: coalesced.load(Ordering::Relaxed),
-            saved: *saved.lock().unwrap_or_else(PoisonError::into_inner),
-        }
+    pub fn tallied(&self) -> Tallied {
+        self.0.tally.now()
     }
 
     fn airborne(&self) -> MutexGuard<'_, HashMap<AnswerKey, (u64, Airborne)>> {
         self.0.airborne.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn save(&self, event: &Event) {
-        let Event::Completed(end) = event else { return };
-        if let Some(cost) = end.saved.as_ref().and_then(|saved| saved.cost.as_ref()) {
-            *self.0.counts.saved.lock().unwrap_or_else(PoisonError::into_inner) += PicoSum::from(cost.amount);
-        }
-    }
-
     /// The events of an answer that was kept.
     fn hit(&self, id: CallId, kept: KeptAnswer) -> Reply {
-        self.0.counts.hits.fetch_add(1, Ordering::Relaxed);
+        self.0.tally.call(Origin::Hit);
         let events = kept.events(id, Origin::Hit);
-        events.iter().for_each(|event| self.save(event));
+        events.iter().for_each(|event| self.0.tally.told(event));
         Reply::new(stream::iter(events.into_iter().map(Ok)))
     }
 }
@@ -160,23 +118,29 @@ where
         let wish = Wish::of(&call.request, &self.with.reuse.0.settings);
         let key = wish.as_ref().and_then(|_| self.with.key(&call.request));
         let (Some(wish), Some(key)) = (wish, key) else {
-            return match wish::only_cached(&call.request) {
-                true => Box::pin(std::future::ready(Err(missing()))),
-                false => Box::pin(self.inner.call(call)),
-            };
+            if wish::only_cached(&call.request) {
+                return Box::pin(std::future::ready(Err(missing())));
+            }
+            self.with.reuse.0.tally.call(Origin::Bypassed);
+            return Box::pin(self.inner.call(call));
         };
         let (with, inner) = (self.with.clone(), self.inner.clone());
         Box::pin(async move {
-            if wish.asks
-                && let Some(kept) = with.reuse.answers().find(key, wish.max_age)
+            // Where it takes a while to look for an answer, one that is made meanwhile would be missed and made twice.
+            if with.reuse.answers().is_shared()
+                && let Some(reader) = with.join(key, &wish)
             {
+                return with.joined(reader, call.id).await;
+            }
+            let (kept, age) = with.find(key, &call.request, &wish).await;
+            if let Some(kept) = kept {
                 return Ok(with.reuse.hit(call.id, kept));
             }
-            with.reuse.0.counts.misses.fetch_add(1, Ordering::Relaxed);
             if wish.only {
+                with.reuse.0.tally.call(Origin::Missed);
                 return Err(missing());
             }
-            with.fly(inner, call, key, &wish).await
+            with.fly(inner, call, key, (&wish, age)).await
         })
     }
 }
@@ -187,8 +151,23 @@ impl Reusing {
         key::of_answer(request, "", &shape)
     }
 
+    /// The answer that is kept, and how old one is that is begun now.
+    async fn find(&self, key: AnswerKey, request: &Request, wish: &Wish) -> (Option<KeptAnswer>, Age) {
+        let answers = self.reuse.answers();
+        if !wish.asks {
+            return (None, answers.age(key).await);
+        }
+        let model = request.model.as_ref().map_or("", ModelName::as_str);
+        answers.find(key, Whose { caller: "", model }, wish.max_age).await
+    }
+
+    /// Joins what is being made for another call.
+    fn join(&self, key: AnswerKey, wish: &Wish) -> Option<Reader> {
+        (wish.asks && !wish.only).then(|| self.reuse.airborne().get(&key)?.1.read()).flatten()
+    }
+
     /// Joins what is being made for another call, or begins to make it.
-    async fn fly<S>(&self, inner: S, call: Call, key: AnswerKey, wish: &Wish) -> Result<Reply, Error>
+    async fn fly<S>(&self, inner: S, call: Call, key: AnswerKey, (wish, age): (&Wish, Age)) -> Result<Reply, Error>
     where
         S: Service<Call, Response = Reply, Error = Error> + Send + 'static,
         S::Future: Send + 'static,
@@ -203,31 +182,34 @@ impl Reusing {
                 None => {
                     let listed = Listed::new(&self.reuse, key);
                     let number = listed.number;
-                    let (flight, reader) = self.launch(inner, call, listed, wish.ttl);
+                    let (flight, reader) = self.launch(inner, call, listed, (wish.ttl, age));
                     airborne.insert(key, (number, flight));
                     (reader, false)
                 }
             }
         };
         if joined {
-            self.reuse.0.counts.coalesced.fetch_add(1, Ordering::Relaxed);
+            return self.joined(reader, id).await;
         }
-        let reader = reader.begun().await?;
-        Ok(self.told(reader, id, joined))
+        self.reuse.0.tally.call(Origin::Missed);
+        Ok(self.told(reader.begun().await?, id, Origin::Missed))
     }
 
-    fn told(&self, reader: Reader, id: CallId, joined: bool) -> Reply {
-        let (reuse, origin) = (self.reuse.clone(), if joined { Origin::Coalesced } else { Origin::Missed });
+    async fn joined(&self, reader: Reader, id: CallId) -> Result<Reply, Error> {
+        self.reuse.0.tally.call(Origin::Coalesced);
+        Ok(self.told(reader.begun().await?, id, Origin::Coalesced))
+    }
+
+    fn told(&self, reader: Reader, id: CallId, origin: Origin) -> Reply {
+        let tally = self.reuse.0.tally.clone();
         Reply::new(reader.map(move |event| {
             let event = event.map(|event| told(event, id, origin))?;
-            if joined {
-                reuse.save(&event);
-            }
+            tally.told(&event);
             Ok(event)
         }))
     }
 
-    fn launch<S>(&self, mut inner: S, mut call: Call, listed: Listed, ttl: Duration) -> (Airborne, Reader)
+    fn launch<S>(&self, mut inner: S, mut call: Call, listed: Listed, (ttl, age): (Duration, Age)) -> (Airborne, Reader)
     where
         S: Service<Call, Response = Reply, Error = Error> + Send + 'static,
         S::Future: Send + 'static,
@@ -236,14 +218,17 @@ impl Reusing {
         (call.received, call.patience) = (Instant::now(), Some(self.total));
         let keep = Arc::clone(&call.keep);
         let model = call.request.model.as_ref().map(ToString::to_string).unwrap_or_default();
-        let age = self.reuse.answers().age();
-        let landed = move |answer: &Answer| {
-            if is_lasting(answer.end.finish.reason) {
-                let owner = Owner { caller: String::new(), model };
-                listed.reuse.answers().keep(listed.key, owner, KeptAnswer::of(answer), ttl, age);
+        let landed = move |answer: &Answer| -> Option<Keeping> {
+            if !is_lasting(answer.end.finish.reason) {
+                return None;
             }
-            // Whoever comes now finds it there.
-            drop(listed);
+            let owner = Owner { caller: String::new(), model };
+            let keeping = listed.reuse.answers().keep(listed.key, owner, KeptAnswer::of(answer), ttl, age)?;
+            Some(Box::pin(async move {
+                keeping.await;
+                // Whoever comes now finds it there, and until now found the flight.
+                drop(listed);
+            }))
         };
         let until = call.received + self.total;
         let plan = Plan { until, stays: false, keep, landed: Box::new(landed) };

@@ -49,6 +49,7 @@ fn plan(stays: bool, landed: &Arc<AtomicUsize>) -> Plan {
     let until = Instant::now() + Duration::from_secs(60);
     let landed = Box::new(move |_: &Answer| {
         landed.fetch_add(1, Ordering::SeqCst);
+        None
     });
     Plan { until, stays, keep: Arc::new(Nothing), landed }
 }
@@ -141,4 +142,50 @@ fn readers_do_not_wait_for_a_runtime_that_has_ended() {
     let (_, reader) = makers.block_on(async { launch(std::future::pending(), plan(false, &landed)) });
     drop(makers);
     assert_eq!(runtime().block_on(rest(reader)).unwrap_err().reason, Reason::ShuttingDown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_waits_a_moment_for_the_answer_to_be_kept_and_no_longer() {
+    for (takes, told_after) in [(10, 10), (10_000, 50)] {
+        let kept = Arc::<AtomicUsize>::default();
+        let keeping = Arc::clone(&kept);
+        let landed: Landed = Box::new(move |_| {
+            Some(Box::pin(async move {
+                tokio::time::sleep(Duration::from_millis(takes)).await;
+                keeping.fetch_add(1, Ordering::SeqCst);
+            }))
+        });
+        let begun = Instant::now();
+        let until = begun + Duration::from_secs(60);
+        let making = async { Ok(Reply::new(long(Arc::default()))) };
+        let (_, reader) = launch(making, Plan { until, stays: false, keep: Arc::new(Nothing), landed });
+        assert_eq!(rest(reader).await.unwrap(), PIECES * PIECE);
+        assert_eq!(begun.elapsed(), Duration::from_millis(told_after));
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert_eq!(kept.load(Ordering::SeqCst), 1, "it is kept though nobody reads it any more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_whole_is_kept_though_its_readers_go_before_its_end_is_told() {
+    let kept = Arc::<AtomicUsize>::default();
+    let (begun, keeping) = (Arc::<AtomicUsize>::default(), Arc::clone(&kept));
+    let beginning = Arc::clone(&begun);
+    let landed: Landed = Box::new(move |_| {
+        beginning.fetch_add(1, Ordering::SeqCst);
+        Some(Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            keeping.fetch_add(1, Ordering::SeqCst);
+        }))
+    });
+    let until = Instant::now() + Duration::from_secs(60);
+    let making = async { Ok(Reply::new(long(Arc::default()))) };
+    let (_, reader) = launch(making, Plan { until, stays: false, keep: Arc::new(Nothing), landed });
+    let mut reader = reader.begun().await.unwrap();
+    while begun.load(Ordering::SeqCst) == 0 {
+        reader.next().await.unwrap().unwrap();
+    }
+    drop(reader);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(kept.load(Ordering::SeqCst), 1);
 }

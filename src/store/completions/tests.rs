@@ -9,7 +9,7 @@ use crate::store::{Books, UsageBook};
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn books(keep: Duration, max_bytes: u64) -> Books {
-    let completions = Completions::new(CompletionSettings { keep, max_bytes });
+    let completions = Completions::new(&CompletionSettings { keep, max_bytes, shared: None });
     Books { completions, usage: UsageBook::default() }
 }
 

@@ -25,7 +25,6 @@ pub use entries::hour_of;
 pub use file::FileError;
 pub use observer::Observer;
 pub use query::{Group, Grouping, Page, Query};
-pub use redis::{RedisError, check_url};
 pub use row::{Subject, Sums};
 pub use settings::{Keep, UsageSettings};
 
@@ -35,6 +34,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::redis::RedisError;
 use super::{Asked, Fate};
 use crate::domain::Attempt;
 use archive::Archive;

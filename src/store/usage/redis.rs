@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::{BoxFuture, ready};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{AsyncCommands, Client, ErrorKind, Script};
-use secrecy::{ExposeSecret, SecretString};
+use redis::{AsyncCommands, Script};
 use uuid::Uuid;
 
+use super::super::redis::{RedisError, RedisUrl, with_tls};
 use super::archive::{Archive, Batch, Place, StoreError};
 use super::row::{PARTS, Subject, Sums};
 
@@ -44,27 +44,6 @@ redis.call('EXPIREAT', KEYS[2], ARGV[3])
 return 1
 ";
 
-/// Why a Redis cannot be used. It never holds the address, which may have a password in it.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct RedisError(&'static str);
-
-const RIGHT: &str = "must be an address `redis://[user:password@]host[:port][/database]`, or `rediss://` with TLS";
-
-/// Whether an address can be used.
-///
-/// # Errors
-/// It cannot.
-pub fn check_url(url: &str) -> Result<(), RedisError> {
-    client(url).map(drop)
-}
-
-fn client(url: &str) -> Result<Client, RedisError> {
-    let is_ours = (url.starts_with("redis://") || url.starts_with("rediss://")) && !url.contains('#');
-    // What the library says may quote the address.
-    if is_ours { Client::open(url).map_err(|_| RedisError(RIGHT)) } else { Err(RedisError(RIGHT)) }
-}
-
 pub(super) struct Redis {
     connection: ConnectionManager,
     add: Script,
@@ -85,16 +64,15 @@ impl Redis {
     ///
     /// # Errors
     /// It is no address of one.
-    pub(super) fn open(url: &SecretString, keep: u32) -> Result<Self, RedisError> {
-        // The library takes the process's own; another part of the process may have set the same before.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+    pub(super) fn open(url: &RedisUrl, keep: u32) -> Result<Self, RedisError> {
+        with_tls();
         let settings = ConnectionManagerConfig::new()
             .set_number_of_retries(1)
             .set_max_delay(PATIENCE)
             .set_response_timeout(Some(PATIENCE * 5))
             .set_connection_timeout(Some(PATIENCE));
-        let connection = ConnectionManager::new_lazy_with_config(client(url.expose_secret())?, settings);
-        let connection = connection.map_err(|_| RedisError(RIGHT))?;
+        let connection = ConnectionManager::new_lazy_with_config(url.client()?, settings);
+        let connection = connection.map_err(|_| RedisError::NO_ADDRESS)?;
         let last = format!("{PREFIX}:last:{}", Uuid::now_v7());
         Ok(Self { connection, add: Script::new(ADD), last, keep })
     }
@@ -112,17 +90,8 @@ fn seconds_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// What the library says, without what it may quote.
 fn told(error: &redis::RedisError) -> StoreError {
-    let what = match error.kind() {
-        ErrorKind::Io => "it cannot be reached".to_owned(),
-        ErrorKind::AuthenticationFailed => "it refuses the password".to_owned(),
-        kind => match error.code() {
-            Some(code) => format!("it answers {code}"),
-            None => format!("{kind:?}"),
-        },
-    };
-    StoreError(format!("Redis: {what}"))
+    StoreError(super::super::redis::told(error))
 }
 
 impl Archive for Redis {
@@ -191,21 +160,5 @@ impl Archive for Redis {
     fn forget(&self, _: u32) -> BoxFuture<'_, Result<(), StoreError>> {
         // The keys expire by themselves.
         Box::pin(ready(Ok(())))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_of_redis_are_told_from_others_and_never_shown() {
-        for url in ["redis://localhost", "rediss://:secret@redis.internal:6380/2", "redis://user:secret@[::1]:6379"] {
-            assert!(check_url(url).is_ok(), "{url}");
-        }
-        for url in ["", "localhost:6379", "http://secret@host", "redis://h:secret", "rediss://secret@h#insecure"] {
-            let told = check_url(url).unwrap_err().to_string();
-            assert!(!told.contains("secret"), "{told}");
-        }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use super::super::redis::RedisUrl;
 
 /// What the configuration says about the sums.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,25 +30,12 @@ impl UsageSettings {
 }
 
 /// Where sums are kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Keep {
     /// In the memory of this process.
     Memory,
     /// In a file in this folder.
     File(PathBuf),
     /// In Redis or Valkey at this address, which may hold a password.
-    Redis(SecretString),
+    Redis(RedisUrl),
 }
-
-impl PartialEq for Keep {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Memory, Self::Memory) => true,
-            (Self::File(one), Self::File(other)) => one == other,
-            (Self::Redis(one), Self::Redis(other)) => one.expose_secret() == other.expose_secret(),
-            _ => false,
-        }
-    }
-}
-
-impl Eq for Keep {}

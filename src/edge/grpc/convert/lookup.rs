@@ -7,6 +7,7 @@ use super::ledger::{LedgerView, attempt};
 use super::list_usage::timestamp;
 use super::usage::{cost, usage};
 use crate::domain::{Answer, CallId, Error, RequestId};
+use crate::pipeline::Elsewhere;
 use crate::proto;
 use crate::store::{Completion, Fate, Standing};
 
@@ -70,5 +71,37 @@ pub(crate) fn completion(found: Completion, answer: Option<Answer>, view: Ledger
         }
     };
     completion.state = state.into();
+    proto::GetCompletionResponse { completion: Some(completion) }
+}
+
+/// A call of another process, of which its answer is known, or that it runs.
+pub(crate) fn completion_elsewhere(found: Elsewhere, view: LedgerView) -> proto::GetCompletionResponse {
+    use proto::CompletionState as State;
+    let completion = match found {
+        Elsewhere::Running(id) => proto::Completion {
+            id: id.to_string(),
+            create_time: id.began().map(timestamp),
+            state: State::Running.into(),
+            ..Default::default()
+        },
+        Elsewhere::Finished(answer, ended) => {
+            // What it has cost is what it would cost again.
+            let (id, saved) = (answer.end.id, answer.end.saved.clone());
+            let cost_of_all = saved.as_ref().and_then(|saved| saved.cost.clone()).map(cost);
+            proto::Completion {
+                id: id.to_string(),
+                create_time: id.began().map(timestamp),
+                end_time: ended.map(timestamp),
+                state: State::Succeeded.into(),
+                model: answer.end.model.to_string(),
+                provider: answer.end.provider.to_string(),
+                finish_reason: finish_reason(answer.end.finish.reason).into(),
+                usage: saved.map(|saved| usage(saved.usage)),
+                cost: cost_of_all,
+                response: Some(response(*answer, view)),
+                ..Default::default()
+            }
+        }
+    };
     proto::GetCompletionResponse { completion: Some(completion) }
 }

@@ -37,7 +37,7 @@ pub(crate) use counted::{counted, to_count};
 pub(crate) use event::event;
 pub use ledger::LedgerView;
 pub(crate) use list_usage::{asked_usage, listed_usage};
-pub(crate) use lookup::{CompletionId, completion, completion_id};
+pub(crate) use lookup::{CompletionId, completion, completion_elsewhere, completion_id};
 pub(crate) use models::models;
 pub use options::RequestRules;
 pub(crate) use pool::{PoolReport, ProviderReport, pool, reloaded};

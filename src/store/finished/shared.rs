@@ -1,0 +1,200 @@
+//! What processes tell each other of calls that have ids of their callers' own: who makes one, and the answers.
+//!
+//! Two keys for a call: by the caller's id stands which call it is, what was asked, and whether it runs; by our id stands
+//! the answer. Each is written by itself, the answer first, so that in a cluster they may be anywhere.
+
+use std::time::{Duration, SystemTime};
+
+use ::redis::cmd;
+
+use super::super::packed;
+use super::super::redis::{Effect, Health, Link};
+use super::Named;
+use super::claims::{Claim, Claims, LEASE, milliseconds};
+use crate::domain::{CallId, KeptAnswer, RequestId};
+
+/// What all keys begin with. The number says how they are laid out.
+const PREFIX: &str = "completiond:calls:1";
+
+/// Claims an id, where nobody has, or where what stands there is of no use: KEYS is the caller's id; ARGV the claim, its
+/// lease in milliseconds, and what is of no use. Returns what stands there; nothing: it is claimed now.
+const CLAIM: &str = r"
+local there = redis.call('GET', KEYS[1])
+if there and there ~= ARGV[3] then return there end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return false
+";
+/// Puts the end in place of a claim: KEYS is the caller's id; ARGV the claim, the end, and how long it is known in
+/// milliseconds. Another's claim stays.
+const FINISH: &str = r"
+local there = redis.call('GET', KEYS[1])
+if there and there ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1
+";
+
+/// Where a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Runs,
+    Ended,
+}
+
+/// What a call meets that begins under its caller's own id.
+#[derive(Debug)]
+pub enum Met {
+    /// Nobody: it is claimed.
+    Nobody(Claim),
+    /// This call, which another process makes now.
+    Running(Named),
+    /// This call, which was made, and its answer.
+    Ended(Named, Box<KeptAnswer>),
+    /// The server does not answer.
+    NoAnswer,
+}
+
+/// What is known of a caller's own id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The call that it stands for.
+    pub named: Named,
+    /// Whether that runs.
+    pub runs: bool,
+}
+
+/// What processes share. Clones are the same.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    link: Link,
+    claims: Claims,
+    keep: Duration,
+}
+
+impl Shared {
+    pub(super) fn over(link: Link, keep: Duration) -> Self {
+        Self { claims: Claims::over(link.clone()), link, keep }
+    }
+
+    pub(super) async fn claim(&self, id: RequestId, named: Named) -> Met {
+        let mut useless = Vec::new();
+        // What is of no use is replaced once; if another was faster, that is what is met.
+        for _ in 0..2 {
+            let mut claim = cmd("EVAL");
+            claim.arg(CLAIM).arg(1).arg(name(id));
+            claim.arg(named_value(Standing::Runs, named)).arg(milliseconds(LEASE)).arg(&useless);
+            let Some(there) = self.link.ask::<Option<Vec<u8>>>(&claim, Effect::Write).await else {
+                return Met::NoAnswer;
+            };
+            let Some(there) = there else { return Met::Nobody(self.claims.hold(id, named)) };
+            match read(&there) {
+                Some((Standing::Runs, other)) => return Met::Running(other),
+                Some((Standing::Ended, other)) => {
+                    if let Some((answer, _)) = self.fetch(other.call).await {
+                        return Met::Ended(other, Box::new(answer));
+                    }
+                }
+                None => {}
+            }
+            useless = there;
+        }
+        Met::NoAnswer
+    }
+
+    pub(super) async fn look_up(&self, id: RequestId) -> Option<Found> {
+        let mut get = cmd("GET");
+        get.arg(name(id));
+        let there = self.link.ask::<Option<Vec<u8>>>(&get, Effect::Read).await??;
+        read(&there).map(|(standing, named)| Found { named, runs: standing == Standing::Runs })
+    }
+
+    pub(super) async fn fetch(&self, call: CallId) -> Option<(KeptAnswer, SystemTime)> {
+        let mut get = cmd("GET");
+        get.arg(answer_name(call));
+        let packed = self.link.ask::<Option<Vec<u8>>>(&get, Effect::Read).await??;
+        packed::unpack(&packed).map(|unpacked| (unpacked.answer, unpacked.made))
+    }
+
+    /// Keeps a packed answer; says whether it is kept.
+    pub(super) async fn keep(&self, call: CallId, packed: Vec<u8>) -> bool {
+        let mut set = cmd("SET");
+        set.arg(answer_name(call)).arg(packed).arg("PX").arg(self.lasts());
+        self.link.ask::<()>(&set, Effect::Write).await.is_some()
+    }
+
+    /// Keeps the answer of a call that was claimed. One that cannot be kept is claimed no more.
+    pub(super) async fn finish(&self, claim: Claim, packed: Vec<u8>) {
+        let (id, named) = claim.of();
+        if !self.keep(named.call, packed).await {
+            return;
+        }
+        let mut finish = cmd("EVAL");
+        finish.arg(FINISH).arg(1).arg(name(id));
+        finish.arg(named_value(Standing::Runs, named)).arg(named_value(Standing::Ended, named)).arg(self.lasts());
+        if self.link.ask::<i64>(&finish, Effect::Write).await.is_some() {
+            claim.done();
+        }
+    }
+
+    fn lasts(&self) -> u64 {
+        /// A hundred years: Redis refuses what goes beyond its clock.
+        const MOST: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
+        milliseconds(self.keep).clamp(1, MOST)
+    }
+
+    pub(super) fn health(&self) -> Health {
+        self.link.health()
+    }
+
+    pub(super) async fn end(&self) {
+        self.claims.end().await;
+    }
+}
+
+/// The key under which a caller's own id stands.
+pub(super) fn name(id: RequestId) -> String {
+    format!("{PREFIX}:id:{id}")
+}
+
+fn answer_name(call: CallId) -> String {
+    format!("{PREFIX}:answer:{call}")
+}
+
+/// What stands under a caller's own id.
+pub(super) fn named_value(standing: Standing, named: Named) -> Vec<u8> {
+    let first = match standing {
+        Standing::Runs => b'r',
+        Standing::Ended => b'e',
+    };
+    let mut value = vec![first];
+    value.extend(named.body);
+    value.extend(named.call.to_string().into_bytes());
+    value
+}
+
+fn read(value: &[u8]) -> Option<(Standing, Named)> {
+    let (first, rest) = value.split_first()?;
+    let standing = match first {
+        b'r' => Standing::Runs,
+        b'e' => Standing::Ended,
+        _ => return None,
+    };
+    let (body, call) = rest.split_first_chunk()?;
+    let call = uuid::Uuid::try_parse_ascii(call).ok()?;
+    Some((standing, Named { call: CallId::new(call), body: *body }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_under_an_id_is_read_back_and_nothing_else() {
+        let named = Named { call: CallId::new(uuid::Uuid::from_u128(7)), body: [3; 32] };
+        for standing in [Standing::Runs, Standing::Ended] {
+            let value = named_value(standing, named);
+            assert_eq!(read(&value), Some((standing, named)));
+            (0..value.len()).for_each(|end| assert_eq!(read(&value[..end]), None));
+        }
+        assert_eq!(read(b"x"), None);
+    }
+}
