@@ -70,6 +70,7 @@ fn outcome() -> Outcome {
         attempts: vec![tried(AttemptOutcome::Failed(Reason::ProviderRateLimited)), tried(AttemptOutcome::Finished)],
         ignored_parameters: vec!["top_k".into()],
         max_tokens: Tokens::new(8192),
+        prompt_cache_ttl: Some(Duration::from_secs(3600)),
         simulated: true,
         origin: Origin::default(),
         saved: None,
