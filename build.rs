@@ -25,8 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         // Small buffers and our own words for bytes that are no message: see src/edge/grpc/codec.rs.
         .codec_path("crate::proto::Codec")
-        // Few answers have it, and every event would be as large.
+        // Few answers have them, and every event would be as large.
         .boxed(".completiond.v1.CompletionOutcome.saved")
+        .boxed(".completiond.v1.CompletionOutcome.prompt_cache_ttl")
         .bytes(".completiond.v1.Media.data")
         .bytes(".completiond.v1.StreamCompleteResponse.BlockDelta.audio")
         .compile_fds_with_config(descriptors, config)?;

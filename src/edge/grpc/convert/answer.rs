@@ -56,7 +56,7 @@ pub(super) fn outcome(outcome: Outcome, view: LedgerView) -> proto::CompletionOu
         simulated: outcome.simulated,
         saved: outcome.saved.map(|spared| Box::new(saved(spared))),
         cache_status: cache_status(outcome.origin).into(),
-        prompt_cache_ttl: outcome.prompt_cache_ttl.map(duration),
+        prompt_cache_ttl: outcome.prompt_cache_ttl.map(|ttl| Box::new(duration(ttl))),
     }
 }
 
