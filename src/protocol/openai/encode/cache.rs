@@ -98,14 +98,13 @@ fn slot(section: Section, bytes: Option<usize>) -> Slot {
 }
 
 fn part_slot(section: Section, placed: &Placed<'_>) -> Slot {
+    // In what the model said a mark is passed over, or not known; but who wants one there may try.
+    let takes = if section == Section::Said { Takes::Callers } else { Takes::Any };
     let (bytes, takes) = match &placed.piece {
         Piece::Known(part) if part.thinking.is_some() => (None, Takes::None),
-        // In what the model said a mark is passed over, or not known; but who wants one there may try.
-        Piece::Known(part) => {
-            (part.text.map(str::len), if section == Section::Said { Takes::Callers } else { Takes::Any })
-        }
+        Piece::Known(part) => (part.text.map(str::len), takes),
         Piece::Merged(raw) if has_mark(raw) => (None, Takes::Marked),
-        Piece::Merged(raw) => (Some(raw.get().len()), Takes::Callers),
+        Piece::Merged(_) => (None, takes),
         Piece::Borrowed(raw) if has_mark(raw) => (None, Takes::Marked),
         Piece::Borrowed(_) => (None, Takes::None),
     };
