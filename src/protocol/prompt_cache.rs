@@ -106,6 +106,15 @@ pub(super) enum LeftOut {
     Ttl,
 }
 
+impl Placement {
+    /// The one lifetime that all marks ask for; none: they differ, or ask for none.
+    pub(super) fn written_for(&self) -> Option<Duration> {
+        let mut marks = self.marks.iter().flatten();
+        let first = marks.next()?;
+        marks.all(|mark| mark == first).then_some(*first)?.map(|lifetime| lifetime.length)
+    }
+}
+
 impl LeftOut {
     /// The path of what was left out, where `path` is that of the piece.
     pub(super) fn path(self, path: impl std::fmt::Display) -> String {

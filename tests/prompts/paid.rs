@@ -80,8 +80,10 @@ async fn the_second_turn_reads_what_the_first_one_wrote() {
     for (protocol, ttl, asks, split, write) in [
         ("anthropic", None, 300, Some(300), 125),
         ("anthropic", Some(600), 3600, Some(3600), 200),
-        // Chat Completions do not say for how long something was written: the price without a lifetime holds.
+        // Chat Completions do not say for how long something was written; what was asked for is known.
         ("openai", None, 1800, None, 100),
+        ("openai", Some(60), 1800, Some(1800), 130),
+        ("openai", Some(3600), 43_200, Some(43_200), 250),
     ] {
         let stage = stage(protocol, "").await;
         let wire = stage.wire().await;

@@ -26,7 +26,8 @@ const LONGEST_SAFETY_IDENTIFIER: usize = 128;
 /// # Errors
 /// [`Unfit`] when this endpoint cannot take the request.
 pub(super) fn encode(dialect: &Dialect, order: &Order<'_>) -> Result<Exchange, Unfit> {
-    let mut encoder = Encoder { dialect, order, left_out: LeftOut::of(order.request), cached_for: None };
+    let mut encoder =
+        Encoder { dialect, order, left_out: LeftOut::of(order.request), cached_for: None, written_for: None };
     let body = encoder.body()?;
     // Texts, finite numbers and checked JSON always serialise.
     let bytes = serde_json::to_vec(&body).map_err(|_| lacks("messages", "cannot be written as JSON"))?;
@@ -39,7 +40,7 @@ pub(super) fn encode(dialect: &Dialect, order: &Order<'_>) -> Result<Exchange, U
         headers,
         body: options::merge(bytes, order),
         delivery: order.delivery,
-        decoder: Box::new(ChatDecoder::new(order, dialect.think_tags)),
+        decoder: Box::new(ChatDecoder::new(order, dialect.think_tags, encoder.written_for)),
         ignored,
         prompt_cache_ttl: encoder.cached_for,
     })
@@ -52,6 +53,8 @@ struct Encoder<'a> {
     left_out: LeftOut,
     /// How long the provider is asked to keep the prompt.
     cached_for: Option<Duration>,
+    /// The one lifetime of all that is written, where it was asked for.
+    written_for: Option<Duration>,
 }
 
 /// An endpoint that cannot do what `field` asks for.

@@ -59,6 +59,7 @@ pub(super) fn mark(
         at += others(message).count();
     }
     encoder.cached_for = placed.ttl;
+    encoder.written_for = placed.written_for();
     // Where there may be marks a text stays a part, so that a message has the same form in every turn.
     if placed.marks.is_empty() {
         simplify(encoder, messages);
