@@ -28,6 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Few answers have them, and every event would be as large.
         .boxed(".completiond.v1.CompletionOutcome.saved")
         .boxed(".completiond.v1.CompletionOutcome.prompt_cache_ttl")
+        .boxed(".completiond.v1.CompletionOutcome.refusal")
         .bytes(".completiond.v1.Media.data")
         .bytes(".completiond.v1.StreamCompleteResponse.BlockDelta.audio")
         .compile_fds_with_config(descriptors, config)?;

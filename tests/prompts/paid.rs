@@ -55,7 +55,7 @@ async fn outcome(wire: &Wire, request: &CompleteRequest) -> CompletionOutcome {
 
 fn quantity(outcome: &CompletionOutcome, kind: Kind, ttl: Option<i64>) -> i64 {
     let of = |item: &&Item| item.kind() == kind && (ttl.is_none() || item.cache_ttl == ttl.map(seconds));
-    outcome.usage.as_ref().unwrap().items.iter().filter(of).map(|item| item.quantity).map(i64::from).sum()
+    outcome.usage.as_ref().unwrap().items.iter().filter(of).map(|item| item.quantity).sum()
 }
 
 fn cost(outcome: &CompletionOutcome) -> i64 {

@@ -44,7 +44,8 @@ pub(super) fn outcome(outcome: Outcome, view: LedgerView) -> proto::CompletionOu
         raw_finish_reason: raw_reason,
         stop_sequence,
         refusal: refusal
-            .map(|detail| proto::RefusalDetail { category: detail.category, explanation: detail.explanation }),
+            .map(|detail| proto::RefusalDetail { category: detail.category, explanation: detail.explanation })
+            .map(Box::new),
         usage: Some(usage(used)),
         cost: outcome.cost.map(cost),
         attempts: outcome.attempts.into_iter().map(|line| attempt(line, view)).collect(),
