@@ -25,10 +25,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         // Small buffers and our own words for bytes that are no message: see src/edge/grpc/codec.rs.
         .codec_path("crate::proto::Codec")
-        // Few answers have them, and every event would be as large.
-        .boxed(".completiond.v1.CompletionOutcome.saved")
-        .boxed(".completiond.v1.CompletionOutcome.prompt_cache_ttl")
-        .boxed(".completiond.v1.CompletionOutcome.refusal")
+        // They are much larger than what may stand in their place.
+        .boxed(".completiond.v1.StreamCompleteResponse.event.completed")
+        .boxed(".completiond.v1.BatchResult.result.response")
+        .boxed(".completiond.v1.BatchItem.request")
         .bytes(".completiond.v1.Media.data")
         .bytes(".completiond.v1.StreamCompleteResponse.BlockDelta.audio")
         .compile_fds_with_config(descriptors, config)?;

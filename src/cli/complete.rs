@@ -146,7 +146,7 @@ async fn print_answer(
                 page.end_line();
                 tell(render::restarted(&anew));
             }
-            Some(Some(Event::Completed(outcome))) => page.outcome = Some(outcome),
+            Some(Some(Event::Completed(outcome))) => page.outcome = Some(*outcome),
             Some(_) => {}
             None => break,
         }

@@ -30,6 +30,8 @@ struct Inner {
     finished: Cache<RequestId, Arc<Finished>>,
     /// The ids of the calls that these answers were made for.
     calls: Cache<CallId, RequestId>,
+    /// Answers to calls without such an id.
+    alone: Cache<CallId, Arc<KeptAnswer>>,
 }
 
 /// A call that runs.
@@ -60,7 +62,13 @@ impl Replays {
             .eviction_policy(moka::policy::EvictionPolicy::lru())
             .build();
         let calls = Cache::builder().max_capacity(MOST_CALLS).time_to_live(keep).build();
-        Self(Arc::new(Inner { running: Mutex::default(), finished, calls }))
+        let alone = Cache::builder()
+            .max_capacity(max_bytes)
+            .weigher(|_, kept: &Arc<KeptAnswer>| u32::try_from(kept.bytes()).unwrap_or(u32::MAX))
+            .time_to_live(keep)
+            .eviction_policy(moka::policy::EvictionPolicy::lru())
+            .build();
+        Self(Arc::new(Inner { running: Mutex::default(), finished, calls, alone }))
     }
 
     /// The latest call with this id.
@@ -69,8 +77,16 @@ impl Replays {
         running.or_else(|| self.0.finished.get(&id).map(|finished| finished.first))
     }
 
+    /// Keeps the answer to a call that has no id of its caller's: it is found by ours.
+    pub fn keep(&self, call: CallId, answer: &Answer) {
+        self.0.alone.insert(call, Arc::new(KeptAnswer::of(answer)));
+    }
+
     /// The answer that was made for this call.
     pub fn answer(&self, call: CallId) -> Option<Answer> {
+        if let Some(kept) = self.0.alone.get(&call) {
+            return Some(KeptAnswer::clone(&kept).answer(call, Origin::Replayed(call)));
+        }
         let id = self.0.calls.get(&call)?;
         // A later call with the same id has an answer of its own.
         let finished = self.0.finished.get(&id).filter(|finished| finished.first == call)?;

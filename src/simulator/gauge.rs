@@ -9,6 +9,8 @@ use tokio::sync::watch;
 pub struct Counts {
     /// Under way, from the request to the end of the body.
     pub open: usize,
+    /// The most that were under way at one time.
+    pub most_open: usize,
     /// Played to their end, played failures included.
     pub finished: usize,
     /// Given up by whoever asked, before their end.
@@ -28,7 +30,10 @@ impl Default for Gauge {
 impl Gauge {
     /// An answer begins; it ends when the guard is finished or dropped.
     pub(super) fn open(&self) -> Open {
-        self.0.send_modify(|counts| counts.open += 1);
+        self.0.send_modify(|counts| {
+            counts.open += 1;
+            counts.most_open = counts.most_open.max(counts.open);
+        });
         Open { gauge: Some(self.clone()) }
     }
 

@@ -100,6 +100,8 @@ pub struct CallSpan {
     tracer: Tracer,
     rpc: Rpc,
     server: Context,
+    /// Whether the span of the RPC is that of a batch, of which this is one call: it ends with the batch.
+    is_item: bool,
     completion: Option<CallTrace>,
     started: Instant,
     log: CallLog,
@@ -118,7 +120,30 @@ impl CallSpan {
             ]
         });
         let log = CallLog::start(id, rpc, server.span().span_context());
-        Self { tracer: tracer.clone(), rpc, server, completion: None, started: Instant::now(), log, open: true }
+        Self {
+            tracer: tracer.clone(),
+            rpc,
+            server,
+            is_item: false,
+            completion: None,
+            started: Instant::now(),
+            log,
+            open: true,
+        }
+    }
+
+    /// One call of the batch whose span this is: it has a log line and a completion of its own.
+    pub fn item(&self, id: CallId) -> Self {
+        Self {
+            tracer: self.tracer.clone(),
+            rpc: self.rpc,
+            server: self.server.clone(),
+            is_item: true,
+            completion: None,
+            started: Instant::now(),
+            log: CallLog::start(id, self.rpc, self.server.span().span_context()),
+            open: true,
+        }
     }
 
     /// The request was understood: begins the span of the completion. What is returned makes the spans of its attempts.
@@ -156,7 +181,9 @@ impl CallSpan {
         };
         if self.tracer.is_on() {
             self.end_completion(end, reason);
-            self.end_server(status, reason);
+            if !self.is_item {
+                self.end_server(status, reason);
+            }
         }
         match end {
             Some(CallEnd::Completed(outcome)) => self.log.outcome(outcome),

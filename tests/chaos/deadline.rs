@@ -26,7 +26,7 @@ async fn ask(pair: &Pair, way: Way) -> (Code, String, Option<CompletionOutcome>)
     let mut events = Events::of(head);
     let outcome = if way.streams() {
         events.all(0).await.pop().map(|event| match event {
-            Event::Completed(outcome) => outcome,
+            Event::Completed(outcome) => *outcome,
             other => panic!("the last event is {other:?}"),
         })
     } else {

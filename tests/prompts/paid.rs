@@ -47,7 +47,7 @@ async fn outcome(wire: &Wire, request: &CompleteRequest) -> CompletionOutcome {
     let mut outcome = None;
     while let Some(event) = events.next().await {
         if let Some(completiond::proto::stream_complete_response::Event::Completed(end)) = event.event {
-            outcome = Some(end);
+            outcome = Some(*end);
         }
     }
     outcome.unwrap()
@@ -88,7 +88,7 @@ async fn the_second_turn_reads_what_the_first_one_wrote() {
         let stage = stage(protocol, "").await;
         let wire = stage.wire().await;
         let first = outcome(&wire, &asked(&FIRST, ttl)).await;
-        assert_eq!(first.prompt_cache_ttl.as_deref(), Some(&seconds(asks)), "{protocol}");
+        assert_eq!(first.prompt_cache_ttl, Some(seconds(asks)), "{protocol}");
         let wrote = quantity(&first, Kind::CacheWrite, split);
         assert!(wrote > 1000 && quantity(&first, Kind::CacheRead, None) == 0, "{first:?}");
         assert_eq!(cost(&first), by_hand(&first, write), "{first:?}");
@@ -110,12 +110,12 @@ async fn nothing_is_asked_for_where_nobody_wants_it() {
     let wire = stage.wire().await;
     for prompt_cache in [None, Some(Wanted::default()), Some(Wanted { mode: Mode::Off.into(), ttl: None })] {
         let off = outcome(&wire, &CompleteRequest { prompt_cache, ..asked(&FIRST, None) }).await;
-        assert_eq!((off.prompt_cache_ttl.clone(), quantity(&off, Kind::CacheWrite, None)), (None, 0), "{off:?}");
+        assert_eq!((off.prompt_cache_ttl, quantity(&off, Kind::CacheWrite, None)), (None, 0), "{off:?}");
     }
     let mut marked = CompleteRequest { prompt_cache: None, ..asked(&FIRST, None) };
     marked.messages[0].content[0].cache_breakpoint = Some(CacheBreakpoint { ttl: Some(seconds(3600)) });
     let explicit = outcome(&wire, &marked).await;
-    assert_eq!(explicit.prompt_cache_ttl.as_deref(), Some(&seconds(3600)));
+    assert_eq!(explicit.prompt_cache_ttl, Some(seconds(3600)));
     assert!(quantity(&explicit, Kind::CacheWrite, Some(3600)) > 1000);
 }
 

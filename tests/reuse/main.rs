@@ -56,7 +56,7 @@ async fn folded(mut events: Events) -> Result<(String, CompletionOutcome), End> 
         }
     }
     let end = events.end().await;
-    outcome.map(|outcome| (text, outcome)).ok_or(end)
+    outcome.map(|outcome| (text, *outcome)).ok_or(end)
 }
 
 fn status(outcome: &CompletionOutcome) -> CacheStatus {

@@ -51,7 +51,7 @@ impl Folding {
             Event::Completed(outcome) if self.open.contains(&true) => {
                 return Err(format!("a block is open at the end: {outcome:?}"));
             }
-            Event::Completed(outcome) => self.outcome = Some(outcome),
+            Event::Completed(outcome) => self.outcome = Some(*outcome),
         }
         Ok(())
     }

@@ -31,6 +31,9 @@ use crate::proto::completion_service_server::SERVICE_NAME;
 const READ_OUT_BYTES: usize = 64 * 1024;
 const READ_OUT: Duration = Duration::from_secs(5);
 
+/// Stands for no deadline.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 /// The bounds on what callers may send.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -89,6 +92,11 @@ fn is_counted(path: &str) -> bool {
     method.is_some_and(|method| method.starts_with('/'))
 }
 
+/// Whether requests to `path` have no end of their own: they arrive as long as their caller sends them.
+fn is_endless(path: &str) -> bool {
+    path.strip_prefix('/').and_then(|path| path.strip_prefix(SERVICE_NAME)) == Some("/StreamBatchComplete")
+}
+
 /// What one call has in flight, given back at its end.
 #[derive(Debug)]
 pub(super) struct Charge {
@@ -129,10 +137,25 @@ impl Charge {
         self.take(bytes.saturating_sub(self.bytes.load(Ordering::Relaxed)))
     }
 
+    /// One more call of the same caller, with a place of its own.
+    ///
+    /// # Errors
+    /// `OVERLOADED` when there is none.
+    pub(super) fn beside(&self) -> Result<Arc<Self>, Error> {
+        let charge = Self { admission: self.admission.clone(), calls: AtomicU64::new(0), bytes: AtomicU64::new(0) };
+        charge.take_place()?;
+        Ok(Arc::new(charge))
+    }
+
+    /// What has arrived so far is charged elsewhere from now on.
+    pub(super) fn give_back_bytes(&self) {
+        self.admission.bytes.fetch_sub(self.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+    }
+
     /// Gives everything back before the response is gone: its client does not take it. Only the first time counts.
     pub(super) fn give_back(&self) {
         self.admission.calls.fetch_sub(self.calls.swap(0, Ordering::Relaxed), Ordering::Relaxed);
-        self.admission.bytes.fetch_sub(self.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        self.give_back_bytes();
     }
 }
 
@@ -195,8 +218,9 @@ where
         request.extensions_mut().insert(Arrived(arrived));
         request.extensions_mut().insert(Arc::clone(&charge));
         // What is wrong with the header is told by the call itself.
-        let patience = grpc_timeout(request.headers()).ok().flatten().unwrap_or(Duration::MAX);
-        let end = tokio::time::sleep_until(arrived + patience.min(self.admission.limits.arrival));
+        let patience = grpc_timeout(request.headers()).ok().flatten().unwrap_or(FOREVER);
+        let most = if is_endless(request.uri().path()) { FOREVER } else { self.admission.limits.arrival };
+        let end = tokio::time::sleep_until(arrived + patience.min(most));
         let of_body = Arc::clone(&charge);
         let answer =
             self.inner.call(request.map(|body| Body::new(Counted { body: Some(body), end, charge: of_body, refusal })));

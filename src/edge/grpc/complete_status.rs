@@ -114,26 +114,29 @@ fn complete(headers: &mut HeaderMap, id: CallId) {
     }
 }
 
-/// What a code of the framework means in the contract. Calls of our own methods come with details, so these codes are
-/// about what the framework does before a method is called.
 fn by_code(found: &Status, id: CallId) -> Status {
-    let failure =
-        |reason, message: &'static str| status(&Error::new(reason, message), Some(id), LedgerView::WithoutEndpoints);
-    let no_message =
-        |message: String| status(&Error::invalid("message", message), Some(id), LedgerView::WithoutEndpoints);
-    match found.code() {
-        Code::Unimplemented => failure(Reason::MethodUnknown, "this server has no such method"),
+    match meant(found) {
+        Some(error) => status(&error, Some(id), LedgerView::WithoutEndpoints),
+        // Answers of services that are not ours, such as health: the code stays and gives the reason its name.
+        None => framework_status(found.code(), name(found.code()), found.message(), None, id),
+    }
+}
+
+/// What a code of the framework means in the contract; none: it is no word of the framework's. Calls of our own methods
+/// come with details, so these codes are about what the framework does before a method has its message.
+pub(super) fn meant(found: &Status) -> Option<Error> {
+    Some(match found.code() {
+        Code::Unimplemented => Error::new(Reason::MethodUnknown, "this server has no such method"),
         Code::OutOfRange | Code::ResourceExhausted => {
-            failure(Reason::RequestTooLarge, "the message is larger than this server's limit")
+            Error::new(Reason::RequestTooLarge, "the message is larger than this server's limit")
         }
         Code::InvalidArgument | Code::Internal => {
-            no_message(format!("must be one of the contract: {}", found.message()))
+            Error::invalid("message", format!("must be one of the contract: {}", found.message()))
         }
-        Code::Cancelled => failure(Reason::Cancelled, "the call was cancelled"),
-        Code::DeadlineExceeded => failure(Reason::DeadlineExceeded, "the deadline passed"),
-        // Answers of services that are not ours, such as health: the code stays and gives the reason its name.
-        code => framework_status(code, name(code), found.message(), None, id),
-    }
+        Code::Cancelled => Error::new(Reason::Cancelled, "the call was cancelled"),
+        Code::DeadlineExceeded => Error::new(Reason::DeadlineExceeded, "the deadline passed"),
+        _ => return None,
+    })
 }
 
 /// The gRPC protocol fixes the code and the list of encodings beside it.

@@ -93,6 +93,7 @@ impl Faces {
             tracer: self.tracer.clone(),
             books: self.books.clone(),
             replays: self.ready.replays.clone(),
+            client_stall: self.client_stall,
         })
         .max_decoding_message_size(self.limits.max_request_bytes)
         .max_encoding_message_size(usize::MAX)

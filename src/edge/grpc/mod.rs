@@ -2,6 +2,7 @@
 
 mod admin;
 mod admission;
+mod batch;
 mod codec;
 mod complete_status;
 mod convert;

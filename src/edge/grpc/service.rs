@@ -1,15 +1,17 @@
 //! The handlers: a message becomes a call, and what comes back becomes a response, events or a status.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use prost::Message;
 use tokio::time::Instant;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 use tower::ServiceExt;
 use uuid::Uuid;
 
 use super::admission::Arrived;
+use super::batch::Results;
 use super::convert::{self, CompletionId, LedgerView, RequestRules};
 use super::expansion;
 use super::retried::previous_attempts;
@@ -42,6 +44,26 @@ pub(super) struct Completions {
     pub(super) tracer: Tracer,
     pub(super) books: Books,
     pub(super) replays: Replays,
+    /// How long a client may take nothing.
+    pub(super) client_stall: Duration,
+}
+
+/// What a request brings beside its message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival {
+    /// When it came.
+    pub(super) received: Instant,
+    /// How long its caller waits, from then on; none: as long as it takes.
+    pub(super) patience: Option<Duration>,
+    /// How often its caller's client has sent it before.
+    pub(super) previous_attempts: u32,
+}
+
+impl Arrival {
+    /// When its caller waits no longer; none: it waits as long as it takes.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.patience.and_then(|patience| self.received.checked_add(patience))
+    }
 }
 
 impl Completions {
@@ -52,29 +74,57 @@ impl Completions {
         Told::new(id, self.view, span, request.extensions().get().cloned())
     }
 
-    /// Takes a message in.
+    /// Takes in the message of a call.
     fn call(
         &self,
         request: Request<proto::CompleteRequest>,
         delivery: Delivery,
         told: &mut Told,
     ) -> Result<Call, Error> {
+        let arrival = self.arrival(&request)?;
+        self.take_in(request.into_inner(), delivery, arrival, told)
+    }
+
+    /// What a request brings beside its message.
+    ///
+    /// # Errors
+    /// `SHUTTING_DOWN`, and `INVALID_REQUEST` when its deadline cannot be read.
+    pub(super) fn arrival<M>(&self, request: &Request<M>) -> Result<Arrival, Error> {
         let received = request.extensions().get().map_or_else(Instant::now, |Arrived(at)| *at);
-        if self.drain.is_refusing() {
-            return Err(Error::new(Reason::ShuttingDown, "the server stops and takes no new calls"));
+        self.takes_calls()?;
+        let headers = request.metadata().as_ref();
+        Ok(Arrival { received, patience: grpc_timeout(headers)?, previous_attempts: previous_attempts(headers) })
+    }
+
+    fn takes_calls(&self) -> Result<(), Error> {
+        match self.drain.is_refusing() {
+            true => Err(Error::new(Reason::ShuttingDown, "the server stops and takes no new calls")),
+            false => Ok(()),
         }
-        let (metadata, _, message) = request.into_parts();
-        let patience = grpc_timeout(metadata.as_ref())?;
-        let previous_attempts = previous_attempts(metadata.as_ref());
+    }
+
+    /// Takes in a message.
+    ///
+    /// # Errors
+    /// It breaks a rule of the contract, or this server has no room for it.
+    pub(super) fn take_in(
+        &self,
+        message: proto::CompleteRequest,
+        delivery: Delivery,
+        arrival: Arrival,
+        told: &mut Told,
+    ) -> Result<Call, Error> {
+        self.takes_calls()?;
         told.charge_for(expansion::footprint(&message))?;
         let request = convert::request(message, &self.rules)?;
         let trace = told.understood(&request, &self.books);
         let (id, ledger, keep) = (told.id, told.ledger.clone(), told.keep());
+        let Arrival { received, patience, previous_attempts } = arrival;
         Ok(Call { id, request, delivery, received, patience, previous_attempts, ledger, trace, keep })
     }
 
     /// Runs `answer` unless the server ends before it does.
-    async fn unless_ended<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    pub(super) async fn unless_ended<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         tokio::select! {
             answer = answer => answer,
             () = self.drain.ending() => Err(Error::new(Reason::ShuttingDown, "the server stops")),
@@ -101,19 +151,14 @@ impl Completions {
 
     /// Nothing of it is kept: it is no completion.
     async fn count(&self, request: Request<proto::CountTokensRequest>, told: &Told) -> Result<Counted, Error> {
-        let received = request.extensions().get().map_or_else(Instant::now, |Arrived(at)| *at);
-        if self.drain.is_refusing() {
-            return Err(Error::new(Reason::ShuttingDown, "the server stops and takes no new calls"));
-        }
-        let (metadata, _, message) = request.into_parts();
-        let patience = grpc_timeout(metadata.as_ref())?;
+        let deadline = self.arrival(&request)?.deadline();
+        let message = request.into_inner();
         told.charge_for(message.request.as_ref().map_or(0, expansion::footprint))?;
         let request = convert::to_count(message, &self.rules)?;
-        let deadline = patience.and_then(|patience| received.checked_add(patience));
         self.unless_ended(self.router.count(request, deadline)).await
     }
 
-    async fn whole(&self, call: Call) -> Result<Answer, Error> {
+    pub(super) async fn whole(&self, call: Call) -> Result<Answer, Error> {
         let mut events = self.reply(call).await?;
         let mut fold = Fold::default();
         while let Some(event) = events.next().await {
@@ -164,17 +209,33 @@ impl CompletionService for Completions {
 
     async fn batch_complete(
         &self,
-        _: Request<proto::BatchCompleteRequest>,
+        request: Request<proto::BatchCompleteRequest>,
     ) -> Result<Response<proto::BatchCompleteResponse>, Status> {
-        Err(Status::unimplemented(""))
+        let mut told = self.begin(&request, Rpc::BatchComplete);
+        match self.batch(request, &told).await {
+            Ok(response) => {
+                told.answered();
+                Ok(Response::new(response))
+            }
+            Err(error) => Err(told.status(error)),
+        }
     }
 
-    type StreamBatchCompleteStream = futures_util::stream::Empty<Result<proto::StreamBatchCompleteResponse, Status>>;
+    type StreamBatchCompleteStream = Results;
     async fn stream_batch_complete(
         &self,
-        _: Request<tonic::Streaming<proto::StreamBatchCompleteRequest>>,
-    ) -> Result<Response<Self::StreamBatchCompleteStream>, Status> {
-        Err(Status::unimplemented(""))
+        request: Request<Streaming<proto::StreamBatchCompleteRequest>>,
+    ) -> Result<Response<Results>, Status> {
+        let mut told = self.begin(&request, Rpc::StreamBatchComplete);
+        match self.arrival(&request) {
+            Ok(arrival) => {
+                let mut response = Response::new(self.stream_batch(request.into_inner(), arrival, told));
+                // A result is on its way as soon as it is there.
+                response.disable_compression();
+                Ok(response)
+            }
+            Err(error) => Err(told.status(error)),
+        }
     }
 
     async fn get_completion(

@@ -36,6 +36,28 @@ impl Told {
         Self { id, view, ledger: Ledger::default(), span: Some(span), charge, record: None }
     }
 
+    /// What will be told about one call of the batch that this describes.
+    pub(super) fn item(&self, id: CallId) -> Self {
+        let span = self.span.as_ref().map(|span| span.item(id));
+        Self { id, view: self.view, ledger: Ledger::default(), span, charge: None, record: None }
+    }
+
+    /// Takes a place among the calls in flight for this call of the batch that `batch` describes.
+    ///
+    /// # Errors
+    /// `OVERLOADED` when there is none.
+    pub(super) fn take_place(&mut self, batch: &Self) -> Result<(), Error> {
+        self.charge = batch.charge.as_ref().map(|charge| charge.beside()).transpose()?;
+        Ok(())
+    }
+
+    /// What has arrived so far is charged to the calls of this batch.
+    pub(super) fn give_back_bytes(&self) {
+        if let Some(charge) = &self.charge {
+            charge.give_back_bytes();
+        }
+    }
+
     /// The message takes this many bytes; compressed it came as fewer.
     ///
     /// # Errors

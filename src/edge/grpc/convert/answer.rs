@@ -44,8 +44,7 @@ pub(super) fn outcome(outcome: Outcome, view: LedgerView) -> proto::CompletionOu
         raw_finish_reason: raw_reason,
         stop_sequence,
         refusal: refusal
-            .map(|detail| proto::RefusalDetail { category: detail.category, explanation: detail.explanation })
-            .map(Box::new),
+            .map(|detail| proto::RefusalDetail { category: detail.category, explanation: detail.explanation }),
         usage: Some(usage(used)),
         cost: outcome.cost.map(cost),
         attempts: outcome.attempts.into_iter().map(|line| attempt(line, view)).collect(),
@@ -55,9 +54,9 @@ pub(super) fn outcome(outcome: Outcome, view: LedgerView) -> proto::CompletionOu
         message_state: message_state.map(|state| state.to_bytes()).unwrap_or_default(),
         provider_metadata: metadata.into_iter().collect(),
         simulated: outcome.simulated,
-        saved: outcome.saved.map(|spared| Box::new(saved(spared))),
+        saved: outcome.saved.map(saved),
         cache_status: cache_status(outcome.origin).into(),
-        prompt_cache_ttl: outcome.prompt_cache_ttl.map(|ttl| Box::new(duration(ttl))),
+        prompt_cache_ttl: outcome.prompt_cache_ttl.map(duration),
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn event(call: &CallId, event: Event, sequence: i64, view: LedgerView
             attempt: place(restarted.attempt),
         }),
         Event::Heartbeat => ProtoEvent::Heartbeat(Heartbeat {}),
-        Event::Completed(end) => ProtoEvent::Completed(outcome(*end, view)),
+        Event::Completed(end) => ProtoEvent::Completed(Box::new(outcome(*end, view))),
     };
     proto::StreamCompleteResponse { sequence, event: Some(event) }
 }

@@ -4,6 +4,7 @@
 //! a provider, a connection or a clock.
 
 mod answer;
+mod batch;
 mod block;
 mod cache;
 mod content;
@@ -30,6 +31,7 @@ mod violations;
 mod tests;
 
 pub(crate) use answer::response;
+pub(crate) use batch::{Concurrency, Said, failed, said, to_batch};
 pub(crate) use cache::{cache_stats, scope};
 pub(crate) use counted::{counted, to_count};
 pub(crate) use event::event;

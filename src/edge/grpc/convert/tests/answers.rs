@@ -88,9 +88,9 @@ fn the_outcome_arrives_whole() {
     assert_eq!((out.model.as_str(), out.provider.as_str()), ("m-1", "main"));
     assert_eq!(out.finish_reason(), proto::FinishReason::StopSequence);
     assert_eq!((out.raw_finish_reason.as_str(), out.stop_sequence.as_str()), ("stop_sequence", "END"));
-    assert_eq!(out.refusal.as_deref(), Some(&proto::RefusalDetail { category: "c".into(), explanation: "e".into() }));
+    assert_eq!(out.refusal, Some(proto::RefusalDetail { category: "c".into(), explanation: "e".into() }));
     assert_eq!(out.ignored_parameters, ["top_k"]);
-    assert_eq!(out.prompt_cache_ttl.as_deref(), Some(&prost_types::Duration { seconds: 3600, nanos: 0 }));
+    assert_eq!(out.prompt_cache_ttl, Some(prost_types::Duration { seconds: 3600, nanos: 0 }));
     assert_eq!((out.max_tokens, out.service_tier.as_str(), out.simulated), (8192, "flex", true));
     assert_eq!(out.message_state, state().to_bytes());
     assert_eq!(out.provider_metadata["system_fingerprint"], "fp");
@@ -229,7 +229,7 @@ impl Client {
                     call.incomplete = finished.incomplete;
                 }
             }
-            ProtoEvent::Completed(outcome) => self.outcome = Some(outcome),
+            ProtoEvent::Completed(outcome) => self.outcome = Some(*outcome),
             ProtoEvent::Restarted(_) => self.content.clear(),
             ProtoEvent::Usage(_) | ProtoEvent::Heartbeat(_) => {}
         }
