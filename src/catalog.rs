@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use crate::domain::{Capabilities, Constraints, ModelFacts, Tokens};
+use crate::domain::{CachedPrompts, Capabilities, Constraints, ModelFacts, Tokens};
 
 /// The table as it stands in the file.
 pub const TABLE: &str = include_str!("../data/models.json");
@@ -116,6 +116,8 @@ struct Row {
     capabilities: CapabilityRow,
     #[serde(default)]
     constraints: ConstraintRow,
+    #[serde(default)]
+    prompt_cache: PromptCacheRow,
     other_protocol: Option<String>,
     #[serde(default)]
     lifecycle: Lifecycle,
@@ -131,6 +133,13 @@ struct CapabilityRow {
     audio: Option<bool>,
     json_schema: Option<bool>,
     reasoning: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PromptCacheRow {
+    min_tokens: Option<u32>,
+    breakpoints: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -155,6 +164,7 @@ impl From<Row> for Model {
             max_output: row.max_output.map(Tokens::new),
             capabilities: row.capabilities.into(),
             constraints: row.constraints.into(),
+            cached_prompts: row.prompt_cache.into(),
             other_protocol: row.other_protocol,
         };
         Self {
@@ -165,6 +175,12 @@ impl From<Row> for Model {
             lifecycle: row.lifecycle,
             deprecation_date: row.deprecation_date,
         }
+    }
+}
+
+impl From<PromptCacheRow> for CachedPrompts {
+    fn from(row: PromptCacheRow) -> Self {
+        Self { least: row.min_tokens.map(Tokens::new), breakpoints: row.breakpoints }
     }
 }
 

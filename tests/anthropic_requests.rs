@@ -35,7 +35,11 @@ fn check_with(name: &str, request: &Request, facts: Option<&ModelFacts>) {
 
 fn check_as(protocol: &Anthropic, name: &str, request: &Request, facts: Option<&ModelFacts>, delivery: Delivery) {
     let max_tokens = request.max_tokens.unwrap_or(Tokens::new(8192));
-    golden::check(protocol, name, &Order { request, identity: &identity(), facts, delivery, max_tokens });
+    golden::check(
+        protocol,
+        name,
+        &Order { request, identity: &identity(), facts, delivery, max_tokens, prompt_cache: request.prompt_cache },
+    );
 }
 
 fn message(role: Role, content: Vec<Block>) -> Message {

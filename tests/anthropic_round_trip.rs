@@ -26,7 +26,7 @@ proptest! {
     fn a_request_survives_the_wire(request in any::request(), streams in any::<bool>()) {
         let delivery = if streams { Delivery::Stream } else { Delivery::Whole };
         let max_tokens = request.max_tokens.unwrap_or(Tokens::new(8192));
-        let order = Order { request: &request, identity: &identity(), facts: None, delivery, max_tokens };
+        let order = Order { request: &request, identity: &identity(), facts: None, delivery, max_tokens, prompt_cache: request.prompt_cache };
         let exchange = Anthropic::default().encode(&order).unwrap();
         prop_assert_eq!(&exchange.ignored, &Vec::<String>::new());
         let back = read::request(&exchange.body, &exchange.headers);

@@ -372,7 +372,7 @@ fn each_rule_of_a_model_broken_once() {
         ),
         (
             "{ id: x, budget: { input: 3.0 }, targets: [{ provider: a, model: m }] }",
-            "c.yaml:2:19: models[0].budget: is no key that is known here; known: `id`, `timeouts`, `targets`, `fallback_models`, `hedge` or `price`",
+            "c.yaml:2:19: models[0].budget: is no key that is known here; known: `id`, `timeouts`, `targets`, `fallback_models`, `hedge`, `price` or `prompt_cache`",
         ),
         (
             "{ id: x, timeouts: { attempt: 20m }, targets: [{ provider: a, model: m }] }",
@@ -693,12 +693,28 @@ fn every_known_key_is_documented() {
         ("usage.", with_provider("usage: { zzzz: 1 }")),
         ("completions.", with_provider("completions: { zzzz: 1 }")),
         ("cache.", with_provider("cache: { zzzz: 1 }")),
+        ("prompt_cache.", with_provider("prompt_cache: { zzzz: 1 }")),
+        (
+            "models[].prompt_cache.",
+            with_provider("models: [{ id: x, targets: [{ provider: a, model: m }], prompt_cache: { zzzz: 1 } }]"),
+        ),
     ];
     for (prefix, file) in places {
         let keys = known(&file);
         assert!(!keys.is_empty());
         for key in keys.iter().map(|key| format!("{prefix}{key}")) {
-            let maps = ["timeouts", "retry", "limits", "stream", "log", "simulator", "usage", "completions", "cache"];
+            let maps = [
+                "timeouts",
+                "retry",
+                "limits",
+                "stream",
+                "log",
+                "simulator",
+                "usage",
+                "completions",
+                "cache",
+                "prompt_cache",
+            ];
             let is_map = maps.contains(&key.as_str());
             assert!(is_map || text.contains(&format!("| `{key}` |")), "{key} has no line in docs/configuration.md");
         }

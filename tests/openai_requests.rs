@@ -28,7 +28,7 @@ fn check(vendor: &str, name: &str, request: &Request, facts: Option<&ModelFacts>
     let identity = identity(vendor);
     let protocol = (vendor::preset(vendor).unwrap().protocol)();
     let max_tokens = request.max_tokens.unwrap_or(Tokens::new(8192));
-    let order = Order { request, identity: &identity, facts, delivery, max_tokens };
+    let order = Order { request, identity: &identity, facts, delivery, max_tokens, prompt_cache: request.prompt_cache };
     golden::check(protocol.as_ref(), name, &order);
 }
 
@@ -158,7 +158,14 @@ fn what_is_left_out_rules_a_vendor_out_unless_the_caller_allows_it() {
         let protocol = (vendor::preset(vendor).unwrap().protocol)();
         let encode = |request: &Request| {
             let (facts, max_tokens) = (None, Tokens::new(1));
-            protocol.encode(&Order { request, identity: &identity, facts, delivery: Delivery::Whole, max_tokens })
+            protocol.encode(&Order {
+                request,
+                identity: &identity,
+                facts,
+                delivery: Delivery::Whole,
+                max_tokens,
+                prompt_cache: request.prompt_cache,
+            })
         };
         let ignored = encode(&everything()).unwrap().ignored;
         let strict = Request { unsupported: UnsupportedParameters::Reject, ..everything() };
@@ -435,7 +442,7 @@ fn how_much_to_reason() {
 fn asked(vendor: &str, request: &Request, facts: Option<&ModelFacts>) -> String {
     let identity = identity(vendor);
     let (delivery, max_tokens) = (Delivery::Stream, Tokens::new(1));
-    let order = Order { request, identity: &identity, facts, delivery, max_tokens };
+    let order = Order { request, identity: &identity, facts, delivery, max_tokens, prompt_cache: request.prompt_cache };
     match (vendor::preset(vendor).unwrap().protocol)().encode(&order) {
         Ok(exchange) => {
             let body: serde_json::Value = serde_json::from_slice(&exchange.body).unwrap();

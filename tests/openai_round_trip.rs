@@ -202,7 +202,7 @@ fn request() -> impl Strategy<Value = Request> {
 fn encoded(request: &Request) -> Vec<u8> {
     let identity = Identity::new(ProviderId::new("main"), Vendor::new("openai"), ModelId::new("m"));
     let (facts, delivery, max_tokens) = (None, Delivery::Stream, request.max_tokens.unwrap());
-    let order = Order { request, identity: &identity, facts, delivery, max_tokens };
+    let order = Order { request, identity: &identity, facts, delivery, max_tokens, prompt_cache: request.prompt_cache };
     let exchange = (vendor::preset("openai").unwrap().protocol)().encode(&order).unwrap();
     assert!(exchange.ignored.is_empty(), "{:?}", exchange.ignored);
     exchange.body.to_vec()

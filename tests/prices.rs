@@ -28,7 +28,14 @@ fn read(vendor: &str, model: &str, usage: &Value) -> Usage {
     let request = Request { messages: vec![message], ..Request::default() };
     let identity = Identity::new(ProviderId::new("p"), Vendor::new(vendor), ModelId::new(model));
     let max_tokens = Tokens::new(2048);
-    let order = Order { request: &request, identity: &identity, facts: None, delivery: Delivery::Whole, max_tokens };
+    let order = Order {
+        request: &request,
+        identity: &identity,
+        facts: None,
+        delivery: Delivery::Whole,
+        max_tokens,
+        prompt_cache: request.prompt_cache,
+    };
     let mut decoder = protocol.encode(&order).unwrap_or_else(|unfit| panic!("{unfit:?}")).decoder;
     let body = if protocol.name() == "anthropic" {
         json!({"id": "msg_1", "type": "message", "role": "assistant", "model": model, "stop_reason": "end_turn",

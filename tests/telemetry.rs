@@ -71,6 +71,7 @@ fn outcome() -> Outcome {
         attempts: Vec::new(),
         ignored_parameters: Vec::new(),
         max_tokens: Tokens::new(64),
+        prompt_cache_ttl: None,
         simulated: false,
         origin: completiond::domain::Origin::default(),
         saved: None,

@@ -105,7 +105,14 @@ fn decoder(vendor: &str, delivery: Delivery) -> Box<dyn Decoder> {
     let message = Message { role: Role::User, content: vec![Block::text("?")], state: None };
     let request = Request { messages: vec![message], ..Request::default() };
     let identity = identity(vendor);
-    let order = Order { request: &request, identity: &identity, facts: None, delivery, max_tokens: Tokens::new(16) };
+    let order = Order {
+        request: &request,
+        identity: &identity,
+        facts: None,
+        delivery,
+        max_tokens: Tokens::new(16),
+        prompt_cache: request.prompt_cache,
+    };
     match protocol(vendor).encode(&order) {
         Ok(exchange) => exchange.decoder,
         Err(unfit) => panic!("{unfit:?}"),

@@ -28,6 +28,7 @@ pub fn table(config: &Config, previous: Option<&Table>) -> Result<Table, StartEr
         let targets = model.targets.iter().filter_map(|target| {
             let provider = providers.iter().find(|provider| provider.id == target.provider)?;
             let mut endpoint = Endpoint::known(provider, target.model.clone()).with_timeouts(target.timeouts);
+            endpoint.prompt_cache = model.prompt_cache;
             if let Some(price) = &model.price {
                 let prices = Arc::clone(&config.pricing.prices);
                 endpoint = endpoint.charged_by(Tariff::set(price.clone(), provider.vendor.clone(), prices));
@@ -48,6 +49,7 @@ pub fn table(config: &Config, previous: Option<&Table>) -> Result<Table, StartEr
         max_answer_bytes: config.limits.max_answer_bytes,
         retry: config.retry,
         max_call_cost: config.limits.max_call_cost,
+        prompt_cache: config.prompt_cache,
     };
     Ok(Table::new(providers, aliases, config.default_model.clone(), rules))
 }

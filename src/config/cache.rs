@@ -1,9 +1,10 @@
-//! What the file says about answers that are given again.
+//! What the file says about answers that are given again, and about prompts that providers keep.
 
 use super::problem::Wrong;
 use super::quantity;
 use super::reader::Fields;
 use super::usage::redis_url;
+use crate::domain::{PromptCache, PromptCacheMode};
 use crate::store::AnswerSettings;
 
 /// With less than this hardly any answer would be found again.
@@ -33,4 +34,18 @@ pub(super) fn cache(file: &mut Fields<'_>) -> AnswerSettings {
     };
     fields.finish(&[]);
     settings
+}
+
+/// Reads `prompt_cache`, of the file or of a model.
+pub(super) fn prompts(of: &mut Fields<'_>) -> PromptCache {
+    let Some(value) = of.take("prompt_cache") else { return PromptCache::default() };
+    let mut fields = value.fields();
+    let mode = fields.read("mode", PromptCacheMode::Unsaid, |text| match text {
+        "off" => Ok(PromptCacheMode::Off),
+        "automatic" => Ok(PromptCacheMode::Automatic),
+        _ => Err(Wrong::new(format!("`{text}` is no mode"), "`off` or `automatic`")),
+    });
+    let ttl = fields.take("ttl").and_then(|value| value.parse(quantity::some_duration));
+    fields.finish(&[]);
+    PromptCache { mode, ttl }
 }

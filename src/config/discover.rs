@@ -128,6 +128,7 @@ fn alias(model: &ModelId, provider: &ProviderId, config: &Config) -> Model {
     let (provider, timeouts) = (provider.clone(), config.timeouts);
     let target = Target { provider, model: model.clone(), priority: 0, weight: 1, timeouts };
     Model {
+        prompt_cache: Default::default(),
         id: ModelName::new(model.as_str()),
         targets: vec![target],
         fallback_models: Vec::new(),

@@ -44,7 +44,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::domain::{ModelName, ProviderId, Tokens};
+use crate::domain::{ModelName, PromptCache, ProviderId, Tokens};
 use crate::pool::Timeouts;
 use crate::route::Retry;
 use crate::simulator::Pace;
@@ -108,6 +108,8 @@ pub struct Config {
     pub completions: CompletionSettings,
     /// Which answers are given again, and for how long. Default: none.
     pub cache: AnswerSettings,
+    /// Whether providers are asked to keep prompts, and how long, where neither request nor model says it. Default: no.
+    pub prompt_cache: PromptCache,
     /// Where all this comes from.
     pub source: Source,
     /// What is doubtful, though it works.
@@ -215,6 +217,7 @@ impl Config {
             usage: UsageSettings::default(),
             completions: CompletionSettings::default(),
             cache: AnswerSettings::default(),
+            prompt_cache: PromptCache::default(),
             source: Source::Simulator,
             warnings: Vec::new(),
         }
@@ -279,6 +282,7 @@ fn read_config(mut file: Fields<'_>, path: &Path, overrides: &Overrides) -> Conf
     config.usage = usage::usage(&mut file);
     config.completions = settings::completions(&mut file);
     config.cache = cache::cache(&mut file);
+    config.prompt_cache = cache::prompts(&mut file);
     if let Some((rule, right)) = config.collision() {
         file.section().wrong(Wrong::new(rule, right));
     }

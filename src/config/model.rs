@@ -1,6 +1,7 @@
 //! `models`: the names that callers use, and where they lead.
 
 use super::attempts;
+use super::cache;
 use super::lead::Names;
 use super::nearest::suggestion;
 use super::price;
@@ -8,7 +9,7 @@ use super::problem::Wrong;
 use super::provider::{Pool, unique_id};
 use super::reader::{Value, count};
 use super::settings::{Bounds, TimeoutsSection};
-use crate::domain::{ModelId, ModelName, ProviderId};
+use crate::domain::{ModelId, ModelName, PromptCache, ProviderId};
 use crate::pool::Timeouts;
 use crate::price::Price;
 use crate::route::Hedge;
@@ -27,6 +28,9 @@ pub struct Model {
     pub hedge: Option<Hedge>,
     /// What its targets' work costs, in place of the tables. Default: what these say.
     pub price: Option<Price>,
+    /// Whether its providers are asked to keep prompts, and how long, where a request does not say it. Default: what
+    /// holds for all.
+    pub prompt_cache: PromptCache,
 }
 
 /// Where a model leads.
@@ -61,6 +65,7 @@ struct Entry<'a> {
     fallbacks: Option<Value<'a>>,
     hedge: Option<(Value<'a>, Hedge)>,
     price: Option<Price>,
+    prompt_cache: PromptCache,
 }
 
 fn read_entry<'a>(item: &Value<'a>, names: &mut Names, pool: &Pool, bounds: &Bounds) -> Entry<'a> {
@@ -73,10 +78,11 @@ fn read_entry<'a>(item: &Value<'a>, names: &mut Names, pool: &Pool, bounds: &Bou
     let fallbacks = fields.take("fallback_models");
     let hedge = fields.take("hedge").and_then(|value| attempts::hedge(&value).map(|hedge| (value, hedge)));
     let price = fields.take("price").and_then(|value| price::of_model(&value));
+    let prompt_cache = cache::prompts(&mut fields);
     fields.finish(&[]);
     names.aliases.extend(id.clone());
     names.targets.extend(targets.iter().flatten().map(|target| target.model.to_string()));
-    Entry { id, targets, fallbacks, hedge, price }
+    Entry { id, targets, fallbacks, hedge, price, prompt_cache }
 }
 
 impl Entry<'_> {
@@ -88,7 +94,8 @@ impl Entry<'_> {
             value.doubtful(rule, "add a target or a fallback, or leave it out");
         }
         let hedge = self.hedge.map(|(_, hedge)| hedge);
-        Some(Model { id: ModelName::new(id), targets, fallback_models, hedge, price: self.price })
+        let (price, prompt_cache) = (self.price, self.prompt_cache);
+        Some(Model { id: ModelName::new(id), targets, fallback_models, hedge, price, prompt_cache })
     }
 }
 

@@ -10,7 +10,7 @@ impl Config {
     /// the documentation. What is not written differs where its default does: `shutdown_grace` with `timeouts.total`.
     ///
     /// The others (`providers`, `models`, `price_table`, `default_model`, the timeouts of one request, `retry`, `default_max_tokens`,
-    /// `stream.commit_after`, `limits.max_answer_bytes`, `limits.max_call_cost`) hold for each call that begins after the change.
+    /// `stream.commit_after`, `limits.max_answer_bytes`, `limits.max_call_cost`, `prompt_cache`) hold for each call that begins after the change.
     pub fn needs_restart(&self, next: &Self) -> Vec<&'static str> {
         // Taken apart without a rest, so that a setting that is new does not compile before it is put in a group.
         let Self {
@@ -36,6 +36,7 @@ impl Config {
             usage,
             completions,
             cache,
+            prompt_cache: _,
             source: _,
             warnings: _,
         } = self;

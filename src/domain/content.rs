@@ -90,6 +90,15 @@ impl Block {
         }
     }
 
+    /// Whether a prefix ends behind it or, in the result of a tool call, within it.
+    pub fn has_breakpoint(&self) -> bool {
+        let within = match &self.kind {
+            BlockKind::ToolResult(result) => result.content.iter().any(Self::has_breakpoint),
+            _ => false,
+        };
+        within || self.cache_breakpoint.is_some()
+    }
+
     /// The same block with state.
     #[must_use]
     pub fn with_state(mut self, state: ProviderState) -> Self {

@@ -1,5 +1,7 @@
 //! A whole answer as it is kept, without what belongs to the one call that it was made for.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -16,6 +18,7 @@ pub struct KeptAnswer {
     cost: Option<Cost>,
     ignored_parameters: Vec<String>,
     max_tokens: Tokens,
+    prompt_cache_ttl: Option<Duration>,
     simulated: bool,
 }
 
@@ -31,6 +34,7 @@ impl KeptAnswer {
             cost: end.cost.clone(),
             ignored_parameters: end.ignored_parameters.clone(),
             max_tokens: end.max_tokens,
+            prompt_cache_ttl: end.prompt_cache_ttl,
             simulated: end.simulated,
         }
     }
@@ -63,6 +67,7 @@ impl KeptAnswer {
             attempts: Vec::new(),
             ignored_parameters: self.ignored_parameters,
             max_tokens: self.max_tokens,
+            prompt_cache_ttl: self.prompt_cache_ttl,
             simulated: self.simulated,
             origin,
             saved: None,

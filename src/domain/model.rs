@@ -15,8 +15,19 @@ pub struct ModelFacts {
     pub capabilities: Capabilities,
     /// What it insists on.
     pub constraints: Constraints,
+    /// What its provider's cache of prompts does for it.
+    pub cached_prompts: CachedPrompts,
     /// Whether only a protocol that is not spoken here serves it.
     pub other_protocol: Option<String>,
+}
+
+/// What a provider's cache of prompts does for a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CachedPrompts {
+    /// The shortest prompt that is kept.
+    pub least: Option<Tokens>,
+    /// Whether a request may mark what is kept.
+    pub breakpoints: Option<bool>,
 }
 
 /// What a model can do.

@@ -105,6 +105,8 @@ pub struct Outcome {
     pub ignored_parameters: Vec<String>,
     /// The bound on the answer that was sent.
     pub max_tokens: Tokens,
+    /// How long the provider was asked to keep the prompt, the longest of several; none: it was not asked.
+    pub prompt_cache_ttl: Option<Duration>,
     /// Whether the simulator made it up.
     pub simulated: bool,
     /// Where the answer comes from.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Block, Message, ModelName, OnDisconnect, PicoUsd, RequestId, ResponseCache, Tokens, Tool, ToolChoice, ToolKind,
-    Vendor,
+    Block, Message, ModelName, OnDisconnect, PicoUsd, PromptCache, RequestId, ResponseCache, Tokens, Tool, ToolChoice,
+    ToolKind, Vendor,
 };
 
 /// A checked request. The edge makes it and nothing behind the edge checks it again.
@@ -58,6 +58,8 @@ pub struct Request {
     pub on_disconnect: OnDisconnect,
     /// What is wanted of the cache of answers.
     pub cache: ResponseCache,
+    /// What is wanted of the provider's cache of prompts, beside its breakpoints.
+    pub prompt_cache: PromptCache,
 }
 
 impl Request {
@@ -75,6 +77,12 @@ impl Request {
     pub fn is_plain(&self) -> bool {
         self.messages.iter().flat_map(|message| &message.content).all(Block::is_plain)
             && self.tools.iter().all(|tool| !matches!(tool.kind, ToolKind::Provider(_)))
+    }
+
+    /// Whether the caller has marked a prefix for the provider's cache of prompts.
+    pub fn has_breakpoints(&self) -> bool {
+        let mut blocks = self.system.iter().chain(self.messages.iter().flat_map(|message| &message.content));
+        blocks.any(Block::has_breakpoint) || self.tools.iter().any(|tool| tool.cache_breakpoint.is_some())
     }
 
     /// The bytes of its texts: prompts, answers and tool results, but neither media nor tools.

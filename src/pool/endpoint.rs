@@ -8,7 +8,7 @@ use super::account::Known;
 use super::{Account, Health, Timeouts};
 use crate::catalog;
 use crate::credentials::Credentials;
-use crate::domain::{Identity, ModelFacts, ModelId, ProviderId, Vendor};
+use crate::domain::{Identity, ModelFacts, ModelId, PromptCache, ProviderId, Vendor};
 use crate::price::{Prices, Tariff};
 use crate::protocol::Protocol;
 use crate::tokens::Learned;
@@ -51,6 +51,8 @@ pub struct Endpoint {
     pub identity: Identity,
     /// How long a request to it may take.
     pub timeouts: Timeouts,
+    /// What is wanted of the provider's cache of prompts, by the name that leads here.
+    pub prompt_cache: PromptCache,
     /// What is known about the model.
     pub facts: Option<&'static ModelFacts>,
     /// What its work is charged by; none: its price is not known.
@@ -72,6 +74,7 @@ impl Endpoint {
             learned,
             identity: Identity::new(provider.id.clone(), provider.vendor.clone(), model),
             timeouts: provider.timeouts,
+            prompt_cache: PromptCache::default(),
             provider: Arc::clone(provider),
         }
     }

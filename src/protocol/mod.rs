@@ -11,6 +11,7 @@ mod hints;
 mod left_out;
 pub mod openai;
 mod options;
+mod prompt_cache;
 pub mod vendor;
 mod wait;
 
@@ -19,7 +20,9 @@ pub use options::OWNED_KEYS;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::domain::{Allowance, Decoded, Envelope, Error, Finish, Identity, ModelFacts, Request, Terms, Tokens, Usage};
+use crate::domain::{
+    Allowance, Decoded, Envelope, Error, Finish, Identity, ModelFacts, PromptCache, Request, Terms, Tokens, Usage,
+};
 
 /// The most that a decoder holds of one block that is not finished, in bytes.
 const MAX_BLOCK_BYTES: usize = 16 * 1024 * 1024;
@@ -66,6 +69,8 @@ pub struct Order<'a> {
     pub delivery: Delivery,
     /// The bound on the answer: always sent.
     pub max_tokens: Tokens,
+    /// What is wanted of the provider's cache of prompts, by the request and the configuration together.
+    pub prompt_cache: PromptCache,
 }
 
 /// How the upstream shall deliver its answer.
@@ -92,6 +97,8 @@ pub struct Exchange {
     pub decoder: Box<dyn Decoder>,
     /// Fields of the request that were left out, as paths.
     pub ignored: Vec<String>,
+    /// How long the provider is asked to keep the prompt, the longest of several; none: it is not asked.
+    pub prompt_cache_ttl: Option<std::time::Duration>,
 }
 
 /// A question for the tokens of a prompt, and what reads the answer.

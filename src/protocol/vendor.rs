@@ -206,7 +206,8 @@ const fn row(name: &'static str) -> Preset {
 
 // How the vendors that speak Chat Completions depart from it, as their own references and SDKs have it.
 
-const AZURE: Dialect = Dialect { user: UserField::User, cache: CacheMark::Nothing, ..Dialect::OPENAI };
+const AZURE: Dialect =
+    Dialect { user: UserField::User, cache: CacheMark::Nothing, cache_key: false, ..Dialect::OPENAI };
 
 const GEMINI: Dialect = Dialect {
     efforts: &[Effort::None, Effort::Minimal, Effort::Low, Effort::Medium, Effort::High],
@@ -238,6 +239,7 @@ const MISTRAL: Dialect = Dialect {
     required_word: "any",
     unsupported: &["user", "top_logprobs"],
     text_parts: true,
+    cache_key: true,
     prefill: Prefill::Prefix,
     tool_ids: ToolIds::Exactly(9),
     think_tags: false,

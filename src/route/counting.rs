@@ -10,7 +10,8 @@ use super::guard;
 use super::plan::{max_tokens, none_fits, speaks};
 use super::{Rules, Target};
 use crate::domain::{
-    Cost, CountSource, Error, Identity, Reason, Request, TokenCount, Tokens, Usage, UsageItem, UsageKind, UsageSource,
+    Cost, CountSource, Error, Identity, PromptCache, Reason, Request, TokenCount, Tokens, Usage, UsageItem, UsageKind,
+    UsageSource,
 };
 use crate::pool::{self, Endpoint};
 use crate::protocol::{Delivery, Order, Unfit};
@@ -85,7 +86,14 @@ fn fits(endpoint: &Endpoint, request: &Request, max_tokens: Tokens) -> Result<()
 
 fn order<'a>(endpoint: &'a Endpoint, request: &'a Request, max_tokens: Tokens) -> Order<'a> {
     let Endpoint { identity, facts, .. } = endpoint;
-    Order { request, identity, facts: *facts, delivery: Delivery::Stream, max_tokens }
+    Order {
+        request,
+        identity,
+        facts: *facts,
+        delivery: Delivery::Stream,
+        max_tokens,
+        prompt_cache: PromptCache::default(),
+    }
 }
 
 /// By the provider where it can be asked and answers in time, else here.

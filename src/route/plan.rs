@@ -28,6 +28,7 @@ pub(super) struct Conclusion {
     identity: Identity,
     ignored: Vec<String>,
     max_tokens: Tokens,
+    prompt_cache_ttl: Option<Duration>,
     simulated: bool,
     ledger: Ledger,
 }
@@ -45,12 +46,14 @@ pub(super) fn plan(endpoint: &Endpoint, asked: &Asked, rules: &Rules, share: Opt
         facts: endpoint.facts,
         delivery: upstream_delivery(asked, max_tokens, endpoint, share),
         max_tokens,
+        prompt_cache: asked.request.prompt_cache.or(endpoint.prompt_cache).or(rules.prompt_cache),
     })?;
     let conclusion = Conclusion {
         id: asked.id,
         identity: endpoint.identity.clone(),
         ignored: std::mem::take(&mut exchange.ignored),
         max_tokens,
+        prompt_cache_ttl: exchange.prompt_cache_ttl,
         simulated: endpoint.provider.simulated,
         ledger: asked.ledger.clone(),
     };
@@ -95,6 +98,7 @@ impl Conclusion {
             attempts,
             ignored_parameters: self.ignored.clone(),
             max_tokens: self.max_tokens,
+            prompt_cache_ttl: self.prompt_cache_ttl,
             simulated: self.simulated,
             origin: Origin::default(),
             saved: None,

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::domain::{PicoUsd, Tokens};
+use crate::domain::{PicoUsd, PromptCache, Tokens};
 
 /// What holds for every call.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,6 +18,8 @@ pub struct Rules {
     pub retry: Retry,
     /// The most that a call may cost over all its attempts; none: what its request says.
     pub max_call_cost: Option<PicoUsd>,
+    /// What is wanted of the providers' caches of prompts, where neither request nor model says it.
+    pub prompt_cache: PromptCache,
 }
 
 /// What is tried again, and when.

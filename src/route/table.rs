@@ -315,6 +315,7 @@ pub(super) mod tests {
 
     pub(in crate::route) fn rules() -> Rules {
         Rules {
+            prompt_cache: Default::default(),
             default_max_tokens: crate::domain::Tokens::new(8192),
             commit_after: std::time::Duration::from_secs(10),
             max_answer_bytes: 1 << 20,

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::ask::{Ask, Format, Mode, Reasoning, Tool, ToolInput};
 use super::directive::{Directives, Filter, MAX_TOKENS, directive_line};
 use super::failure::Failure;
+use super::prompt_cache::Share;
 use super::schema;
 use super::text::Text;
 
@@ -76,8 +77,8 @@ pub(super) enum Finish {
 pub(super) struct Usage {
     /// Of the prompt, cached ones included.
     pub(super) input: u32,
-    /// Of the prompt: read from a cache.
-    pub(super) cached: u32,
+    /// Of the prompt: what a cache had to do with it.
+    pub(super) cached: Share,
     /// Of the answer, reasoning included.
     pub(super) output: u32,
     /// Of the answer: reasoning.
@@ -121,10 +122,19 @@ impl Answer {
         if ask.reasoning == Reasoning::Hidden {
             answer.hide_reasoning();
         }
-        let cached = shape.cached.unwrap_or(0).min(ask.input_tokens);
+        let read = shape.cached.unwrap_or(0).min(ask.input_tokens);
+        let cached = Share { read, ..Share::default() };
         let usage = Usage { input: ask.input_tokens, cached, output, reasoning };
         answer.usage = (!shape.no_usage).then_some(usage);
         Ok(answer)
+    }
+
+    /// The same answer to a prompt of which a cache has this share, where the request does not say another.
+    pub(super) fn sparing(mut self, share: Share) -> Self {
+        if let Some(usage) = self.usage.as_mut().filter(|usage| usage.cached == Share::default()) {
+            usage.cached = share;
+        }
+        self
     }
 
     /// Ends the answer where its bounds do. How many tokens are left, and how many of them are reasoning.

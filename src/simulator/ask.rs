@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::prompt_cache::Prefix;
+
 /// A request.
 #[derive(Clone, Debug)]
 pub(super) struct Ask {
@@ -28,6 +30,8 @@ pub(super) struct Ask {
     /// The results of tools at the conversation's end.
     pub(super) tool_results: usize,
     pub(super) input_tokens: u32,
+    /// What of the prompt the cache of prompts may keep; empty: nothing.
+    pub(super) prefixes: Vec<Prefix>,
 }
 
 /// A tool that may be called.

@@ -17,6 +17,7 @@ mod failure;
 mod gauge;
 mod messages_wire;
 mod play;
+mod prompt_cache;
 mod schema;
 mod server;
 mod socket;
@@ -37,6 +38,7 @@ use tokio::sync::watch;
 use crate::transport::{Outgoing, Sending, Transport};
 use clock::Clock;
 use gauge::Gauge;
+use prompt_cache::PromptCache;
 use stage::Stage;
 
 /// The id of the one model that answers.
@@ -58,12 +60,13 @@ impl Pace {
     pub const LIVELY: Self = Self { first_event: Duration::from_millis(200), token: Duration::from_millis(20) };
 }
 
-/// An upstream inside the process. Clones share their gauge.
+/// An upstream inside the process. Clones share their gauge and their cache of prompts.
 #[derive(Clone, Debug, Default)]
 pub struct Simulator {
     pace: Pace,
     clock: Clock,
     gauge: Gauge,
+    prompts: PromptCache,
 }
 
 impl Simulator {
@@ -88,9 +91,13 @@ impl Simulator {
         self.gauge.watch()
     }
 
+    fn stage(&self, connect_timeout: Duration, request: &Request<Bytes>) -> Stage {
+        Stage::new(self.pace, self.clock, connect_timeout, self.gauge.open(), request).knowing(self.prompts.clone())
+    }
+
     /// Answers a request, as if it had asked for what `script` (directives, separated by white space) asks for as well.
     fn send_scripted(&self, request: Request<Bytes>, connect_timeout: Duration, script: &str) -> Sending {
-        let stage = Stage::new(self.pace, self.clock, connect_timeout, self.gauge.open(), &request);
+        let stage = self.stage(connect_timeout, &request);
         let script = script.to_owned();
         Box::pin(async move { stage.answer(&request, &script).await })
     }
@@ -99,7 +106,7 @@ impl Simulator {
 impl Transport for Simulator {
     fn send(&self, outgoing: Outgoing) -> Sending {
         let Outgoing { request, connect_timeout, departure, proxy: _ } = outgoing;
-        let stage = Stage::new(self.pace, self.clock, connect_timeout, self.gauge.open(), &request);
+        let stage = self.stage(connect_timeout, &request);
         Box::pin(async move { stage.told_by(departure).answer(&request, "").await })
     }
 }

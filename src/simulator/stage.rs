@@ -16,6 +16,7 @@ use super::directive::{Directives, FaultKind, Filter, Instead};
 use super::failure::{Failure, Kind};
 use super::gauge::Open;
 use super::messages_wire::{self, MessagesWire};
+use super::prompt_cache::PromptCache;
 use super::wire::Wire;
 use crate::transport::{Departure, Incoming, TransportError};
 
@@ -27,6 +28,7 @@ pub(super) struct Stage {
     open: Open,
     id: String,
     departure: Departure,
+    prompts: PromptCache,
 }
 
 /// What shall be played.
@@ -49,12 +51,18 @@ impl Stage {
         open: Open,
         request: &Request<Bytes>,
     ) -> Self {
-        Self { pace, clock, connect_timeout, open, id: tag(request.body()), departure: Departure::default() }
+        let (id, departure, prompts) = (tag(request.body()), Departure::default(), PromptCache::default());
+        Self { pace, clock, connect_timeout, open, id, departure, prompts }
     }
 
     /// The same that tells when the request has come.
     pub(super) fn told_by(self, departure: Departure) -> Self {
         Self { departure, ..self }
+    }
+
+    /// The same with the prompts that are known from before.
+    pub(super) fn knowing(self, prompts: PromptCache) -> Self {
+        Self { prompts, ..self }
     }
 
     /// Answers the request as it and `script` ask for.
@@ -114,7 +122,7 @@ impl Stage {
             return Ok(self.reply(status, &body));
         }
         let answer = match Answer::of(&ask, &directives, self.id.clone()) {
-            Ok(answer) => answer,
+            Ok(answer) => answer.sparing(self.prompts.serve(&ask.prefixes, ask.input_tokens)),
             Err(failure) => {
                 let (status, body) = wire.error(&failure, &self.id);
                 return Ok(self.reply(status, &body));

@@ -20,7 +20,7 @@ const TEXT: &str = "[ -~é日🙂\n\t\u{1}]{1,12}";
 
 pub(crate) fn request() -> impl Strategy<Value = Request> {
     (conversation(), top(), tools(), parameters()).prop_map(|(messages, top, (tools, choice, parallel), rest)| {
-        Request {
+        let mut request = Request {
             messages,
             tools,
             tool_choice: choice,
@@ -30,8 +30,24 @@ pub(crate) fn request() -> impl Strategy<Value = Request> {
             reasoning: rest.reasoning,
             sampling: rest.sampling,
             ..top
-        }
+        };
+        shortest_last(&mut request);
+        request
     })
+}
+
+/// No breakpoint outlives one before it: the wire cannot carry such ones.
+fn shortest_last(request: &mut Request) {
+    let tools = request.tools.iter_mut().map(|tool| &mut tool.cache_breakpoint);
+    let blocks = request.system.iter_mut().chain(request.messages.iter_mut().flat_map(|message| &mut message.content));
+    let mut earlier: Option<CacheBreakpoint> = None;
+    for breakpoint in tools.chain(blocks.map(|block| &mut block.cache_breakpoint)).flatten() {
+        let is_short = |ttl: Option<Duration>| ttl.is_none_or(|ttl| ttl <= Duration::from_secs(300));
+        if let Some(earlier) = earlier.filter(|earlier| is_short(earlier.ttl) && !is_short(breakpoint.ttl)) {
+            *breakpoint = earlier;
+        }
+        earlier = Some(*breakpoint);
+    }
 }
 
 fn top() -> impl Strategy<Value = Request> {

@@ -72,7 +72,7 @@ const AT_A_RESTART: [(&str, &str, &str); 29] = [
 ];
 
 /// What a running server takes over.
-const AT_ONCE: [(&str, &str, &str); 46] = [
+const AT_ONCE: [(&str, &str, &str); 50] = [
     ("default_model", "default_model: smart", "default_model: fast"),
     ("providers[].id", "home", "house"),
     ("providers[].protocol", "protocol: anthropic", "protocol: openai"),
@@ -107,6 +107,10 @@ const AT_ONCE: [(&str, &str, &str); 46] = [
     ("models[].price.audio_output", "audio_output: 64", "audio_output: 65"),
     ("models[].price.image_input", "image_input: 3.1", "image_input: 3.2"),
     ("models[].price.image_output", "image_output: 30", "image_output: 31"),
+    ("models[].prompt_cache.mode", "{ mode: automatic, ttl: 1h }", "{ mode: 'off', ttl: 1h }"),
+    ("models[].prompt_cache.ttl", "{ mode: automatic, ttl: 1h }", "{ mode: automatic, ttl: 2h }"),
+    ("prompt_cache.mode", "{ mode: 'off', ttl: 30m }", "{ mode: automatic, ttl: 30m }"),
+    ("prompt_cache.ttl", "{ mode: 'off', ttl: 30m }", "{ mode: 'off', ttl: 31m }"),
     ("price_table", "data/prices.json", "tests/prices/newer.json"),
     ("timeouts.connect", "connect: 5s", "connect: 6s"),
     ("timeouts.first_event", "first_event: 30s", "first_event: 31s"),

@@ -107,7 +107,14 @@ impl Case {
         let message = Message { role: Role::User, content: vec![Block::text("Hello?")], state: None };
         let request = Request { messages: vec![message], ..Request::default() };
         let max_tokens = Tokens::new(2048);
-        let order = Order { request: &request, identity: &self.identity, facts: None, delivery, max_tokens };
+        let order = Order {
+            request: &request,
+            identity: &self.identity,
+            facts: None,
+            delivery,
+            max_tokens,
+            prompt_cache: request.prompt_cache,
+        };
         let exchange = self.protocol().encode(&order).unwrap_or_else(|unfit| panic!("{self}: {unfit:?}"));
         assert_eq!(exchange.delivery, delivery, "{self}");
         exchange.decoder

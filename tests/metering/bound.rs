@@ -28,6 +28,7 @@ async fn bounded(
         facts: None,
         delivery: Delivery::Stream,
         max_tokens: Tokens::new(100_000),
+        prompt_cache: request.prompt_cache,
     };
     let exchange = endpoint.provider.protocol.encode(&order).unwrap();
     let (transport, ledger, now) = (transport(), Ledger::default(), Instant::now());

@@ -93,6 +93,7 @@ impl Pair {
         let name = ModelName::new("smart");
         let aliases = vec![Alias { name: name.clone(), lead: Lead { targets, fallbacks: Vec::new(), hedge } }];
         let rules = Rules {
+            prompt_cache: Default::default(),
             default_max_tokens: Tokens::new(8192),
             commit_after: Duration::from_secs(10),
             max_answer_bytes: 1 << 24,

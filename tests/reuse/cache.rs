@@ -2,7 +2,9 @@
 
 use completiond::proto::admin_service_client::AdminServiceClient;
 use completiond::proto::clear_cache_request::Scope;
-use completiond::proto::{CacheMode, CacheStatus, ClearCacheRequest, GetCacheStatsRequest, ResponseCache};
+use completiond::proto::{
+    CacheMode, CacheStatus, ClearCacheRequest, GetCacheStatsRequest, PromptCache, PromptCacheMode, ResponseCache,
+};
 use tonic::Code::FailedPrecondition;
 
 use crate::stage::{Stage, tcp};
@@ -50,11 +52,12 @@ async fn what_shapes_the_answer_tells_requests_apart_and_nothing_else_does() {
     let script = "tokens=2 first_event=0ms pace=0ms";
     let request = asked(script);
     whole(&wire, &request).await;
-    let mut same = vec![request.clone(); 4];
+    let mut same = vec![request.clone(); 5];
     same[0].labels = [("team".to_owned(), "red".to_owned())].into();
     same[1].user = "somebody".to_owned();
     same[2].conversation_id = "c".to_owned();
     same[3].restart_on_interruption = true;
+    same[4].prompt_cache = Some(PromptCache { mode: PromptCacheMode::Automatic.into(), ttl: None });
     for request in &same {
         assert_eq!(status(&whole(&wire, request).await.outcome.unwrap()), CacheStatus::Hit, "{request:?}");
     }

@@ -1,7 +1,9 @@
 //! Calls that are sent again under their callers' own ids.
 
 use completiond::proto::completion_service_client::CompletionServiceClient;
-use completiond::proto::{CacheStatus, CompleteRequest, CompletionState, GetCompletionRequest, OnDisconnect};
+use completiond::proto::{
+    CacheStatus, CompleteRequest, CompletionState, GetCompletionRequest, OnDisconnect, PromptCache, PromptCacheMode,
+};
 use tonic::Code::InvalidArgument;
 
 use crate::stage::{Stage, within};
@@ -96,8 +98,11 @@ async fn another_request_under_the_same_id_is_refused_and_labels_are_none() {
     let labels = [("team".to_owned(), "red".to_owned())].into();
     let labelled = CompleteRequest { labels, user: "u".to_owned(), ..request.clone() };
     assert_eq!(status(&whole(&wire, &labelled).await.outcome.unwrap()), CacheStatus::Replayed);
-    let other = CompleteRequest { max_tokens: Some(3), ..request };
+    let other = CompleteRequest { max_tokens: Some(3), ..request.clone() };
     wire.complete(&other, &[]).await.expect(InvalidArgument, "REQUEST_ID_REUSED", "");
+    let prompt_cache = Some(PromptCache { mode: PromptCacheMode::Automatic.into(), ttl: None });
+    let kept_elsewhere = CompleteRequest { prompt_cache, ..request };
+    wire.complete(&kept_elsewhere, &[]).await.expect(InvalidArgument, "REQUEST_ID_REUSED", "");
     let finish = CompleteRequest { request_id: String::new(), ..named("tokens=1", OnDisconnect::Finish) };
     wire.complete(&finish, &[]).await.expect(InvalidArgument, "INVALID_REQUEST", "");
 }

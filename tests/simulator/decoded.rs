@@ -52,7 +52,14 @@ fn weather() -> Tool {
 /// Sends `request` as a call does, and reads the answer as a call does.
 async fn complete(peer: &Peer, request: &Request, delivery: Delivery) -> Result<Answer<Finish>, Error> {
     let identity = Identity::new(ProviderId::new("sim"), Vendor::new(peer.vendor), ModelId::new("simulator"));
-    let order = Order { request, identity: &identity, facts: None, delivery, max_tokens: Tokens::new(9000) };
+    let order = Order {
+        request,
+        identity: &identity,
+        facts: None,
+        delivery,
+        max_tokens: Tokens::new(9000),
+        prompt_cache: request.prompt_cache,
+    };
     let exchange = peer.protocol.encode(&order).unwrap_or_else(|unfit| panic!("{}: {unfit:?}", peer.vendor));
     let sent = String::from_utf8(exchange.body.to_vec()).unwrap();
     let answer = instant().send(outgoing(&format!("{}{}", peer.base_path, exchange.path), sent)).await.unwrap();

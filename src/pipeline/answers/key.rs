@@ -18,9 +18,10 @@ pub(super) fn of_answer(request: &Request, caller: &str, shape: &[String]) -> Op
 /// What makes two requests with the same id the same call: every field but the id, the labels and the user.
 pub(in crate::pipeline) fn of_call(request: &Request) -> Option<[u8; 32]> {
     let mode = request.cache.mode as u8;
+    let prompt_cache = (request.prompt_cache.mode as u8, request.prompt_cache.ttl);
     let breakpoints: Vec<_> = blocks(request).map(|block| block.cache_breakpoint).collect();
     let more = (
-        (mode, request.cache.ttl, breakpoints),
+        (mode, request.cache.ttl, prompt_cache, breakpoints),
         request.tools.iter().map(|tool| tool.cache_breakpoint).collect::<Vec<_>>(),
         request.on_disconnect as u8,
         request.restart_on_interruption,
@@ -62,6 +63,8 @@ fn shaping(request: &Request) -> impl Serialize + '_ {
         request_id: _,
         on_disconnect: _,
         cache: _,
+        // How long its prompt is kept elsewhere.
+        prompt_cache: _,
     } = request;
     (
         (model, fallback_models, system, messages, max_tokens, sampling, stop_sequences),

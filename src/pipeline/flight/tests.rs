@@ -22,6 +22,7 @@ fn outcome() -> Outcome {
         attempts: Vec::new(),
         ignored_parameters: Vec::new(),
         max_tokens: Tokens::new(1),
+        prompt_cache_ttl: None,
         simulated: false,
         origin: Origin::default(),
         saved: None,

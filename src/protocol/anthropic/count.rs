@@ -66,6 +66,7 @@ mod tests {
             facts: None,
             delivery: Delivery::Stream,
             max_tokens: Tokens::new(100),
+            prompt_cache: Default::default(),
         };
         let counting = counting(Version::V2023, &order).unwrap();
         assert_eq!(counting.path, PATH);

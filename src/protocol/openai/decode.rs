@@ -11,6 +11,7 @@ mod usage;
 mod wire;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 
@@ -43,6 +44,7 @@ pub(super) struct ChatDecoder {
     model: Option<ModelId>,
     service_tier: String,
     reported: Option<Reported>,
+    kept_for: Option<Duration>,
     filter: Option<RefusalDetail>,
     metadata: BTreeMap<String, String>,
     /// Log probabilities whose text has not come yet.
@@ -66,7 +68,9 @@ enum Phase {
 
 impl ChatDecoder {
     /// Reads the answer to `order`; `think_tags` says whether reasoning may stand in the text between tags.
-    pub(super) fn new(order: &Order<'_>, think_tags: bool) -> Self {
+    /// Reads the answer to `order`; `kept_for`: for how long what it writes to the prompt cache is kept, where that is
+    /// known and not the provider's default.
+    pub(super) fn new(order: &Order<'_>, think_tags: bool, kept_for: Option<Duration>) -> Self {
         Self {
             blocks: Blocks::new(order.identity.clone(), audio_type(order)),
             splitter: Splitter::new(think_tags),
@@ -75,6 +79,7 @@ impl ChatDecoder {
             model: None,
             service_tier: String::new(),
             reported: None,
+            kept_for,
             filter: None,
             metadata: BTreeMap::new(),
             logprobs: Vec::new(),
@@ -133,6 +138,7 @@ impl ChatDecoder {
         // What was used before a failure is known even then.
         let own: BTreeMap<&str, &RawValue> = object(chunk.x_groq).unwrap_or_default();
         let reported = usage::reported(chunk.usage).or_else(|| usage::reported(own.get("usage").copied()));
+        let reported = reported.map(|reported| reported.kept_for(self.kept_for));
         let is_new = reported.is_some() && reported != self.reported;
         self.reported = reported.or_else(|| self.reported.take());
         if is_failure(&chunk) || own.get("error").is_some_and(|error| is_something(error)) {

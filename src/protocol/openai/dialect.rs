@@ -45,6 +45,8 @@ pub struct Dialect {
     pub refusals: bool,
     /// How the end of a cached prefix is marked.
     pub cache: CacheMark,
+    /// Whether `prompt_cache_key` says which requests begin alike.
+    pub cache_key: bool,
     /// How an assistant message at the end is continued.
     pub prefill: Prefill,
     /// What ids of tool calls must look like.
@@ -137,7 +139,7 @@ pub enum Passback {
 pub enum CacheMark {
     /// It cannot be.
     Nothing,
-    /// By `prompt_cache_breakpoint`, for 30 minutes or 12 hours.
+    /// By `prompt_cache_breakpoint`, for 30 minutes or 12 hours, where the model is not known to take none.
     Breakpoint,
     /// By `cache_control`, for 5 minutes or an hour.
     Control,
@@ -199,6 +201,7 @@ impl Dialect {
         json_schema: SchemaAsk::Named,
         refusals: true,
         cache: CacheMark::Breakpoint,
+        cache_key: true,
         prefill: Prefill::Never,
         tool_ids: ToolIds::UpTo(40),
         max_stops: 4,
@@ -219,6 +222,7 @@ impl Dialect {
         custom_tools: false,
         refusals: false,
         cache: CacheMark::Nothing,
+        cache_key: false,
         tool_ids: ToolIds::Any,
         think_tags: true,
         ..Self::OPENAI

@@ -1,10 +1,13 @@
 //! From a request to the body of `POST /chat/completions`.
 
+mod cache;
 mod messages;
 mod parts;
 mod reasoning;
 mod tools;
 mod wire;
+
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, header};
 
@@ -23,7 +26,8 @@ const LONGEST_SAFETY_IDENTIFIER: usize = 128;
 /// # Errors
 /// [`Unfit`] when this endpoint cannot take the request.
 pub(super) fn encode(dialect: &Dialect, order: &Order<'_>) -> Result<Exchange, Unfit> {
-    let mut encoder = Encoder { dialect, order, left_out: LeftOut::of(order.request), breakpoints: 0 };
+    let mut encoder =
+        Encoder { dialect, order, left_out: LeftOut::of(order.request), cached_for: None, written_for: None };
     let body = encoder.body()?;
     // Texts, finite numbers and checked JSON always serialise.
     let bytes = serde_json::to_vec(&body).map_err(|_| lacks("messages", "cannot be written as JSON"))?;
@@ -36,8 +40,9 @@ pub(super) fn encode(dialect: &Dialect, order: &Order<'_>) -> Result<Exchange, U
         headers,
         body: options::merge(bytes, order),
         delivery: order.delivery,
-        decoder: Box::new(ChatDecoder::new(order, dialect.think_tags)),
+        decoder: Box::new(ChatDecoder::new(order, dialect.think_tags, encoder.written_for)),
         ignored,
+        prompt_cache_ttl: encoder.cached_for,
     })
 }
 
@@ -46,8 +51,10 @@ struct Encoder<'a> {
     dialect: &'a Dialect,
     order: &'a Order<'a>,
     left_out: LeftOut,
-    /// Marks of cached prefixes so far.
-    breakpoints: usize,
+    /// How long the provider is asked to keep the prompt.
+    cached_for: Option<Duration>,
+    /// The one lifetime of all that is written, where it was asked for.
+    written_for: Option<Duration>,
 }
 
 /// An endpoint that cannot do what `field` asks for.
@@ -58,7 +65,10 @@ fn lacks(field: impl Into<String>, lacks: &'static str) -> Unfit {
 impl<'a> Encoder<'a> {
     fn body(&mut self) -> Result<Body<'a>, Unfit> {
         let continued = self.prefill()?;
+        let tools = tools::tools(self)?;
         let mut messages = messages::messages(self)?;
+        let prompt_cache_key = cache::key(self, &tools, &messages);
+        let prompt_cache_options = cache::mark(self, &tools, &mut messages);
         if let Some(last) = messages.last_mut() {
             last.prefix = continued == Some(Prefill::Prefix);
             last.partial = continued == Some(Prefill::Partial);
@@ -70,7 +80,9 @@ impl<'a> Encoder<'a> {
             messages,
             parameters: self.parameters(),
             reasoning: reasoning::reasoning(self),
-            tools: tools::tools(self)?,
+            tools,
+            prompt_cache_key,
+            prompt_cache_options,
             tool_choice: tools::tool_choice(self),
             parallel_tool_calls: tools::parallel(self),
             response_format: self.response_format()?,

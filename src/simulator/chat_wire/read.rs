@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::simulator::answer::Usage;
 use crate::simulator::ask::{Ask, Choice, Format, Mode, Reasoning, Tool, ToolInput, estimate, list, text, texts};
 use crate::simulator::failure::Failure;
+use crate::simulator::prompt_cache::prefixes;
 
 pub(super) fn read(body: &Value) -> Result<Ask, Failure> {
     let messages = list(body, "messages");
@@ -42,16 +43,42 @@ pub(super) fn read(body: &Value) -> Result<Ask, Failure> {
         documents: of_kind("file"),
         tool_results: messages.iter().rev().take_while(|message| text(message, "role") == "tool").count(),
         input_tokens: estimate(body),
+        prefixes: prefixes(pieces(body, messages).into_iter(), "prompt_cache_breakpoint"),
     })
+}
+
+/// The prompt piece by piece, each with whose it is: the tools, then the parts of each message and the rest of it. A
+/// text is the same whether it stands alone or as a part.
+fn pieces<'a>(body: &'a Value, messages: &'a [Value]) -> Vec<(&'a str, Value)> {
+    let mut pieces: Vec<_> = list(body, "tools").iter().map(|tool| ("tools", tool.clone())).collect();
+    for message in messages {
+        let role = text(message, "role");
+        if let Some(text) = message.get("content").and_then(Value::as_str) {
+            pieces.push((role, json!({ "type": "text", "text": text })));
+        }
+        pieces.extend(list(message, "content").iter().map(|part| (role, part.clone())));
+        let rest =
+            message.as_object().into_iter().flatten().filter(|(key, _)| !["role", "content"].contains(&key.as_str()));
+        let rest: serde_json::Map<_, _> = rest.map(|(key, value)| (key.clone(), value.clone())).collect();
+        if !rest.is_empty() {
+            pieces.push((role, rest.into()));
+        }
+    }
+    pieces
 }
 
 /// An answer's usage in the format's shape.
 pub(super) fn usage(usage: Usage) -> Value {
+    let cached = usage.cached;
+    let mut details = json!({ "cached_tokens": cached.read, "audio_tokens": 0 });
+    if cached.written() > 0 {
+        details = json!({ "cached_tokens": cached.read, "cache_write_tokens": cached.written(), "audio_tokens": 0 });
+    }
     json!({
         "prompt_tokens": usage.input,
         "completion_tokens": usage.output,
         "total_tokens": u64::from(usage.input) + u64::from(usage.output),
-        "prompt_tokens_details": { "cached_tokens": usage.cached, "audio_tokens": 0 },
+        "prompt_tokens_details": details,
         "completion_tokens_details": {
             "reasoning_tokens": usage.reasoning, "audio_tokens": 0,
             "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0,

@@ -170,18 +170,20 @@ fn head(answer: &Answer) -> Value {
 }
 
 fn start_usage(usage: Usage) -> Value {
+    let cached = usage.cached;
     json!({
-        "input_tokens": usage.input - usage.cached, "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": usage.cached,
-        "cache_creation": { "ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0 },
+        "input_tokens": cached.rest(usage.input), "cache_creation_input_tokens": cached.written(),
+        "cache_read_input_tokens": cached.read,
+        "cache_creation": { "ephemeral_5m_input_tokens": cached.short, "ephemeral_1h_input_tokens": cached.long },
         "output_tokens": usage.output.min(1), "server_tool_use": null, "service_tier": "standard",
     })
 }
 
 fn final_usage(usage: Usage) -> Value {
+    let cached = usage.cached;
     json!({
-        "input_tokens": usage.input - usage.cached, "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": usage.cached, "output_tokens": usage.output,
+        "input_tokens": cached.rest(usage.input), "cache_creation_input_tokens": cached.written(),
+        "cache_read_input_tokens": cached.read, "output_tokens": usage.output,
         "output_tokens_details": { "thinking_tokens": usage.reasoning },
     })
 }

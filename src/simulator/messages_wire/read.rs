@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::signature;
 use crate::simulator::ask::{Ask, Choice, Format, Mode, Reasoning, Tool, ToolInput, estimate, list, text, texts};
 use crate::simulator::failure::Failure;
+use crate::simulator::prompt_cache::prefixes;
 
 pub(super) fn read(body: &Value) -> Result<Ask, Failure> {
     let messages = list(body, "messages");
@@ -36,6 +37,7 @@ pub(super) fn read(body: &Value) -> Result<Ask, Failure> {
         documents: of_kind("document"),
         tool_results: messages.last().map_or(0, |message| results(message).count()),
         input_tokens: estimate(body),
+        prefixes: prefixes(pieces(body, messages), "cache_control"),
         tools,
     };
     let manual = body.pointer("/thinking/type").and_then(Value::as_str) == Some("enabled");
@@ -43,6 +45,13 @@ pub(super) fn read(body: &Value) -> Result<Ask, Failure> {
         return Err(Failure::rejected("tool_choice: a forced call needs tools, and no manual thinking"));
     }
     Ok(ask)
+}
+
+/// The prompt piece by piece, each with whose it is: the tools, the system prompt, the messages.
+fn pieces<'a>(body: &'a Value, messages: &'a [Value]) -> impl Iterator<Item = (&'a str, Value)> {
+    let of = |whose, key| list(body, key).iter().map(move |piece| (whose, piece.clone()));
+    let blocks = |message| list(message, "content").iter().map(move |block| (text(message, "role"), block.clone()));
+    of("tools", "tools").chain(of("system", "system")).chain(messages.iter().flat_map(blocks))
 }
 
 /// Holds a request against the rules of the format. The bound on the answer, which one of them demands.

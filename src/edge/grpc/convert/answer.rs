@@ -3,7 +3,7 @@
 use super::block;
 use super::ledger::{LedgerView, attempt};
 use super::reuse::{cache_status, saved};
-use super::usage::{cost, usage};
+use super::usage::{cost, duration, usage};
 use crate::domain::{Answer, Finish, FinishReason, Outcome, ProviderState};
 use crate::proto;
 
@@ -56,7 +56,7 @@ pub(super) fn outcome(outcome: Outcome, view: LedgerView) -> proto::CompletionOu
         simulated: outcome.simulated,
         saved: outcome.saved.map(saved),
         cache_status: cache_status(outcome.origin).into(),
-        prompt_cache_ttl: None,
+        prompt_cache_ttl: outcome.prompt_cache_ttl.map(duration),
     }
 }
 

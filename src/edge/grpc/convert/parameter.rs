@@ -1,7 +1,12 @@
 //! Numbers and words of a request: in range, or a violation.
 
+use std::time::Duration;
+
+use super::content::ttl;
 use super::violations::{Path, Violations};
-use crate::domain::{Effort, Reasoning, ReasoningAmount, Sampling, Tokens, UnsupportedParameters};
+use crate::domain::{
+    Effort, PromptCache, PromptCacheMode, Reasoning, ReasoningAmount, Sampling, Tokens, UnsupportedParameters,
+};
 use crate::proto;
 use crate::proto::complete_request::{Reasoning as ProtoReasoning, reasoning::Amount};
 
@@ -65,6 +70,24 @@ pub(super) fn unsupported(number: i32, found: &mut Violations) -> UnsupportedPar
         None | Some(Proto::Unspecified | Proto::Reject) => UnsupportedParameters::Reject,
         Some(Proto::Ignore) => UnsupportedParameters::Ignore,
     }
+}
+
+/// What is wanted of the provider's cache of prompts.
+pub(super) fn prompt_cache(message: Option<proto::PromptCache>, found: &mut Violations) -> PromptCache {
+    use proto::PromptCacheMode as Proto;
+    let Some(message) = message else { return PromptCache::default() };
+    let root = Path::ROOT;
+    let path = root.field("prompt_cache");
+    let mode = match found.enum_value(message.mode, &path.field("mode")) {
+        None | Some(Proto::Unspecified) => PromptCacheMode::Unsaid,
+        Some(Proto::Off) => PromptCacheMode::Off,
+        Some(Proto::Automatic) => PromptCacheMode::Automatic,
+    };
+    let of_ttl = path.field("ttl");
+    let ttl = message.ttl.and_then(|message| ttl(message, &of_ttl, found));
+    found.check(ttl != Some(Duration::ZERO), &of_ttl, "must be above 0; OFF marks nothing");
+    found.check(ttl.is_none() || mode != PromptCacheMode::Off, &of_ttl, "must not be set with OFF");
+    PromptCache { mode, ttl }
 }
 
 /// A whole number within bounds, both included.

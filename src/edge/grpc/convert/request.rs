@@ -63,6 +63,7 @@ pub(crate) fn request(mut message: proto::CompleteRequest, rules: &RequestRules)
         request_id,
         on_disconnect: reuse::on_disconnect(message.on_disconnect, !message.request_id.is_empty(), found),
         cache: reuse::cache(message.cache, found),
+        prompt_cache: parameter::prompt_cache(message.prompt_cache, found),
     };
     all.judge().map(|()| request)
 }

@@ -4,9 +4,10 @@ use serde_json::value::RawValue;
 
 use super::super::Version;
 use super::super::fields::Fields;
+use super::piece::{Content, Piece};
 use super::place::Place;
-use super::wire::{self, Citing, Content, Piece, Source};
-use super::{Encoding, lacks, merged};
+use super::wire::{self, Citing, Source};
+use super::{Encoding, lacks};
 use crate::domain::{
     Block, BlockKind, Document, Image, Media, MediaSource, ProviderBlock, ReasoningText, Role, Text, ToolCall,
     ToolInput, ToolResult,
@@ -51,8 +52,9 @@ impl<'a> Encoding<'a> {
         if text.is_empty() {
             return None;
         }
-        let cache_control = self.cache(block.cache_breakpoint, place);
-        Some(merged(wire::Block::Text { text, cache_control }, state.into_iter().chain(self.options(block))))
+        let typed = wire::Block::Text { text, cache_control: None };
+        let more = state.into_iter().chain(self.options(block));
+        Some(Piece::typed(typed, more, place, self.text_slot(place, block)))
     }
 
     fn image(&mut self, block: &'a Block, image: &'a Image, by: Role, place: Place) -> Result<Content<'a>, Unfit> {
@@ -72,8 +74,8 @@ impl<'a> Encoding<'a> {
             MediaSource::Inline(_) => return lacks(place, "cannot take images of this type"),
             _ => self.remote(&image.media, place)?,
         };
-        let cache_control = self.cache(block.cache_breakpoint, place);
-        Ok(merged(wire::Block::Image { source, cache_control }, self.options(block)))
+        let slot = self.slot(place, block.cache_breakpoint, None);
+        Ok(Piece::typed(wire::Block::Image { source, cache_control: None }, self.options(block), place, slot))
     }
 
     fn document(
@@ -101,9 +103,9 @@ impl<'a> Encoding<'a> {
         };
         let title = if document.title.is_empty() { &document.filename } else { &document.title };
         let citations = document.citations.map(|enabled| Citing { enabled });
-        let cache_control = self.cache(block.cache_breakpoint, place);
-        let typed = wire::Block::Document { source, title, context: &document.context, citations, cache_control };
-        Ok(merged(typed, self.options(block)))
+        let context = &document.context;
+        let typed = wire::Block::Document { source, title, context, citations, cache_control: None };
+        Ok(Piece::typed(typed, self.options(block), place, self.slot(place, block.cache_breakpoint, None)))
     }
 
     /// Media that are not here.
@@ -127,15 +129,15 @@ impl<'a> Encoding<'a> {
         let Ok(input) = serde_json::from_str::<&RawValue>(json) else {
             return lacks(place, "cannot take input that is not JSON");
         };
-        let cache_control = self.cache(block.cache_breakpoint, place);
         let typed = wire::Block::ToolUse {
             id: &call.id,
             name: &call.name,
             input,
             toolset_name: &call.namespace,
-            cache_control,
+            cache_control: None,
         };
-        Ok(merged(typed, self.state(block).into_iter().chain(self.options(block))))
+        let more = self.state(block).into_iter().chain(self.options(block));
+        Ok(Piece::typed(typed, more, place, self.text_slot(place, block)))
     }
 
     fn tool_result(&mut self, block: &'a Block, result: &'a ToolResult, place: Place) -> Result<Content<'a>, Unfit> {
@@ -145,9 +147,11 @@ impl<'a> Encoding<'a> {
                 content.extend(self.block(what, Role::Tool, Place::Result { message, block, inner })?);
             }
         }
-        let cache_control = self.cache(block.cache_breakpoint, place);
         let (tool_use_id, is_error) = (result.tool_call_id.as_str(), result.is_error);
-        Ok(merged(wire::Block::ToolResult { tool_use_id, content, is_error, cache_control }, self.options(block)))
+        let typed = wire::Block::ToolResult { tool_use_id, content, is_error, cache_control: None };
+        // Its content is counted piece by piece.
+        let slot = self.slot(place, block.cache_breakpoint, Some(0));
+        Ok(Piece::typed(typed, self.options(block), place, slot))
     }
 
     /// Reasoning goes back only to the model and account that made it, as it came. A block without a signature at a
@@ -173,14 +177,12 @@ impl<'a> Encoding<'a> {
                 _ => None,
             }
         });
-        let Some(raw) = fields.and_then(|fields| fields.to_raw()) else {
+        let Some(fields) = fields else {
             self.left_out.foreign(place.to_string());
             return None;
         };
-        if block.cache_breakpoint.is_some() {
-            self.left_out.unsupported(format!("{place}.cache_breakpoint"));
-        }
-        Some(Piece::Merged(raw))
+        let bytes = state.map(|state| state.payload.get().len().saturating_add(reasoning.text.len()));
+        Some(Piece::own(fields, place, self.slot(place, block.cache_breakpoint, bytes)))
     }
 
     fn provider_block(&mut self, block: &'a Block, provider: &'a ProviderBlock, place: Place) -> Option<Content<'a>> {
@@ -189,12 +191,9 @@ impl<'a> Encoding<'a> {
             self.left_out.foreign(place.to_string());
             return None;
         };
-        let cache_control = self.cache(block.cache_breakpoint, place);
-        if let Some(cache_control) = cache_control.and_then(|cache| serde_json::value::to_raw_value(&cache).ok()) {
-            fields.set("cache_control", cache_control);
-        }
         self.options(block).into_iter().for_each(|more| fields.extend(more));
-        fields.to_raw().map(Piece::Merged)
+        // What the provider keeps in its own words may stand for more than its bytes.
+        Some(Piece::own(fields, place, self.slot(place, block.cache_breakpoint, None)))
     }
 
     /// The fields that this vendor sent with the block and that the domain has no name for.

@@ -1,8 +1,9 @@
 //! Turns: who speaks, what stands first in a turn, and how a conversation may end.
 
 use super::super::fields::Fields;
+use super::piece::Content;
 use super::place::Place;
-use super::wire::{Content, Turn};
+use super::wire::Turn;
 use super::{Encoding, lacks};
 use crate::domain::{BlockKind, Message, Role};
 use crate::protocol::Unfit;

@@ -5,6 +5,8 @@ use std::fmt;
 /// Where a block stands.
 #[derive(Clone, Copy)]
 pub(super) enum Place {
+    /// Among the tools.
+    Tool { tool: usize },
     /// In the system prompt.
     System { block: usize },
     /// In a message.
@@ -16,6 +18,7 @@ pub(super) enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Tool { tool } => write!(f, "tools[{tool}]"),
             Self::System { block } => write!(f, "system_blocks[{block}]"),
             Self::Message { message, block } => write!(f, "messages[{message}].content[{block}]"),
             Self::Result { message, block, inner } => {

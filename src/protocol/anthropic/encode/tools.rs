@@ -3,8 +3,10 @@
 use serde_json::value::RawValue;
 
 use super::super::fields::Fields;
-use super::wire::{Choice, Function, Piece, Thinking};
-use super::{Encoding, lacks, merged};
+use super::piece::Piece;
+use super::place::Place;
+use super::wire::{Choice, Function, Thinking};
+use super::{Encoding, lacks};
 use crate::domain::{FunctionTool, ProviderTool, Tool, ToolChoiceMode, ToolKind};
 use crate::protocol::Unfit;
 
@@ -22,11 +24,11 @@ impl<'a> Encoding<'a> {
         let names = named.map_or(&[][..], |choice| &choice.names);
         let mut tools = Vec::new();
         for (index, tool) in request.tools.iter().enumerate() {
-            let path = format!("tools[{index}]");
+            let place = Place::Tool { tool: index };
             let (name, piece) = match &tool.kind {
-                ToolKind::Function(function) => (function.name.clone(), self.function(tool, function, &path)?),
-                ToolKind::Provider(provider) => self.provider_tool(tool, provider, &path)?,
-                ToolKind::Custom(_) => return lacks(path, "cannot call tools with free text"),
+                ToolKind::Function(function) => (function.name.clone(), self.function(tool, function, place)?),
+                ToolKind::Provider(provider) => self.provider_tool(tool, provider, place)?,
+                ToolKind::Custom(_) => return lacks(place, "cannot call tools with free text"),
             };
             if names.is_empty() || names.contains(&name) {
                 tools.push(piece);
@@ -35,36 +37,31 @@ impl<'a> Encoding<'a> {
         Ok(tools)
     }
 
-    fn function(&mut self, tool: &Tool, function: &'a FunctionTool, path: &str) -> Result<Piece<Function<'a>>, Unfit> {
+    fn function(&self, tool: &Tool, function: &'a FunctionTool, place: Place) -> Result<Piece<Function<'a>>, Unfit> {
         let schema = function.parameters.as_deref().unwrap_or(NO_PARAMETERS);
         let Ok(input_schema) = serde_json::from_str::<&RawValue>(schema) else {
-            return lacks(path, "cannot take a schema that is not JSON");
+            return lacks(place, "cannot take a schema that is not JSON");
         };
         let options = function.provider_options.get(&self.identity().vendor).and_then(|json| Fields::parse(json));
-        let cache_control = self.cache(tool.cache_breakpoint, path);
         let (name, description, strict) = (function.name.as_str(), function.description.as_str(), function.strict);
-        Ok(merged(Function { name, description, input_schema, strict, cache_control }, options))
+        let typed = Function { name, description, input_schema, strict, cache_control: None };
+        let slot = self.slot(place, tool.cache_breakpoint, Some(tool.text_bytes()));
+        Ok(Piece::typed(typed, options, place, slot))
     }
 
     fn provider_tool(
-        &mut self,
+        &self,
         tool: &Tool,
         provider: &'a ProviderTool,
-        path: &str,
+        place: Place,
     ) -> Result<(String, Piece<Function<'a>>), Unfit> {
         let own = Some(provider).filter(|provider| provider.vendor == self.identity().vendor);
-        let Some(mut fields) = own.and_then(|provider| Fields::parse(&provider.json)) else {
-            return lacks(path, "does not know another vendor's tools");
+        let Some(fields) = own.and_then(|provider| Fields::parse(&provider.json)) else {
+            return lacks(place, "does not know another vendor's tools");
         };
-        let cache_control = self.cache(tool.cache_breakpoint, path);
-        if let Some(cache_control) = cache_control.and_then(|cache| serde_json::value::to_raw_value(&cache).ok()) {
-            fields.set("cache_control", cache_control);
-        }
         let name = fields.text("name").unwrap_or_default().into_owned();
-        match fields.to_raw() {
-            Some(raw) => Ok((name, Piece::Merged(raw))),
-            None => lacks(path, "does not know another vendor's tools"),
-        }
+        // What the provider itself says about its tool is not known.
+        Ok((name, Piece::own(fields, place, self.slot(place, tool.cache_breakpoint, None))))
     }
 
     pub(super) fn tool_choice(&mut self, thinking: Option<Thinking>, has_tools: bool) -> Option<Choice<'a>> {

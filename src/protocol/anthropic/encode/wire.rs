@@ -5,16 +5,19 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::piece::{Content, Piece};
+
 /// The body.
 #[derive(Serialize)]
 pub(super) struct Body<'a> {
     pub(super) model: &'a str,
-    pub(super) max_tokens: u32,
+    // The prompt comes first, in the provider's order: the bodies of two turns begin with the same bytes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) tools: Vec<Piece<Function<'a>>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) system: Vec<Content<'a>>,
     pub(super) messages: Vec<Turn<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) tools: Vec<Piece<Function<'a>>>,
+    pub(super) max_tokens: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tool_choice: Option<Choice<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,17 +43,6 @@ pub(super) struct Body<'a> {
 pub(super) struct Turn<'a> {
     pub(super) role: &'static str,
     pub(super) content: Vec<Content<'a>>,
-}
-
-/// A piece of content.
-pub(super) type Content<'a> = Piece<Block<'a>>;
-
-/// A typed piece, or one that the provider's own fields were merged into.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(super) enum Piece<T> {
-    Typed(T),
-    Merged(Box<RawValue>),
 }
 
 /// A block of content.

@@ -1,5 +1,7 @@
 //! What was used, from a provider's sums to disjoint items.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -14,6 +16,16 @@ const PICO_PER_TICK: i64 = 100;
 pub(super) struct Reported {
     pub(super) usage: Usage,
     pub(super) cost: Option<PicoUsd>,
+}
+
+impl Reported {
+    /// The same with the lifetime of what was written to the prompt cache, which the provider does not say by itself.
+    pub(super) fn kept_for(mut self, lifetime: Option<Duration>) -> Self {
+        for item in self.usage.items.iter_mut().filter(|item| item.kind == UsageKind::CacheWrite) {
+            item.cache_ttl = item.cache_ttl.or(lifetime);
+        }
+        self
+    }
 }
 
 #[derive(Default, Deserialize)]

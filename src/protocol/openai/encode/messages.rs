@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::parts::{merged, raw};
 use super::wire::{
-    AudioId, Call, CalledCustom, CalledFunction, Content, Message as WireMessage, Part, Piece, ThinkingText,
+    AudioId, Call, CalledCustom, CalledFunction, Content, Message as WireMessage, Part, Piece, Placed, ThinkingText,
 };
 use super::{Encoder, lacks};
 use crate::domain::{Audio, Block, BlockKind, Message, Role, ToolCall, ToolInput, ToolResult};
@@ -20,14 +20,14 @@ pub(super) fn messages<'a>(encoder: &mut Encoder<'a>) -> Result<Vec<WireMessage<
     let request = encoder.order.request;
     let mut wire = Vec::with_capacity(request.messages.len() + 1);
     if !request.system.is_empty() {
-        let content = encoder.content(&request.system, "system_blocks", "\n\n")?;
+        let content = encoder.content(&request.system, "system_blocks")?;
         wire.push(WireMessage { role: encoder.dialect.system_role, content: Some(content), ..WireMessage::default() });
     }
     for (index, message) in request.messages.iter().enumerate() {
         let path = format!("messages[{index}].content");
         match message.role {
             Role::User => {
-                let content = Some(encoder.content(&message.content, &path, "\n\n")?);
+                let content = Some(encoder.content(&message.content, &path)?);
                 wire.push(WireMessage { role: "user", content, ..WireMessage::default() });
             }
             Role::Assistant => wire.push(encoder.assistant(message, &path)?),
@@ -38,29 +38,13 @@ pub(super) fn messages<'a>(encoder: &mut Encoder<'a>) -> Result<Vec<WireMessage<
 }
 
 impl<'a> Encoder<'a> {
-    /// Blocks that are not the model's: a string where one says it all, else parts.
-    fn content(&mut self, blocks: &'a [Block], path: &str, joint: &str) -> Result<Content<'a>, Unfit> {
+    /// Blocks that are not the model's, as parts.
+    fn content(&mut self, blocks: &'a [Block], path: &str) -> Result<Content<'a>, Unfit> {
         let mut parts = Vec::with_capacity(blocks.len());
         for (index, block) in blocks.iter().enumerate() {
             parts.extend(self.user_part(block, &format!("{path}[{index}]"))?);
         }
-        Ok(self.simplest(parts, joint).unwrap_or(Content::Text(Cow::Borrowed(""))))
-    }
-
-    /// The content of these parts in the simplest form that the dialect takes; none for no parts.
-    fn simplest(&self, parts: Vec<Piece<'a, Part<'a>>>, joint: &str) -> Option<Content<'a>> {
-        if let [only] = parts.as_slice()
-            && let Some(text) = plain(only)
-        {
-            return Some(Content::Text(Cow::Borrowed(text)));
-        }
-        if !self.dialect.text_parts {
-            let texts: Option<Vec<_>> = parts.iter().map(plain).collect();
-            if let Some(texts) = texts.filter(|texts| !texts.is_empty()) {
-                return Some(Content::Text(Cow::Owned(texts.join(joint))));
-            }
-        }
-        if parts.is_empty() { None } else { Some(Content::Parts(parts)) }
+        Ok(parts_or_nothing(parts).unwrap_or(Content::Text(Cow::Borrowed(""))))
     }
 
     fn results(&mut self, message: &'a Message, path: &str, wire: &mut Vec<WireMessage<'a>>) -> Result<(), Unfit> {
@@ -88,14 +72,14 @@ impl<'a> Encoder<'a> {
                     let part = Part { r#type: "text", text: Some(&text.text), ..Part::default() };
                     // A breakpoint behind the result is one behind its last part.
                     let ends = Some(index) == last && block.cache_breakpoint.is_none();
-                    parts.push(self.marked(part, if ends { outer } else { block }, &path)?);
+                    parts.push(self.placed(part, if ends { outer } else { block }, &path)?);
                 }
-                BlockKind::Provider(block) => parts.extend(self.verbatim(block, &path)?),
+                BlockKind::Provider(own) => parts.extend(self.verbatim(own, block, &path)?),
                 BlockKind::Image(_) => return Err(lacks(path, "cannot take images in tool results")),
                 _ => return Err(lacks(path, "cannot take anything but text in tool results")),
             }
         }
-        let content = self.simplest(parts, "\n\n").unwrap_or(Content::Text(Cow::Borrowed("")));
+        let content = parts_or_nothing(parts).unwrap_or(Content::Text(Cow::Borrowed("")));
         let tool_call_id = Some(tool_call_id(self.dialect.tool_ids, &result.tool_call_id));
         Ok(WireMessage { role: "tool", content: Some(content), tool_call_id, ..WireMessage::default() })
     }
@@ -106,7 +90,7 @@ impl<'a> Encoder<'a> {
         for (index, block) in message.content.iter().enumerate() {
             self.spoken(block, &format!("{path}[{index}]"), &mut wire, &mut parts)?;
         }
-        wire.content = self.simplest(parts, "");
+        wire.content = parts_or_nothing(parts);
         // Null is for messages that say something else instead.
         if wire.content.is_none() && wire.tool_calls.is_empty() && wire.refusal.is_none() && wire.audio.is_none() {
             wire.content = Some(Content::Text(Cow::Borrowed("")));
@@ -120,7 +104,7 @@ impl<'a> Encoder<'a> {
         block: &'a Block,
         path: &str,
         wire: &mut WireMessage<'a>,
-        parts: &mut Vec<Piece<'a, Part<'a>>>,
+        parts: &mut Vec<Placed<'a>>,
     ) -> Result<(), Unfit> {
         match &block.kind {
             BlockKind::Refusal(refusal) if self.dialect.refusals => {
@@ -128,7 +112,7 @@ impl<'a> Encoder<'a> {
             }
             BlockKind::Refusal(refusal) => {
                 let part = Part { r#type: "text", text: Some(&refusal.text), ..Part::default() };
-                parts.push(self.marked(part, block, path)?);
+                parts.push(self.placed(part, block, path)?);
             }
             BlockKind::Reasoning(reasoning) => self.reasoning(block, &reasoning.text, path, wire, parts),
             BlockKind::ToolCall(call) => wire.tool_calls.push(self.call(call, block, path)?),
@@ -155,7 +139,7 @@ impl<'a> Encoder<'a> {
         text: &'a str,
         path: &str,
         wire: &mut WireMessage<'a>,
-        parts: &mut Vec<Piece<'a, Part<'a>>>,
+        parts: &mut Vec<Placed<'a>>,
     ) {
         let kept = Kept::open(block.state.as_ref(), self.order.identity);
         let same_model = block.state.as_ref().is_some_and(|state| state.model == self.order.identity.model);
@@ -169,7 +153,7 @@ impl<'a> Encoder<'a> {
             (Passback::Parts, Some(kept)) => {
                 let thinking = Some([ThinkingText { r#type: "text", text }]);
                 let signature = kept.signature;
-                parts.push(Piece::Known(Part { r#type: "thinking", thinking, signature, ..Part::default() }));
+                parts.push(unmarked(Part { r#type: "thinking", thinking, signature, ..Part::default() }));
             }
             _ => self.left_out.foreign(path),
         }
@@ -203,7 +187,7 @@ impl<'a> Encoder<'a> {
         block: &'a Block,
         path: &str,
         wire: &mut WireMessage<'a>,
-        parts: &mut Vec<Piece<'a, Part<'a>>>,
+        parts: &mut Vec<Placed<'a>>,
     ) {
         let state = block.state.as_ref().filter(|state| state.account == self.order.identity.account);
         let id = Kept::open(state, self.order.identity).and_then(|kept| kept.audio_id);
@@ -213,14 +197,47 @@ impl<'a> Encoder<'a> {
         }
         self.left_out.foreign(path);
         if !audio.transcript.is_empty() {
-            parts.push(Piece::Known(Part { r#type: "text", text: Some(&audio.transcript), ..Part::default() }));
+            parts.push(unmarked(Part { r#type: "text", text: Some(&audio.transcript), ..Part::default() }));
+        }
+    }
+}
+
+/// A part that nobody says anything about.
+fn unmarked(part: Part<'_>) -> Placed<'_> {
+    Placed { piece: Piece::Known(part), breakpoint: None }
+}
+
+fn parts_or_nothing(parts: Vec<Placed<'_>>) -> Option<Content<'_>> {
+    if parts.is_empty() { None } else { Some(Content::Parts(parts)) }
+}
+
+/// The contents in the simplest form that the dialect takes: a string where one says it all.
+pub(super) fn simplify(encoder: &Encoder<'_>, messages: &mut [WireMessage<'_>]) {
+    for message in messages {
+        let joint = if message.role == "assistant" { "" } else { "\n\n" };
+        if let Some(Content::Parts(parts)) = &message.content
+            && let Some(text) = simplest(encoder, parts, joint)
+        {
+            message.content = Some(Content::Text(text));
+        }
+    }
+}
+
+/// The text that says all that `parts` say; none where they must be parts.
+fn simplest<'a>(encoder: &Encoder<'_>, parts: &[Placed<'a>], joint: &str) -> Option<Cow<'a, str>> {
+    match parts {
+        [only] => plain(only).map(Cow::Borrowed),
+        _ if encoder.dialect.text_parts => None,
+        _ => {
+            let texts: Option<Vec<_>> = parts.iter().map(plain).collect();
+            texts.filter(|texts| !texts.is_empty()).map(|texts| Cow::Owned(texts.join(joint)))
         }
     }
 }
 
 /// The text of a part that is nothing but text.
-fn plain<'a>(piece: &Piece<'a, Part<'a>>) -> Option<&'a str> {
-    match piece {
+fn plain<'a>(placed: &Placed<'a>) -> Option<&'a str> {
+    match &placed.piece {
         Piece::Known(part) if part.prompt_cache_breakpoint.is_none() && part.cache_control.is_none() => part.text,
         _ => None,
     }

@@ -2,23 +2,16 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::wire::{self, File, ImageUrl, InputAudio, Part, Piece};
+use super::wire::{File, ImageUrl, InputAudio, Part, Piece, Placed};
 use super::{Encoder, lacks};
-use crate::domain::{
-    Audio, Block, BlockKind, CacheBreakpoint, Document, FileRef, Image, Media, MediaSource, ProviderBlock,
-};
+use crate::domain::{Audio, Block, BlockKind, Document, FileRef, Image, Media, MediaSource, ProviderBlock};
 use crate::protocol::Unfit;
-use crate::protocol::openai::CacheMark;
-
-/// The most marks of cached prefixes in one request.
-const MOST_BREAKPOINTS: usize = 4;
 
 /// Checked JSON text as it goes out, byte for byte.
 pub(super) fn raw<'a>(json: &'a str, field: &str) -> Result<&'a RawValue, Unfit> {
@@ -38,69 +31,43 @@ pub(super) fn merged<'a, T: Serialize>(wire: T, json: &str, field: &str) -> Resu
 
 impl<'a> Encoder<'a> {
     /// A block of a user's message, or of a system prompt; none where it is left out.
-    pub(super) fn user_part(&mut self, block: &'a Block, path: &str) -> Result<Option<Piece<'a, Part<'a>>>, Unfit> {
+    pub(super) fn user_part(&mut self, block: &'a Block, path: &str) -> Result<Option<Placed<'a>>, Unfit> {
         let part = match &block.kind {
             BlockKind::Text(text) => Part { r#type: "text", text: Some(&text.text), ..Part::default() },
             BlockKind::Image(image) => self.image(image, path)?,
             BlockKind::Document(document) => self.document(document, path)?,
             BlockKind::Audio(audio) => self.audio(audio, path)?,
-            BlockKind::Provider(block) => return self.verbatim(block, path),
+            BlockKind::Provider(own) => return self.verbatim(own, block, path),
             BlockKind::ToolCall(_) | BlockKind::ToolResult(_) | BlockKind::Reasoning(_) | BlockKind::Refusal(_) => {
                 return Err(lacks(path, "cannot take this kind of block in this message"));
             }
         };
-        self.marked(part, block, path).map(Some)
+        self.placed(part, block, path).map(Some)
     }
 
-    /// The part with its mark of a cached prefix and with what only this vendor knows about it.
-    pub(super) fn marked(
-        &mut self,
-        mut part: Part<'a>,
-        block: &'a Block,
-        path: &str,
-    ) -> Result<Piece<'a, Part<'a>>, Unfit> {
-        if let Some(breakpoint) = block.cache_breakpoint {
-            self.mark(&mut part, breakpoint, path);
-        }
-        match block.provider_options.get(&self.order.identity.vendor) {
-            Some(json) => merged(part, json, path),
-            None => Ok(Piece::Known(part)),
-        }
+    /// The part with what only this vendor knows about it, and with what the caller says about the prompt cache.
+    pub(super) fn placed(&mut self, part: Part<'a>, block: &'a Block, path: &str) -> Result<Placed<'a>, Unfit> {
+        let piece = match block.provider_options.get(&self.order.identity.vendor) {
+            Some(json) => merged(part, json, path)?,
+            None => Piece::Known(part),
+        };
+        Ok(Placed { piece, breakpoint: block.cache_breakpoint.map(|breakpoint| (breakpoint, path.to_owned())) })
     }
 
     /// A block that only this vendor knows, as it is; one of another vendor is left out.
     pub(super) fn verbatim(
         &mut self,
-        block: &'a ProviderBlock,
+        own: &'a ProviderBlock,
+        block: &'a Block,
         path: &str,
-    ) -> Result<Option<Piece<'a, Part<'a>>>, Unfit> {
-        if block.vendor == self.order.identity.vendor {
-            return Ok(Some(Piece::Borrowed(raw(&block.json, path)?)));
+    ) -> Result<Option<Placed<'a>>, Unfit> {
+        if own.vendor == self.order.identity.vendor {
+            let piece = Piece::Borrowed(raw(&own.json, path)?);
+            let breakpoint = block.cache_breakpoint.map(|breakpoint| (breakpoint, path.to_owned()));
+            return Ok(Some(Placed { piece, breakpoint }));
         }
         self.left_out.foreign(path);
         Ok(None)
-    }
-
-    /// A breakpoint is a hint: where it cannot be given, the answer is the same and only dearer.
-    fn mark(&mut self, part: &mut Part<'_>, breakpoint: CacheBreakpoint, path: &str) {
-        if self.dialect.cache == CacheMark::Nothing || self.breakpoints >= MOST_BREAKPOINTS {
-            self.left_out.foreign(format!("{path}.cache_breakpoint"));
-            return;
-        }
-        self.breakpoints += 1;
-        let within = |minutes: u64| breakpoint.ttl.map(|ttl| ttl <= Duration::from_secs(minutes * 60));
-        match self.dialect.cache {
-            CacheMark::Nothing => {}
-            CacheMark::Breakpoint => {
-                let ttl = within(30).map(|short| if short { "30m" } else { "12h" });
-                let mark = wire::CacheMark { mode: Some("explicit"), kind: None, ttl };
-                part.prompt_cache_breakpoint = Some(mark);
-            }
-            CacheMark::Control => {
-                let ttl = within(5).map(|short| if short { "5m" } else { "1h" });
-                part.cache_control = Some(wire::CacheMark { mode: None, kind: Some("ephemeral"), ttl });
-            }
-        }
     }
 
     fn image(&self, image: &'a Image, path: &str) -> Result<Part<'a>, Unfit> {

@@ -5,17 +5,24 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::domain::CacheBreakpoint;
+
 /// The body.
 #[derive(Debug, Serialize)]
 pub(super) struct Body<'a> {
     pub(super) model: &'a str,
+    // The prompt comes first, in the provider's order: the bodies of two turns begin with the same bytes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) tools: Vec<Piece<'a, Tool<'a>>>,
     pub(super) messages: Vec<Message<'a>>,
     #[serde(flatten)]
     pub(super) parameters: Parameters<'a>,
     #[serde(flatten)]
     pub(super) reasoning: Reasoning,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) tools: Vec<Piece<'a, Tool<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) prompt_cache_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) prompt_cache_options: Option<CacheOptions>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tool_choice: Option<ToolChoice<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,7 +143,23 @@ pub(super) struct Message<'a> {
 #[serde(untagged)]
 pub(super) enum Content<'a> {
     Text(Cow<'a, str>),
-    Parts(Vec<Piece<'a, Part<'a>>>),
+    Parts(Vec<Placed<'a>>),
+}
+
+/// A part, and what the caller says about the prompt cache behind it.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(super) struct Placed<'a> {
+    pub(super) piece: Piece<'a, Part<'a>>,
+    /// The breakpoint and the path of its block.
+    #[serde(skip)]
+    pub(super) breakpoint: Option<(CacheBreakpoint, String)>,
+}
+
+/// Whose marks count.
+#[derive(Debug, Serialize)]
+pub(super) struct CacheOptions {
+    pub(super) mode: &'static str,
 }
 
 /// A part of a content: the field that `type` names, and marks.
@@ -190,7 +213,7 @@ pub(super) struct File<'a> {
     pub(super) file_data: Option<String>,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(super) struct CacheMark {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) mode: Option<&'static str>,

@@ -70,6 +70,7 @@ fn outcome() -> Outcome {
         attempts: vec![tried(AttemptOutcome::Failed(Reason::ProviderRateLimited)), tried(AttemptOutcome::Finished)],
         ignored_parameters: vec!["top_k".into()],
         max_tokens: Tokens::new(8192),
+        prompt_cache_ttl: Some(Duration::from_secs(3600)),
         simulated: true,
         origin: Origin::default(),
         saved: None,
@@ -89,6 +90,7 @@ fn the_outcome_arrives_whole() {
     assert_eq!((out.raw_finish_reason.as_str(), out.stop_sequence.as_str()), ("stop_sequence", "END"));
     assert_eq!(out.refusal, Some(proto::RefusalDetail { category: "c".into(), explanation: "e".into() }));
     assert_eq!(out.ignored_parameters, ["top_k"]);
+    assert_eq!(out.prompt_cache_ttl, Some(prost_types::Duration { seconds: 3600, nanos: 0 }));
     assert_eq!((out.max_tokens, out.service_tier.as_str(), out.simulated), (8192, "flex", true));
     assert_eq!(out.message_state, state().to_bytes());
     assert_eq!(out.provider_metadata["system_fingerprint"], "fp");

@@ -143,6 +143,18 @@ fn each_rule_about_tools() {
 }
 
 #[test]
+fn each_rule_about_the_cache_of_prompts() {
+    const OFF: &str = "must not be set with OFF";
+    let cases: &[Case] = &[
+        (|a| prompt_cache(a).mode = 7, "prompt_cache.mode", "must be a value that this server knows; 7 is not"),
+        (|a| prompt_cache(a).mode = proto::PromptCacheMode::Off.into(), "prompt_cache.ttl", OFF),
+        (|a| lifetime(a).nanos = -1, "prompt_cache.ttl", TTL),
+        (|a| lifetime(a).seconds = 0, "prompt_cache.ttl", "must be above 0; OFF marks nothing"),
+    ];
+    check(cases);
+}
+
+#[test]
 fn each_rule_about_messages() {
     let cases: &[Case] = &[
         (
@@ -399,6 +411,14 @@ fn many_tools(asked: &mut Asked, count: usize) {
 #[allow(clippy::unnecessary_wraps, reason = "the form in which the field takes it")]
 fn ttl(seconds: i64, nanos: i32) -> Option<proto::CacheBreakpoint> {
     Some(proto::CacheBreakpoint { ttl: Some(prost_types::Duration { seconds, nanos }) })
+}
+
+fn prompt_cache(asked: &mut Asked) -> &mut proto::PromptCache {
+    asked.prompt_cache.as_mut().unwrap()
+}
+
+fn lifetime(asked: &mut Asked) -> &mut prost_types::Duration {
+    prompt_cache(asked).ttl.as_mut().unwrap()
 }
 
 fn user(asked: &mut Asked, index: usize) -> &mut proto::ContentBlock {

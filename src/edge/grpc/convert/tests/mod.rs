@@ -109,7 +109,10 @@ fn whole() -> proto::CompleteRequest {
             mode: proto::CacheMode::Refresh.into(),
             ttl: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
         }),
-        prompt_cache: None,
+        prompt_cache: Some(proto::PromptCache {
+            mode: proto::PromptCacheMode::Automatic.into(),
+            ttl: Some(prost_types::Duration { seconds: 3600, nanos: 0 }),
+        }),
         provider_options: [("acme".to_owned(), provider_options())].into(),
     }
 }

@@ -44,6 +44,8 @@ fn every_field_beside_the_content_arrives() {
     assert_eq!(request.conversation_id.as_deref(), Some("c-1"));
     assert_eq!(request.fallback_models, [ModelName::new("fast"), ModelName::new("claude/other")]);
     assert!(request.restart_on_interruption);
+    let hour = Some(Duration::from_secs(3600));
+    assert_eq!(request.prompt_cache, PromptCache { mode: PromptCacheMode::Automatic, ttl: hour });
     assert_eq!(request.unsupported, UnsupportedParameters::Ignore);
     let options = &request.provider_options[&Vendor::new("acme")];
     assert_eq!(options.body["verbosity"], "low");
