@@ -105,7 +105,12 @@ pub(super) fn take_over(
     if earlier.fill_buf().map_err(|error| of_output(&error))?.is_empty() {
         return journal.taken_over().map_err(|error| of_output(&error));
     }
-    Err(foreign(input, output, plan.items().last().map_or(0, |item| item.line), &Fault::of_line("has fewer items")))
+    Err(foreign(
+        input,
+        output,
+        plan.items().last().map_or(0, |item| item.line),
+        &Fault::of_line("is its last, and there are more results"),
+    ))
 }
 
 /// A line of the output with the item's name, and what it adds to the sums; none where it failed.

@@ -129,7 +129,7 @@ mod tests {
         tally.cost = PicoSum::new(1_500_000_000);
         tally.output_tokens = 1_234_567;
         let pace = Pace { per_second: 12.34, left: Duration::from_secs(61) };
-        assert_eq!(beside(&tally, Some(pace)), ", 2 failed · 1.2M tokens · 0.0015 USD · 12.3/s · 61s left");
+        assert_eq!(beside(&tally, Some(pace)), ", 2 failed · 1.2M tokens · 0.0015 USD · 12.3/s · 1m1s left");
     }
 
     #[test]
