@@ -171,10 +171,10 @@ fn check(args: &BatchArgs) -> Result<(), Stop> {
         Ok(found) if !found.is_file() => return usage(format!("{input} is no file; a batch has to read it twice")),
         Ok(_) => {}
     }
-    if args.output.file_name().is_none() || args.output.is_dir() {
+    let is_there = args.output.exists();
+    if args.output.file_name().is_none() || (is_there && !args.output.is_file()) {
         return usage(format!("{output} is no name for a file"));
     }
-    let is_there = args.output.exists();
     if is_there && same(&args.input, &args.output) {
         return usage(format!("{output} is the input"));
     }

@@ -10,8 +10,10 @@ use tonic_types::StatusExt as _;
 use super::feed::Feed;
 use super::figures::{Figures, Tally};
 use super::interrupts::Interrupts;
+use super::item::Item;
 use super::journal::Journal;
 use super::keeper::{Keeper, Kept};
+use super::lines::Line;
 use super::outage::{Meaning, Outage, meaning};
 use super::patience::before_again;
 use super::plan::Plan;
@@ -179,9 +181,8 @@ impl<'a> Run<'a> {
         }
         while self.may_send() {
             if let Some(line) = self.slots.due(now) {
-                if let Ok(request) = self.feed.again(&line)?.request {
-                    self.send(line.number, *request);
-                }
+                let item = self.feed.again(&line)?;
+                self.put(line, item);
             } else if !self.take(now)? {
                 break;
             }
@@ -203,20 +204,25 @@ impl<'a> Run<'a> {
             self.at_end = true;
             return Ok(false);
         };
-        match item.request {
-            Ok(request) => {
-                self.slots.take(line, item.custom_id, now);
-                self.send(line.number, *request);
-            }
-            Err(faults) => {
-                let told = told::refused(&item.custom_id, line.number, &faults);
-                self.keeper.add(line.number, line.hash, told);
-            }
+        if item.request.is_ok() {
+            self.slots.take(line, item.custom_id.clone(), now);
         }
+        self.put(line, item);
         Ok(true)
     }
 
-    fn send(&mut self, number: u64, request: CompleteRequest) {
+    /// Sends an item, or keeps what is wrong with its line.
+    fn put(&mut self, line: Line, item: Item) {
+        match item.request {
+            Ok(request) => self.send(line.number, request),
+            Err(faults) => {
+                self.slots.free(line.number);
+                self.keeper.add(line.number, line.hash, told::refused(&item.custom_id, line.number, &faults));
+            }
+        }
+    }
+
+    fn send(&mut self, number: u64, request: Box<CompleteRequest>) {
         let concurrency = self.terms.concurrency;
         let wire = self.wire.get_or_insert_with(|| Wire::open(self.connection, concurrency));
         // The names of users need not be unique: on the wire an item has the number of its line.

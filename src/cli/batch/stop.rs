@@ -57,15 +57,17 @@ impl Stop {
                 ));
                 return Exit::Failed;
             }
-            Self::Journal(unusable) => {
-                tell(match unusable {
-                    Unusable::Taken => format!("{journal} belongs to a batch that runs right now"),
-                    Unusable::Foreign => {
-                        format!("{journal} is no journal of a batch; delete it, or take another output")
-                    }
-                    Unusable::Broken(error) => format!("{journal}: {error}"),
-                });
+            Self::Journal(Unusable::Taken) => {
+                tell(format_args!("{journal} belongs to a batch that runs right now"));
                 return Exit::Failed;
+            }
+            Self::Journal(Unusable::Foreign) => {
+                tell(format_args!("{journal} is no journal of a batch; delete it, or take another output"));
+                return Exit::Failed;
+            }
+            Self::Journal(Unusable::Broken(error)) => {
+                tell(format_args!("{journal}: {error}"));
+                Exit::Failed
             }
             Self::Failed(what) => {
                 tell(what);

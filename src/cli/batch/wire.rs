@@ -27,7 +27,7 @@ pub(super) struct Wire {
 enum Incoming {
     /// Its head has not come yet: a server may wait for the first result.
     Opening(Pin<Box<dyn Future<Output = Result<Response<Results>, Status>> + Send>>),
-    Open(Results),
+    Open(Box<Results>),
 }
 
 impl fmt::Debug for Wire {
@@ -59,7 +59,7 @@ impl Wire {
     }
 
     /// Sends an item. Where the stream has ended already, that is heard soon.
-    pub(super) fn send(&self, custom_id: String, request: CompleteRequest) {
+    pub(super) fn send(&self, custom_id: String, request: Box<CompleteRequest>) {
         let item = Message::Item(BatchItem { custom_id, request: Some(request) });
         let _ = self.outgoing.try_send(StreamBatchCompleteRequest { message: Some(item) });
     }
@@ -73,7 +73,7 @@ impl Wire {
     pub(super) async fn hear(&mut self) -> Heard {
         if let Incoming::Opening(opening) = &mut self.incoming {
             match opening.await {
-                Ok(results) => self.incoming = Incoming::Open(results.into_inner()),
+                Ok(results) => self.incoming = Incoming::Open(Box::new(results.into_inner())),
                 Err(status) => return Heard::Ended(status),
             }
         }

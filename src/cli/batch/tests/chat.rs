@@ -17,20 +17,20 @@ fn request(body: &Value) -> Value {
 }
 
 /// The request of a body with these fields beside a message.
-fn with(fields: Value) -> Value {
+fn with(fields: &Value) -> Value {
     let mut request = request(&body(fields));
     request.as_object_mut().unwrap().remove("messages");
     request
 }
 
-fn body(fields: Value) -> Value {
+fn body(fields: &Value) -> Value {
     let mut body = json!({ "messages": [{ "role": "user", "content": "hi" }] });
     body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     body
 }
 
 /// The messages that these become.
-fn messages(messages: Value) -> Value {
+fn messages(messages: &Value) -> Value {
     request(&json!({ "messages": messages }))["messages"].take()
 }
 
@@ -94,7 +94,7 @@ fn parts_become_blocks() {
         { "type": "file", "file": { "file_data": "data:text/plain;base64,aGk=", "filename": "a.txt" } },
         { "type": "file", "file": { "file_data": "JVBERi0x" } },
     ]);
-    let content = messages(json!([{ "role": "user", "content": parts }]))[0]["content"].take();
+    let content = messages(&json!([{ "role": "user", "content": parts }]))[0]["content"].take();
     let media = |data: &str, mime: &str| json!({ "data": data, "mime_type": mime });
     let expected = json!([
         { "text": { "text": "look" }, "cache_breakpoint": { "ttl": "1800s" } },
@@ -106,7 +106,7 @@ fn parts_become_blocks() {
     ]);
     assert_eq!(content, expected);
     let refused = json!([{ "role": "assistant", "content": [{ "type": "refusal", "refusal": "No." }] }]);
-    assert_eq!(messages(refused)[0]["content"], json!([{ "refusal": { "text": "No." } }]));
+    assert_eq!(messages(&refused)[0]["content"], json!([{ "refusal": { "text": "No." } }]));
 }
 
 #[test]
@@ -140,31 +140,31 @@ fn each_parameter_has_its_place() {
         (json!({ "response_format": { "type": "json_object" } }), json!({ "response_format": { "json_object": {} } })),
     ];
     for (fields, expected) in cases {
-        assert_eq!(with(fields.clone()), expected, "{fields}");
+        assert_eq!(with(&fields), expected, "{fields}");
     }
 }
 
 #[test]
 fn what_only_that_vendor_knows_is_for_that_vendor() {
-    let options = |fields: Value| with(fields)["provider_options"]["openai"]["body_json"].take();
+    let options = |fields: &Value| with(fields)["provider_options"]["openai"]["body_json"].take();
     let fields = json!({
         "logit_bias": { "5": -100 }, "verbosity": "low", "prompt_cache_key": "k", "prediction": { "type": "content" },
     });
     let text = r#"{"logit_bias":{"5":-100},"prediction":{"type":"content"},"prompt_cache_key":"k","verbosity":"low"}"#;
-    assert_eq!(options(fields), text);
-    let stored = with(json!({ "store": true, "metadata": { "a": "b" } }));
+    assert_eq!(options(&fields), text);
+    let stored = with(&json!({ "store": true, "metadata": { "a": "b" } }));
     assert_eq!(stored["labels"], json!({ "a": "b" }));
     assert_eq!(stored["provider_options"]["openai"]["body_json"], r#"{"metadata":{"a":"b"},"store":true}"#);
-    let both = with(json!({ "user": "u", "safety_identifier": "s" }));
+    let both = with(&json!({ "user": "u", "safety_identifier": "s" }));
     assert_eq!(
-        (&both["user"], options(json!({ "user": "u", "safety_identifier": "s" }))),
+        (&both["user"], options(&json!({ "user": "u", "safety_identifier": "s" }))),
         (&json!("s"), json!(r#"{"user":"u"}"#))
     );
 }
 
 #[test]
 fn tools_and_the_choice_among_them() {
-    let request = with(json!({ "tools": [
+    let request = with(&json!({ "tools": [
         { "type": "function", "function": { "name": "f", "description": "d", "strict": true } },
         { "type": "custom", "custom": { "name": "c", "format": { "type": "text" } } },
         { "type": "custom", "custom": { "name": "g", "format": {
@@ -193,7 +193,7 @@ fn tools_and_the_choice_among_them() {
         (allowed("auto"), json!({ "mode": "TOOL_CHOICE_MODE_AUTO", "names": ["f", "c"] })),
     ];
     for (choice, expected) in cases {
-        assert_eq!(with(json!({ "tool_choice": choice.clone() }))["tool_choice"], expected, "{choice}");
+        assert_eq!(with(&json!({ "tool_choice": choice.clone() }))["tool_choice"], expected, "{choice}");
     }
 }
 
@@ -267,7 +267,7 @@ fn what_has_no_place_is_told_and_never_dropped() {
         (json!({ "messages": [{ "role": "tool", "content": "x" }] }), "body.messages[0].tool_call_id", "is missing"),
     ];
     for (fields, field, rule) in cases {
-        let told = faults(&body(fields.clone()));
+        let told = faults(&body(&fields));
         assert!(told.iter().any(|(at, what)| at == field && what.contains(rule)), "{fields}: {told:?}");
     }
 }
@@ -303,7 +303,7 @@ fn parts_that_cannot_be_taken_are_told() {
 
 #[test]
 fn all_that_is_wrong_is_told_at_once() {
-    let told = faults(&body(json!({ "n": 2, "temperature": "hot", "stop": 5 })));
+    let told = faults(&body(&json!({ "n": 2, "temperature": "hot", "stop": 5 })));
     let fields: Vec<_> = told.iter().map(|(field, _)| field.as_str()).collect();
     assert_eq!(fields, ["body.n", "body.temperature", "body.stop"]);
 }

@@ -20,7 +20,7 @@ fn usage(input: i32, output: i32) -> Option<Usage> {
 
 fn answer(outcome: CompletionOutcome) -> told::Told {
     let response = CompleteResponse { outcome: Some(outcome), text: "hi".to_owned(), ..CompleteResponse::default() };
-    told::result("a", BatchResult { id: "i".to_owned(), result: Some(Outcome::Response(response)) })
+    told::result("a", BatchResult { id: "i".to_owned(), result: Some(Outcome::Response(Box::new(response))) })
 }
 
 fn read(told: &told::Told) -> Value {
