@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use completiond::simulator::Upstream;
@@ -100,13 +100,8 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     command
 }
 
-pub(crate) async fn done(mut command: Command) -> Done {
-    told(tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap())
-}
-
-fn told(output: Output) -> Done {
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Done { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+pub(crate) async fn done(command: Command) -> Done {
+    Running::start(command).end().await
 }
 
 /// The command while it runs. Dropped, it is killed.
@@ -131,9 +126,21 @@ impl Running {
     }
 
     pub(crate) async fn end(mut self) -> Done {
-        let child = self.0.take().unwrap();
-        told(tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap())
+        let child = self.0.as_mut().unwrap();
+        // What nobody reads would stop the command once a pipe is full.
+        let (out, err) = (read(child.stdout.take().unwrap()), read(child.stderr.take().unwrap()));
+        until("the command ends", || self.has_ended()).await;
+        let code = self.0.as_mut().unwrap().wait().unwrap().code().unwrap_or(-1);
+        Done { code, out: out.join().unwrap(), err: err.join().unwrap() }
     }
+}
+
+fn read(mut pipe: impl std::io::Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        pipe.read_to_string(&mut text).unwrap();
+        text
+    })
 }
 
 impl Drop for Running {

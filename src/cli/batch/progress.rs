@@ -11,7 +11,7 @@ use crate::config::show_duration;
 
 /// How often a line is written where there is no terminal.
 const EVERY: Duration = Duration::from_secs(10);
-const LOOK: &str = "{bar:32} {pos} of {len} done{wide_msg}";
+const LOOK: &str = "{bar:20} {pos}/{len}{wide_msg}";
 
 /// Shows how it goes.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Progress {
             }
             None if self.told.elapsed() >= EVERY => {
                 self.told = Instant::now();
-                tell(format_args!("{} of {} done{beside}", tally.done(), self.total));
+                tell(format_args!("{}/{}{beside}", tally.done(), self.total));
             }
             None => {}
         }
@@ -90,15 +90,16 @@ struct Pace {
     left: Duration,
 }
 
-/// What stands behind the number of items that are done.
+/// What stands behind the number of items that are done: what matters most first, for terminals may be narrow.
 fn beside(tally: &Tally, pace: Option<Pace>) -> String {
-    let mut parts = vec![format!(", {} failed", tally.failed), format!("{} tokens", short(tally.tokens()))];
+    let mut parts = vec![String::new(), format!("{} failed", tally.failed)];
+    if let Some(Pace { per_second, left }) = pace {
+        parts.push(format!("{} left", show_duration(left)));
+        parts.push(format!("{per_second:.1}/s"));
+    }
+    parts.push(format!("{} tokens", short(tally.tokens())));
     if tally.cost.get() > 0 {
         parts.push(format!("{} USD", tally.cost));
-    }
-    if let Some(Pace { per_second, left }) = pace {
-        parts.push(format!("{per_second:.1}/s"));
-        parts.push(format!("{} left", show_duration(left)));
     }
     parts.join(" · ")
 }
@@ -125,11 +126,11 @@ mod tests {
     #[test]
     fn what_is_told_beside_the_bar() {
         let mut tally = Tally { failed: 2, input_tokens: 9_000, output_tokens: 999, ..Tally::default() };
-        assert_eq!(beside(&tally, None), ", 2 failed · 9999 tokens");
+        assert_eq!(beside(&tally, None), " · 2 failed · 9999 tokens");
         tally.cost = PicoSum::new(1_500_000_000);
         tally.output_tokens = 1_234_567;
         let pace = Pace { per_second: 12.34, left: Duration::from_secs(61) };
-        assert_eq!(beside(&tally, Some(pace)), ", 2 failed · 1.2M tokens · 0.0015 USD · 12.3/s · 1m1s left");
+        assert_eq!(beside(&tally, Some(pace)), " · 2 failed · 1m1s left · 12.3/s · 1.2M tokens · 0.0015 USD");
     }
 
     #[test]
