@@ -56,6 +56,11 @@ async fn nobody_there_and_a_wrong_configuration_have_codes_of_their_own() {
     let gone = desk.batch("127.0.0.1:1".parse().unwrap(), &[]).await;
     assert_eq!(gone.code, 4, "{}", gone.err);
     assert!(gone.err.contains("is not reachable"), "{}", gone.err);
+    // What was begun and has no result binds nobody.
+    let stage = Stage::with("").await;
+    let done_elsewhere = desk.batch(stage.address(), &["--model", "up/other"]).await;
+    assert_eq!(done_elsewhere.code, 0, "{}", done_elsewhere.err);
+    std::fs::remove_file(desk.output()).unwrap();
     let config = desk.path("wrong.yaml");
     std::fs::write(&config, "providers: 5\n").unwrap();
     let wrong = done(desk.alone(&["--config", config.to_str().unwrap()])).await;

@@ -15,6 +15,8 @@ use super::figures::Figures;
 
 /// The form of the journal. Another number is another form.
 const VERSION: u32 = 1;
+/// What every journal begins with.
+const BEGINNING: &[u8] = b"{\"begun\":{";
 /// The longest line that is read, in bytes: more than any result.
 const MAX_LINE_BYTES: u64 = 1 << 30;
 
@@ -130,6 +132,11 @@ impl Journal {
             line.clear();
             let read = (&mut input).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).map_err(Unusable::from)?;
             if line.last() != Some(&b'\n') {
+                // Nothing is cut off a file that was never a journal.
+                let is_ours = line.iter().zip(BEGINNING).all(|(found, ours)| found == ours);
+                if at == 0 && !is_ours {
+                    return Err(Unusable::Foreign.into());
+                }
                 break;
             }
             match serde_json::from_slice::<Entry<'_>>(&line) {

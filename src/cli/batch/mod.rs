@@ -209,12 +209,12 @@ fn go_on(args: &BatchArgs, plan: &mut Plan, tally: &mut Tally, journal: &mut Jou
         tell(format_args!("{} lines of the journal cannot be read: their items are asked again", found.unreadable));
     }
     let settings = Settings::new(args.model.clone().unwrap_or_default(), args.retry_failed);
-    let begun = found.settings.is_some();
-    if let Some(earlier) = found.settings {
+    // What has no result yet binds nobody.
+    if let Some(earlier) = found.settings.filter(|_| tally.done() > 0) {
         fits(&earlier, &settings)?;
-    }
-    if begun && (found.taken_over || !args.retry_failed) {
-        return Ok(());
+        if found.taken_over || !args.retry_failed {
+            return Ok(());
+        }
     }
     if plan.left() < plan.items().len() {
         // What is there of a taking over that was interrupted is done anew: the output is still there.

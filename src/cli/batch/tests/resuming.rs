@@ -157,7 +157,7 @@ fn a_journal_belongs_to_one_process_and_to_this_command() {
     assert!(matches!(desk.read(&mut desk.plan()), Err(Stop::Journal(Unusable::Taken))));
     drop(held);
     assert!(desk.read(&mut desk.plan()).is_ok());
-    for foreign in ["hello\n", "{\"begun\":{\"version\":2,\"model\":\"\",\"retries_failed\":false}}\n"] {
+    for foreign in ["hello\n", "hello", "{\"begun\":{\"version\":2,\"model\":\"\",\"retries_failed\":false}}\n"] {
         fs::write(desk.journal(), foreign).unwrap();
         assert!(matches!(desk.read(&mut desk.plan()), Err(Stop::Journal(Unusable::Foreign))), "{foreign}");
         assert_eq!(fs::read_to_string(desk.journal()).unwrap(), foreign, "what is not ours is left alone");
