@@ -16,6 +16,9 @@ use crate::telemetry::Guard;
 /// The largest answer that is taken, in bytes.
 const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
 
+/// How long a connection may be silent before the other side is asked whether it is there, and how long that may take.
+const SILENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
 /// The flags of a server elsewhere.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct ServerArgs {
@@ -104,6 +107,8 @@ impl ServerArgs {
         };
         let endpoint = Endpoint::from_shared(uri).map_err(|_| "is no address; write `host:port`".to_owned())?;
         let endpoint = endpoint.connect_timeout(std::time::Duration::from_secs(5));
+        // A server that is gone without a word is noticed, however long an answer may take.
+        let endpoint = endpoint.http2_keep_alive_interval(SILENCE).keep_alive_timeout(SILENCE);
         if !wants_tls {
             return Ok(endpoint);
         }

@@ -2,6 +2,7 @@
 //!
 //! Output goes to standard output, everything else to standard error; colours only where a terminal reads it.
 
+mod batch;
 mod check;
 mod client;
 mod complete;
@@ -70,6 +71,9 @@ enum Command {
     Serve(ListenArgs),
     /// Ask for a completion and stream the answer to the terminal
     Complete(complete::CompleteArgs),
+    /// Answer a file of requests, and go on after an interruption
+    #[command(after_long_help = batch::HELP)]
+    Batch(batch::BatchArgs),
     /// List the models that can be asked for
     Models(models::ModelsArgs),
     /// Watch the pool of a running server: how each endpoint is
@@ -95,6 +99,7 @@ pub fn run() -> ExitCode {
     let done = match command.unwrap_or(Command::Serve(ListenArgs::default())) {
         Command::Serve(listen) => serve::run(&config, &listen.or(before)),
         Command::Complete(args) => complete::run(&config, &args),
+        Command::Batch(args) => batch::run(&config, &args),
         Command::Models(args) => models::run(&config, &args),
         Command::Prices(args) => prices::run(&config, &args),
         Command::Tokens(args) => tokens::run(&config, &args),

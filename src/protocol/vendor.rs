@@ -46,6 +46,9 @@ impl Auth {
     pub const X_API_KEY: Self = Self { header: "x-api-key", prefix: "" };
 }
 
+/// The vendor whose batch files `completiond batch` reads beside its own: what only that vendor knows in them is for it.
+pub const BATCH_FILES: &str = "openai";
+
 /// All known vendors. A protocol that is asked for by its own name, without a preset, is the row of that name.
 pub const PRESETS: &[Preset] = &[
     Preset {

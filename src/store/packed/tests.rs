@@ -31,6 +31,7 @@ fn kept(text: &str) -> KeptAnswer {
         ignored_parameters: vec!["top_k".to_owned()],
         max_tokens: Tokens::new(8192),
         simulated: true,
+        prompt_cache_ttl: None,
         origin: Origin::Missed,
         saved: None,
     };
