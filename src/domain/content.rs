@@ -41,7 +41,9 @@ pub struct Block {
     pub kind: BlockKind,
     /// Opaque state of the block.
     pub state: Option<ProviderState>,
-    /// The provider's prompt cache ends its prefix here.
+    /// The provider's prompt cache ends its prefix here. It shapes no answer, and no answer has one: it is left out of what
+    /// is written.
+    #[serde(skip)]
     pub cache_breakpoint: Option<CacheBreakpoint>,
     /// What only one vendor knows about it, as checked JSON text of an object.
     pub provider_options: VendorJson,
@@ -90,13 +92,18 @@ impl Block {
         }
     }
 
+    /// Where prefixes end in it and behind it, in order; none where none ends.
+    pub fn breakpoints(&self) -> Vec<Option<CacheBreakpoint>> {
+        let within = match &self.kind {
+            BlockKind::ToolResult(result) => result.content.iter().flat_map(Self::breakpoints).collect(),
+            _ => Vec::new(),
+        };
+        within.into_iter().chain([self.cache_breakpoint]).collect()
+    }
+
     /// Whether a prefix ends behind it or, in the result of a tool call, within it.
     pub fn has_breakpoint(&self) -> bool {
-        let within = match &self.kind {
-            BlockKind::ToolResult(result) => result.content.iter().any(Self::has_breakpoint),
-            _ => false,
-        };
-        within || self.cache_breakpoint.is_some()
+        self.breakpoints().iter().any(Option::is_some)
     }
 
     /// The same block with state.

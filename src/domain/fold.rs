@@ -1,8 +1,8 @@
 //! From events to a whole answer, and from a whole answer to events.
 
 use super::{
-    Audio, Block, BlockKind, Delta, Event, MediaSource, Message, Outcome, ProviderState, Role, Started, Text,
-    TokenLogprob, ToolInput,
+    Audio, Block, BlockKind, Delta, Event, MediaSource, Message, Outcome, ProviderState, Role, Started, TokenLogprob,
+    ToolInput,
 };
 
 /// A whole answer.
@@ -182,8 +182,11 @@ fn replay<End>(index: u32, mut block: Block, events: &mut Vec<Event<End>>) {
     let mut logprobs = Vec::new();
     match &mut block.kind {
         BlockKind::Text(text) => {
-            let Text { text, citations, logprobs: of_text } = std::mem::take(text);
-            logprobs = of_text;
+            // Those of a text that is empty come with the block: there is no piece for them to come with.
+            if !text.text.is_empty() {
+                logprobs = std::mem::take(&mut text.logprobs);
+            }
+            let (text, citations) = (std::mem::take(&mut text.text), std::mem::take(&mut text.citations));
             deltas.push(Delta::Text(text));
             deltas.extend(citations.into_iter().map(|citation| Delta::Citation(Box::new(citation))));
         }
@@ -215,7 +218,7 @@ fn is_empty(delta: &Delta) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Finish, FinishReason, ModelId, ProviderId, ReasoningText, ToolCall};
+    use crate::domain::{Citation, Finish, FinishReason, ModelId, ProviderId, ReasoningText, Text, ToolCall};
 
     fn started() -> Started {
         Started::new(ProviderId::new("p"), ModelId::new("m"))
@@ -234,8 +237,10 @@ mod tests {
 
     fn answer() -> Answer<Finish> {
         let reasoning = BlockKind::Reasoning(ReasoningText { text: "hm".into(), redacted: false }).into();
+        let logprobs = vec![TokenLogprob::default()];
+        let unsaid = BlockKind::Text(Text { logprobs, citations: vec![Citation::default()], ..Text::default() }).into();
         let content =
-            vec![reasoning, Block::text("yes"), Block::text(""), call("{\"a\":1}", false), call("{\"b", true)];
+            vec![reasoning, Block::text("yes"), Block::text(""), unsaid, call("{\"a\":1}", false), call("{\"b", true)];
         let message = Message { role: Role::Assistant, content, state: None };
         Answer { message, end: Finish::new(FinishReason::Stop, "stop") }
     }

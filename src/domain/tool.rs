@@ -9,7 +9,8 @@ use super::{CacheBreakpoint, Vendor, VendorJson};
 pub struct Tool {
     /// What kind.
     pub kind: ToolKind,
-    /// The provider's prompt cache ends its prefix after this tool.
+    /// The provider's prompt cache ends its prefix after this tool. It shapes no answer and is left out of what is written.
+    #[serde(skip)]
     pub cache_breakpoint: Option<CacheBreakpoint>,
 }
 

@@ -19,7 +19,7 @@ pub(super) fn of_answer(request: &Request, caller: &str, shape: &[String]) -> Op
 pub(in crate::pipeline) fn of_call(request: &Request) -> Option<[u8; 32]> {
     let mode = request.cache.mode as u8;
     let prompt_cache = (request.prompt_cache.mode as u8, request.prompt_cache.ttl);
-    let breakpoints: Vec<_> = blocks(request).map(|block| block.cache_breakpoint).collect();
+    let breakpoints: Vec<_> = blocks(request).flat_map(Block::breakpoints).collect();
     let more = (
         (mode, request.cache.ttl, prompt_cache, breakpoints),
         request.tools.iter().map(|tool| tool.cache_breakpoint).collect::<Vec<_>>(),
@@ -88,3 +88,6 @@ fn hash(what: &impl Serialize) -> Option<[u8; 32]> {
     let hashing = postcard::to_io(what, Hashing(Sha256::new())).ok()?;
     Some(hashing.0.finalize().into())
 }
+
+#[cfg(test)]
+mod tests;
