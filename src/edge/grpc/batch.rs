@@ -10,8 +10,8 @@ use prost::Message;
 use tonic::{Request, Status};
 use uuid::Uuid;
 
+use super::calls::{Arrival, Completions};
 use super::convert::{self, LedgerView};
-use super::service::{Arrival, Completions};
 use super::told::Told;
 use crate::domain::{Answer, CallId, Error, Reason};
 use crate::proto;

@@ -14,10 +14,10 @@ use uuid::Uuid;
 
 use super::admin::Administration;
 use super::admission::{Admission, Admitted, Limits};
+use super::calls::Completions;
 use super::complete_status::{CompleteStatus, CompleteStatusLayer};
 use super::convert::{LedgerView, RequestRules};
 use super::scraped::Scraped;
-use super::service::Completions;
 use super::until_drain::UntilDrain;
 use super::watched::Watch;
 use crate::count::Count;

@@ -3,6 +3,7 @@
 mod admin;
 mod admission;
 mod batch;
+mod calls;
 mod codec;
 mod complete_status;
 mod convert;

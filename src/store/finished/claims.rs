@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::super::redis::{Effect, Link};
 use super::Named;
-use super::shared::{Standing, name, named_value};
+use super::entry::{Standing, name, named_value};
 use crate::domain::RequestId;
 
 /// How long a claim lasts that is not renewed: what a process that was killed keeps others from making a call again.

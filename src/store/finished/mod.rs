@@ -2,6 +2,7 @@
 //! processes share them, there as well.
 
 mod claims;
+mod entry;
 mod shared;
 
 pub use claims::Claim;

@@ -11,10 +11,8 @@ use super::super::packed;
 use super::super::redis::{Effect, Health, Link};
 use super::Named;
 use super::claims::{Claim, Claims, LEASE, milliseconds};
+use super::entry::{Standing, answer_name, name, named_value, read};
 use crate::domain::{CallId, KeptAnswer, RequestId};
-
-/// What all keys begin with. The number says how they are laid out.
-const PREFIX: &str = "completiond:calls:1";
 
 /// Claims an id, where nobody has, or where what stands there is of no use: KEYS is the caller's id; ARGV the claim, its
 /// lease in milliseconds, and what is of no use. Returns what stands there; nothing: it is claimed now.
@@ -32,13 +30,6 @@ if there and there ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1
 ";
-
-/// Where a call stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    Runs,
-    Ended,
-}
 
 /// What a call meets that begins under its caller's own id.
 #[derive(Debug)]
@@ -147,54 +138,5 @@ impl Shared {
 
     pub(super) async fn end(&self) {
         self.claims.end().await;
-    }
-}
-
-/// The key under which a caller's own id stands.
-pub(super) fn name(id: RequestId) -> String {
-    format!("{PREFIX}:id:{id}")
-}
-
-fn answer_name(call: CallId) -> String {
-    format!("{PREFIX}:answer:{call}")
-}
-
-/// What stands under a caller's own id.
-pub(super) fn named_value(standing: Standing, named: Named) -> Vec<u8> {
-    let first = match standing {
-        Standing::Runs => b'r',
-        Standing::Ended => b'e',
-    };
-    let mut value = vec![first];
-    value.extend(named.body);
-    value.extend(named.call.to_string().into_bytes());
-    value
-}
-
-fn read(value: &[u8]) -> Option<(Standing, Named)> {
-    let (first, rest) = value.split_first()?;
-    let standing = match first {
-        b'r' => Standing::Runs,
-        b'e' => Standing::Ended,
-        _ => return None,
-    };
-    let (body, call) = rest.split_first_chunk()?;
-    let call = uuid::Uuid::try_parse_ascii(call).ok()?;
-    Some((standing, Named { call: CallId::new(call), body: *body }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_stands_under_an_id_is_read_back_and_nothing_else() {
-        let named = Named { call: CallId::new(uuid::Uuid::from_u128(7)), body: [3; 32] };
-        for standing in [Standing::Runs, Standing::Ended] {
-            let value = named_value(standing, named);
-            assert_eq!(read(&value), Some((standing, named)));
-            (0..value.len()).for_each(|end| assert_eq!(read(&value[..end]), None));
-        }
-        assert_eq!(read(b"x"), None);
     }
 }

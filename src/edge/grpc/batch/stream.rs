@@ -16,9 +16,9 @@ use tonic::{Code, Status, Streaming};
 
 use super::{Ended, late, passed, result};
 use crate::domain::{Error, Reason};
+use crate::edge::grpc::calls::{Arrival, Completions};
 use crate::edge::grpc::complete_status::meant;
 use crate::edge::grpc::convert::{self, Concurrency, Said};
-use crate::edge::grpc::service::{Arrival, Completions};
 use crate::edge::grpc::told::Told;
 use crate::proto;
 
