@@ -68,7 +68,9 @@ async fn no_more_run_at_a_time_than_shall() {
         let results = batch(&stage, requests, max_concurrency).await.results;
         assert!(results.iter().all(|result| answer(result).outcome.is_some()));
         let counts = stage.upstream_is(|counts| counts.open == 0).await;
-        assert_eq!((counts.most_open, counts.finished), (most, 60));
+        assert_eq!(counts.finished, 60);
+        // A machine that is busy elsewhere may not bring all of them together.
+        assert!((most.min(2)..=most).contains(&counts.most_open), "{} of {most}", counts.most_open);
     }
 }
 
