@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 
+import batches
 import pool
 import python_client
 import service_config
@@ -17,7 +18,7 @@ import traces
 from servers import ROOT, Checks, Completiond, Upstream, holds
 
 GO_CHECKS = os.environ.get("GO_CHECKS")
-GROUPS = ("python", "shell", "go", "service-config", "pool", "traces", "simulator")
+GROUPS = ("python", "batches", "shell", "go", "service-config", "pool", "traces", "simulator")
 
 
 def go(checks, server, upstream):
@@ -54,6 +55,8 @@ def main():
         with Completiond(config, environment) as server:
             if "python" in chosen:
                 python_client.run(checks, server, upstream)
+            if "batches" in chosen:
+                batches.run(checks, server)
             if "shell" in chosen:
                 shell.run(checks, server, upstream)
             if "go" in chosen:

@@ -42,6 +42,8 @@ func main() {
 		{"gzip in both directions", whole("real/long", 40, grpc.UseCompressor(gzip.Name))},
 		{"zstd in both directions", whole("real/long", 40, grpc.UseCompressor(zstdName))},
 		{"a text as a stream", streamed},
+		{"a batch", batched},
+		{"a batch as a stream", batchedStream},
 		{"a tool round trip", toolRoundTrip},
 		{"an error with its details decoded", limited},
 		{"an unknown model", unknownModel},
