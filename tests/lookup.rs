@@ -308,7 +308,7 @@ async fn a_deadline_is_a_failure_with_what_was_used_until_then() {
     listen_to_the_log();
     let desk = Desk::with("").await;
     let wire = desk.stage.wire().await;
-    let in_time = [("grpc-timeout", "300m")];
+    let in_time = [("grpc-timeout", "1500m")];
     let (mut events, id) = begun(&wire, &priced("tokens=1000 pace=20ms"), &in_time).await;
     events.all(1).await;
     events.status().expect(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "");
