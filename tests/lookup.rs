@@ -368,6 +368,7 @@ async fn what_is_not_known_is_not_found_and_what_is_no_id_is_refused() {
         let violations = refused.get_details_bad_request().unwrap().field_violations;
         let fields: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(fields, ["id"], "{text}");
+        assert_eq!(refused.message().contains("`request_id`"), text.is_empty(), "{}", refused.message());
     }
     // A call that has ended is forgotten after a while.
     let answer = desk.client.clone().complete(priced("tokens=1")).await.unwrap().into_inner();

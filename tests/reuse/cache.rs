@@ -103,6 +103,15 @@ async fn each_mode_does_what_it_says() {
 }
 
 #[tokio::test]
+async fn a_server_without_a_cache_says_that_it_has_none() {
+    let stage = Stage::with("models: [{ id: m, targets: [{ provider: up, model: simulator }] }]").await;
+    let wire = stage.wire().await;
+    let end = wire.complete(&wanting("tokens=2", CacheMode::OnlyIfCached), &[]).await;
+    end.expect(FailedPrecondition, "CACHE_MISS", "`cache.enabled` is false");
+    assert_eq!(upstream(&stage), 0);
+}
+
+#[tokio::test]
 async fn a_cut_answer_and_a_failed_one_are_not_kept() {
     let stage = Stage::with(&format!("{CACHED}\nretry: {{ max_attempts: 1 }}")).await;
     let wire = stage.wire().await;

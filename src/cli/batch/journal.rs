@@ -221,6 +221,11 @@ impl Journal {
         BufReader::with_capacity(1 << 14, &self.file)
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Removes it, for nothing in it is of use. Where that fails, the next batch says what to do.
     pub(super) fn discard(&self) {
         let _ = std::fs::remove_file(&self.path);

@@ -119,7 +119,8 @@ where
         let key = wish.as_ref().and_then(|_| self.with.key(&call.request));
         let (Some(wish), Some(key)) = (wish, key) else {
             if wish::only_cached(&call.request) {
-                return Box::pin(std::future::ready(Err(missing())));
+                let error = if self.with.reuse.is_enabled() { missing() } else { switched_off() };
+                return Box::pin(std::future::ready(Err(error)));
             }
             self.with.reuse.0.tally.call(Origin::Bypassed);
             return Box::pin(self.inner.call(call));
@@ -293,4 +294,10 @@ pub(super) fn told(event: Event, id: CallId, origin: Origin) -> Event {
 
 fn missing() -> Error {
     Error::new(Reason::CacheMiss, "the cache has no answer to this request, and `cache.mode` is ONLY_IF_CACHED")
+}
+
+/// The same for a server that keeps no answers: what is asked for is never there.
+fn switched_off() -> Error {
+    let message = "this server keeps no answers (its `cache.enabled` is false), and `cache.mode` is ONLY_IF_CACHED";
+    Error::new(Reason::CacheMiss, message)
 }
