@@ -104,6 +104,10 @@ impl Journal {
     pub(super) fn open(path: &Path) -> Result<Self, Unusable> {
         loop {
             let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+            // From a pipe nothing would ever be read.
+            if !file.metadata()?.is_file() {
+                return Err(Unusable::Foreign);
+            }
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(Unusable::Taken),

@@ -178,6 +178,11 @@ fn check(args: &BatchArgs) -> Result<(), Stop> {
     if is_there && same(&args.input, &args.output) {
         return usage(format!("{output} is the input"));
     }
+    for own in [output::beside(&args.output, ".partial"), output::draft(&args.output)] {
+        if same(&args.input, &own) {
+            return usage(format!("{input} is what a batch keeps beside {output}: give it another name"));
+        }
+    }
     match (is_there, args.retry_failed, args.overwrite) {
         (true, false, false) => usage(format!(
             "{output} is there already: --retry-failed asks again what failed in it, --overwrite replaces it"
