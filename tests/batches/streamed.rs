@@ -261,20 +261,15 @@ async fn a_result_that_nobody_takes_keeps_its_place_and_no_bytes() {
         rest
     });
     let events = Events::of(within("a head comes", head).await.unwrap());
+    // Nothing runs upstream, and three results wait, each at its place beside the stream's own.
     let admission = &stage.running.admission;
-    let mut still = 0;
-    let made = || stage.upstream.simulator().counts().borrow().clone();
-    let mut last = made().finished;
-    eventually("the client's window and what is on its way are full", || {
-        let now = made();
-        still = if now.finished == last && now.open == 0 && last >= 5 { still + 1 } else { 0 };
-        last = now.finished;
-        still > 100
-    })
-    .await;
-    // Three results wait, each at its place beside the stream's own.
-    assert_eq!(admission.calls_in_flight(), 4);
-    assert!(admission.bytes_in_flight() < 10_000, "{} bytes", admission.bytes_in_flight());
+    let is_full = || {
+        let counts = *stage.upstream.simulator().counts().borrow();
+        counts.open == 0 && counts.finished >= 5 && admission.calls_in_flight() == 4
+    };
+    eventually("results wait at their places", is_full).await;
+    eventually("they hold no bytes", || admission.bytes_in_flight() < 10_000).await;
+    assert!(is_full(), "{} in flight", admission.calls_in_flight());
     drop((events, wire));
     sending.abort();
     stage.is_quiet().await;
