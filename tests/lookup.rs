@@ -402,7 +402,7 @@ async fn ten_thousand_calls_stay_in_their_bound_and_a_call_that_runs_is_never_fo
     const CALLS: usize = 10_000;
     /// No call that has failed takes less than this, in bytes.
     const LEAST: usize = 200;
-    let desk = Desk::with("completions: { max_bytes: 1MiB }").await;
+    let desk = Desk::with("completions: { max_bytes: 1MiB }\ntimeouts: { idle: 5m }").await;
     let wire = desk.stage.wire().await;
     let (events, running) = begun(&wire, &priced("tokens=100 stall_after=5"), &[]).await;
     let nowhere = CompleteRequest { model: "nowhere".to_owned(), ..prompt("hello") };
