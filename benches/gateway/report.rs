@@ -118,16 +118,10 @@ impl Report {
 
 fn figure_json(figure: &Figure) -> Value {
     let rows = figure.rows.iter().map(|(who, samples)| {
-        let mut row = summary(samples);
-        row["who"] = json!(who);
-        row["samples"] = json!(samples.all());
-        if let Some(ratio) = figure.ratio(who, samples) {
-            row["ratio"] = summary(&ratio);
-        }
-        row
+        let ratio = figure.ratio(who, samples).map(|ratio| summary(&ratio));
+        json!({"who": who, "of": summary(samples), "samples": samples.all(), "ratio": ratio})
     });
-    let rows: Vec<Value> = rows.collect();
-    json!({"figure": figure.name, "unit": figure.unit.name(), "rows": rows})
+    json!({"figure": figure.name, "unit": figure.unit.name(), "rows": rows.collect::<Vec<_>>()})
 }
 
 fn summary(samples: &Samples) -> Value {

@@ -36,13 +36,12 @@ async fn streams(
         if shape.pace.is_zero() { (FAST, format!("({name})")) } else { (SLOW, format!("that comes alone ({name})")) };
     let subjects = pair([reference, gateway], asked)?;
     let amount = Amount::Time(plan.time);
-    for round in 0..=plan.rounds {
+    for subject in &subjects {
+        subject.cost(stage, callers, Amount::Time(plan.time / 2)).await?;
+    }
+    for round in 0..plan.rounds {
         for subject in turns(round, subjects.len()).into_iter().filter_map(|turn| subjects.get(turn)) {
             let cost = subject.cost(stage, callers, amount).await?;
-            // The first round warms up.
-            if round == 0 {
-                continue;
-            }
             let events = real(shape.events);
             report.push(&format!("CPU per event {figure}"), Unit::Micros, subject.who, cost.micros / events);
             if shape.pace.is_zero() {

@@ -13,55 +13,63 @@ const DIRECT: &str = "no proxy";
 /// Below which share of the calls the figures lie, and what they are called.
 const SHARES: [(f64, &str); 3] = [(0.5, "p50"), (0.99, "p99"), (0.999, "p99.9")];
 
+/// What is called, and which of its delays counts.
+#[derive(Clone, Copy)]
+struct Question {
+    figure: &'static str,
+    shape: Shape,
+    delivery: Delivery,
+    delay: fn(&Delays) -> &Samples,
+}
+
+const WHOLE: Question =
+    Question { figure: "latency of a call", shape: CALL, delivery: Delivery::Whole, delay: |delays| &delays.whole };
+const FIRST: Question =
+    Question { figure: "time to first event", shape: SHORT, delivery: Delivery::Stream, delay: |delays| &delays.first };
+
 pub(super) async fn measure(stage: &Stage, plan: &Plan, report: &mut Report) -> Result<(), Failure> {
     let servers = servers(stage)?;
-    let whole = (CALL, Delivery::Whole, "latency of a call");
-    delays(stage, plan, report, (&servers, whole, |delays| &delays.whole)).await?;
-    let first = (SHORT, Delivery::Stream, "time to first event");
-    delays(stage, plan, report, (&servers, first, |delays| &delays.first)).await
+    for question in [WHOLE, FIRST] {
+        delays(stage, plan, report, (&servers, question)).await?;
+    }
+    Ok(())
 }
 
 async fn delays(
     stage: &Stage,
     plan: &Plan,
     report: &mut Report,
-    (servers, (shape, delivery, figure), which): (&[Process; 2], (Shape, Delivery, &str), fn(&Delays) -> &Samples),
+    ([reference, gateway], question): (&[Process; 2], Question),
 ) -> Result<(), Failure> {
-    let [reference, gateway] = servers;
+    let (shape, delivery) = (question.shape, question.delivery);
     let [reference, gateway] = pair([reference, gateway], (Wire::Chat, shape, delivery))?;
     let rate = half_load([&reference.caller, &gateway.caller], plan).await?;
     let upstream = Caller::of_upstream(stage.upstream().address, Wire::Chat, shape, delivery)?;
     let subjects = [(DIRECT, upstream), (REFERENCE, reference.caller), (GATEWAY, gateway.caller)];
-    let figure = format!("{figure} at {rate:.0}/s");
-    for round in 0..=plan.rounds {
-        let mut direct = None;
+    let figure = format!("{} at {rate:.0}/s", question.figure);
+    for (_, caller) in &subjects {
+        open(caller, rate, plan.delays / 2).await?;
+    }
+    for round in 0..plan.rounds {
         let mut medians = Vec::new();
         for (who, caller) in turns(round, subjects.len()).into_iter().filter_map(|turn| subjects.get(turn)) {
             let delays = open(caller, rate, plan.delays).await?;
-            // The first round warms up.
-            if round == 0 {
-                continue;
-            }
+            let delay = |share| (question.delay)(&delays).quantile(share).unwrap_or(f64::NAN);
             for (share, name) in SHARES {
-                let delay = which(&delays).quantile(share).unwrap_or(f64::NAN);
-                report.push(&format!("{figure}, {name}"), Unit::Micros, who, delay);
-                match (name, *who) {
-                    ("p50", DIRECT) => direct = Some(delay),
-                    ("p50", who) => medians.push((who, delay)),
-                    _ => {}
-                }
+                report.push(&format!("{figure}, {name}"), Unit::Micros, who, delay(share));
             }
+            medians.push((*who, delay(0.5)));
         }
-        added(report, &figure, direct, &medians);
+        added(report, &figure, &medians);
     }
     Ok(())
 }
 
 /// What a round says was added to the upstream's own delay, and how much more than by the reference.
-fn added(report: &mut Report, figure: &str, direct: Option<f64>, medians: &[(&str, f64)]) {
+fn added(report: &mut Report, figure: &str, medians: &[(&str, f64)]) {
     let figure = format!("added to the {figure}, p50");
     let of = |who| medians.iter().find(|(known, _)| *known == who).map(|(_, delay)| *delay);
-    let (Some(direct), Some(reference), Some(gateway)) = (direct, of(REFERENCE), of(GATEWAY)) else { return };
+    let (Some(direct), Some(reference), Some(gateway)) = (of(DIRECT), of(REFERENCE), of(GATEWAY)) else { return };
     report.push(&figure, Unit::Micros, REFERENCE, reference - direct);
     report.push(&figure, Unit::Micros, GATEWAY, gateway - direct);
     report.push(&format!("{figure}, over the reference's"), Unit::Micros, GATEWAY, gateway - reference);

@@ -38,7 +38,7 @@ struct Inner {
 
 enum Way {
     Grpc { channels: Vec<Channel>, path: PathAndQuery },
-    Http { client: Client<HttpConnector, Full<Bytes>>, uri: Uri },
+    Http { client: Box<Client<HttpConnector, Full<Bytes>>>, uri: Uri },
 }
 
 /// What came of a call.
@@ -91,7 +91,7 @@ impl Caller {
     ) -> Result<Self, Failure> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let client = Box::new(Client::builder(TokioExecutor::new()).build(connector));
         let uri = format!("http://{upstream}{}", wire.path()).parse()?;
         Ok(Self::over(Way::Http { client, uri }, to_upstream(wire, shape, delivery), delivery))
     }
