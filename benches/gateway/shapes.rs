@@ -83,7 +83,7 @@ pub(crate) const CALL: Shape = Shape::burst(32);
 /// A long stream that comes as fast as it is taken.
 pub(crate) const LONG: Shape = Shape::burst(1000);
 /// A stream whose pieces come alone.
-pub(crate) const PACED: Shape = Shape::paced(100, Duration::from_millis(10));
+pub(crate) const PACED: Shape = Shape::paced(200, Duration::from_millis(5));
 /// A short stream.
 pub(crate) const SHORT: Shape = Shape::burst(20);
 /// A stream that begins and then says nothing.

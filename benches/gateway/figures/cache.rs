@@ -2,7 +2,7 @@
 
 use completiond::proto::CacheStatus;
 
-use super::latency::half_load;
+use super::latency::{EVERYONE, half_load};
 use super::{CALLERS, Subject, checked, turns};
 use crate::Failure;
 use crate::load::{Amount, Caller, open};
@@ -79,11 +79,12 @@ async fn delays(
     // What the slowest of them can bear.
     let rate = half_load([first, last], plan).await?;
     let name = named(delivery);
+    report.push(&format!("cache, {name}: half load"), Unit::PerSecond, EVERYONE, rate);
     for round in 0..plan.rounds {
         for subject in turns(round, subjects.len()).into_iter().filter_map(|turn| subjects.get(turn)) {
             let delays = open(&subject.caller, rate, plan.delays).await?.whole;
             for (share, quantile) in [(0.5, "p50"), (0.99, "p99")] {
-                let figure = format!("cache, {name}: latency at {rate:.0}/s, {quantile}");
+                let figure = format!("cache, {name}: latency at half load, {quantile}");
                 report.push(&figure, Unit::Micros, subject.who, delays.quantile(share).unwrap_or(f64::NAN));
             }
         }

@@ -10,6 +10,8 @@ use crate::samples::Samples;
 use crate::shapes::{CALL, Delivery, SHORT, Shape, Wire};
 
 const DIRECT: &str = "no proxy";
+/// Where a number is the same for all.
+pub(super) const EVERYONE: &str = "all";
 /// Below which share of the calls the figures lie, and what they are called.
 const SHARES: [(f64, &str); 3] = [(0.5, "p50"), (0.99, "p99"), (0.999, "p99.9")];
 
@@ -46,7 +48,8 @@ async fn delays(
     let rate = half_load([&reference.caller, &gateway.caller], plan).await?;
     let upstream = Caller::of_upstream(stage.upstream().address, Wire::Chat, shape, delivery)?;
     let subjects = [(DIRECT, upstream), (REFERENCE, reference.caller), (GATEWAY, gateway.caller)];
-    let figure = format!("{} at {rate:.0}/s", question.figure);
+    let figure = question.figure;
+    report.push(&format!("{figure}: half load"), Unit::PerSecond, EVERYONE, rate);
     for (_, caller) in &subjects {
         open(caller, rate, plan.delays / 2).await?;
     }
@@ -60,7 +63,7 @@ async fn delays(
             }
             medians.push((*who, delay(0.5)));
         }
-        added(report, &figure, &medians);
+        added(report, figure, &medians);
     }
     Ok(())
 }
