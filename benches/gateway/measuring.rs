@@ -48,11 +48,11 @@ impl Plan {
         let quick = Self {
             rounds: 3,
             starts: 1,
-            time: millis(700),
-            delays: millis(800),
+            time: millis(600),
+            delays: millis(700),
             open: 500,
             streams: 10_000,
-            rest: seconds(5),
+            rest: seconds(4),
         };
         let plan = if arguments.quick { quick } else { full };
         match arguments.rounds {
