@@ -179,7 +179,8 @@ fn check_says_what_a_file_would_do() {
         "providers:\n  - id: a\n    protocol: openai\n    base_url: http://127.0.0.1:9/v1\n    api_key: ${SECRET}\n    \
          max_in_flight: 64\n    adaptive_concurrency: true\n\
          models:\n  - { id: smart, targets: [{ provider: a, model: m }], fallback_models: [fast, a/o], hedge: {} }\n  \
-         - { id: fast, targets: [{ provider: a, model: n }] }\nretry: { max_attempts: 6 }\nlimits: { max_in_flight: 100 }\n",
+         - { id: fast, targets: [{ provider: a, model: n }] }\nretry: { max_attempts: 6 }\nlimits: { max_in_flight: 100 }\n\
+         cache: { enabled: true }\nprompt_cache: { mode: automatic, ttl: 1h }\n",
     )
     .unwrap();
     let check = |more: &[&str], secret: &str| {
@@ -196,6 +197,9 @@ fn check_says_what_a_file_would_do() {
         "    then fast, a/o\n    hedged at quantile 0.95, not before 200ms, share of calls 0.05\n",
         "at most 6 per call, delay 500ms up to 30s",
         "and 100 calls",
+        "given again for 5m: those at temperature 0, and where a request asks for it; in memory, up to 256MiB\n",
+        "known for 10m after their end, up to 64MiB\n",
+        "asked of providers for all requests, for 1h or the next longer time\n",
     ];
     for part in parts {
         assert!(out.contains(part), "{part}: {out}");

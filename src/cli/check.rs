@@ -8,8 +8,10 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use crate::config::{Config, Model, Problem, Problems, Provider, Source, show_duration, show_size};
+use crate::domain::PromptCache;
 use crate::pool::Timeouts;
 use crate::route::{Hedge, Retry};
+use crate::store::{AnswerSettings, CompletionSettings};
 
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -62,6 +64,12 @@ struct Plan {
     max_bytes_in_flight: String,
     max_in_flight: u64,
     retry: PlannedRetry,
+    /// Which answers are given again, and where they are.
+    cache: String,
+    /// How long calls are known, and where.
+    completions: String,
+    /// Which beginnings of prompts providers are asked to keep.
+    prompt_cache: String,
     drain_delay: String,
     shutdown_grace: String,
     default_max_tokens: u32,
@@ -214,6 +222,9 @@ impl Plan {
             max_bytes_in_flight: show_size(config.limits.max_bytes_in_flight),
             max_in_flight: config.limits.max_in_flight,
             retry: PlannedRetry::of(config.retry),
+            cache: cache(&config.cache),
+            completions: completions(&config.completions),
+            prompt_cache: prompt_cache(config.prompt_cache),
             drain_delay: show_duration(config.drain_delay),
             shutdown_grace: show_duration(config.shutdown_grace),
             default_max_tokens: config.default_max_tokens.get(),
@@ -252,6 +263,9 @@ impl Plan {
                 "limits         request {max_request_bytes}, in flight {max_bytes_in_flight} and {max_in_flight} calls"
             ),
         );
+        line(text, format_args!("answers        {}", self.cache));
+        line(text, format_args!("calls          {}", self.completions));
+        line(text, format_args!("prompt caches  {}", self.prompt_cache));
         line(text, format_args!("stopping       drain {}, grace {}", self.drain_delay, self.shutdown_grace));
         line(text, format_args!("workers        {}", self.workers));
     }
@@ -377,6 +391,34 @@ impl PlannedTimeouts {
     fn show(&self) -> String {
         let Self { connect, first_event, idle, attempt } = self;
         format!("connect {connect}, first event {first_event}, idle {idle}, attempt {attempt}")
+    }
+}
+
+fn cache(settings: &AnswerSettings) -> String {
+    let AnswerSettings { enabled, sampled, ttl, max_bytes, shared } = settings;
+    if !enabled {
+        return "made anew for each call".to_owned();
+    }
+    let which = if *sampled { "all" } else { "those at temperature 0, and where a request asks for it" };
+    let place = match shared {
+        Some(_) => "on a server that processes share".to_owned(),
+        None => format!("in memory, up to {}", show_size(*max_bytes)),
+    };
+    format!("given again for {}: {which}; {place}", show_duration(*ttl))
+}
+
+fn completions(settings: &CompletionSettings) -> String {
+    let CompletionSettings { keep, max_bytes, shared } = settings;
+    let place = if shared.is_some() { "; shared by processes where they have a request_id" } else { "" };
+    format!("known for {} after their end, up to {}{place}", show_duration(*keep), show_size(*max_bytes))
+}
+
+fn prompt_cache(settings: PromptCache) -> String {
+    let lasting =
+        settings.ttl.map_or(String::new(), |ttl| format!(", for {} or the next longer time", show_duration(ttl)));
+    match settings.is_automatic() {
+        true => format!("asked of providers for all requests{lasting}"),
+        false => format!("used where a request or a model says so{lasting}"),
     }
 }
 
