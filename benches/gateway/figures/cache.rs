@@ -5,7 +5,7 @@ use completiond::proto::CacheStatus;
 use super::latency::{EVERYONE, half_load};
 use super::{CALLERS, Subject, checked, turns};
 use crate::Failure;
-use crate::load::{Amount, Caller, open};
+use crate::load::{Amount, Caller, alone, open};
 use crate::measuring::{Plan, Stage};
 use crate::production::Cache;
 use crate::report::{REFERENCE, Report, Unit};
@@ -87,6 +87,9 @@ async fn delays(
                 let figure = format!("cache, {name}: latency at half load, {quantile}");
                 report.push(&figure, Unit::Micros, subject.who, delays.quantile(share).unwrap_or(f64::NAN));
             }
+            let alone = alone(&subject.caller, plan.delays / 2).await?.whole;
+            let figure = format!("cache, {name}: latency one at a time, p50");
+            report.push(&figure, Unit::Micros, subject.who, alone.quantile(0.5).unwrap_or(f64::NAN));
         }
     }
     Ok(())

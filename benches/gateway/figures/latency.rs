@@ -2,7 +2,7 @@
 
 use super::{CALLERS, GATEWAY, pair, servers, turns};
 use crate::Failure;
-use crate::load::{Amount, Caller, Delays, closed, open};
+use crate::load::{Amount, Caller, Delays, alone, closed, open};
 use crate::measuring::{Plan, Stage};
 use crate::process::Process;
 use crate::report::{REFERENCE, Report, Unit};
@@ -62,6 +62,9 @@ async fn delays(
                 report.push(&format!("{figure}, {name}"), Unit::Micros, who, delay(share));
             }
             medians.push((*who, delay(0.5)));
+            let alone = alone(caller, plan.delays / 2).await?;
+            let delay = (question.delay)(&alone).quantile(0.5).unwrap_or(f64::NAN);
+            report.push(&format!("{figure}, one at a time, p50"), Unit::Micros, who, delay);
         }
         added(report, figure, &medians);
     }

@@ -7,4 +7,4 @@ pub(crate) mod raw;
 
 pub(crate) use caller::{Caller, Told};
 pub(crate) use closed::{Amount, closed};
-pub(crate) use open::{Delays, open};
+pub(crate) use open::{Delays, alone, open};

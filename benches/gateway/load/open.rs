@@ -52,6 +52,21 @@ pub(crate) async fn open(caller: &Caller, rate: f64, time: Duration) -> Result<D
     Ok(Delays { first: first.into_iter().collect(), whole: whole.into_iter().collect() })
 }
 
+/// Calls for `time`, one after the other: nothing waits for anything else.
+///
+/// # Errors
+/// When a call fails.
+pub(crate) async fn alone(caller: &Caller, time: Duration) -> Result<Delays, Failure> {
+    let begun = Instant::now();
+    let (mut first, mut whole) = (Vec::new(), Vec::new());
+    while begun.elapsed() < time {
+        let due = Instant::now();
+        first.push(caller.call().await?.first.duration_since(due));
+        whole.push(due.elapsed());
+    }
+    Ok(Delays { first: first.into_iter().collect(), whole: whole.into_iter().collect() })
+}
+
 fn tick(due: &Sender<Instant>, rate: f64, time: Duration) {
     let (begun, gap) = (Instant::now(), Duration::from_secs_f64(1.0 / rate));
     let mut next = begun;
