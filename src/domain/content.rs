@@ -193,6 +193,14 @@ pub struct TokenLogprob {
     pub top: Vec<TokenLogprob>,
 }
 
+impl TokenLogprob {
+    /// What it takes in memory with its alternatives, in bytes: about. Its texts are short, and each is somewhere by itself.
+    pub fn footprint(&self) -> usize {
+        let texts = self.token.capacity().max(8) + self.bytes.capacity().max(8);
+        size_of::<Self>() + texts + self.top.iter().map(Self::footprint).sum::<usize>()
+    }
+}
+
 /// Bytes, or where they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Media {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, CallId, Cost, Event, Finish, Message, ModelId, Origin, Outcome, PicoUsd, ProviderId, Saved, Started, Tokens,
+    Answer, Block, BlockKind, CallId, Cost, Event, Finish, Message, ModelId, Origin, Outcome, PicoUsd, ProviderId,
+    Saved, Started, TokenLogprob, Tokens,
 };
 
 /// A whole answer that other calls can be given.
@@ -39,10 +40,10 @@ impl KeptAnswer {
         }
     }
 
-    /// What it takes in memory, in bytes: about.
+    /// What it takes in memory, in bytes: about. What is small when it is written need not be small here.
     pub fn bytes(&self) -> usize {
         let text = postcard::experimental::serialized_size(self).unwrap_or(usize::MAX);
-        text.saturating_add(size_of::<Self>())
+        text.saturating_add(size_of::<Self>()).saturating_add(around(&self.message.content))
     }
 
     /// What it would have cost again; none: no price was known.
@@ -74,6 +75,19 @@ impl KeptAnswer {
         };
         Answer { message: self.message, end: outcome.spared(id, origin) }
     }
+}
+
+/// What blocks take beside their texts, in bytes.
+fn around(content: &[Block]) -> usize {
+    let within = |block: &Block| match &block.kind {
+        BlockKind::Text(text) => {
+            let logprobs = text.logprobs.iter().map(TokenLogprob::footprint).sum::<usize>();
+            logprobs + size_of_val(text.citations.as_slice())
+        }
+        BlockKind::ToolResult(result) => around(&result.content),
+        _ => 0,
+    };
+    size_of_val(content) + content.iter().map(within).sum::<usize>()
 }
 
 impl Outcome {

@@ -3,7 +3,7 @@
 //! Neighbouring pieces of one block are joined, so that it takes about as much memory as the answer itself, however small
 //! the pieces were and however far its readers are behind.
 
-use crate::domain::{Delta, Event, Usage};
+use crate::domain::{Delta, Event, TokenLogprob, Usage};
 
 /// The most that one piece has, in bytes.
 const PIECE: usize = 16 * 1024;
@@ -166,7 +166,7 @@ fn size(event: &Event) -> usize {
             delta: Delta::Text(text) | Delta::Reasoning(text) | Delta::ToolInput(text),
             logprobs,
             ..
-        } => EVENT + text.len() + logprobs.len() * EVENT,
+        } => EVENT + text.len() + logprobs.iter().map(TokenLogprob::footprint).sum::<usize>(),
         _ => EVENT,
     }
 }

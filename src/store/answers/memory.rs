@@ -113,10 +113,11 @@ impl Memory {
 mod tests {
     use super::*;
     use crate::domain::{
-        Answer, Block, CallId, Finish, FinishReason, Message, ModelId, Origin, Outcome, ProviderId, Role, Tokens,
+        Answer, Block, BlockKind, CallId, Finish, FinishReason, Message, ModelId, Origin, Outcome, ProviderId, Role,
+        Text, TokenLogprob, Tokens,
     };
 
-    fn answer() -> KeptAnswer {
+    fn answer(block: Block) -> KeptAnswer {
         let end = Outcome {
             id: CallId::new(uuid::Uuid::nil()),
             model: ModelId::new("m"),
@@ -131,13 +132,13 @@ mod tests {
             origin: Origin::Missed,
             saved: None,
         };
-        let message = Message { role: Role::Assistant, content: vec![Block::text("said")], state: None };
+        let message = Message { role: Role::Assistant, content: vec![block], state: None };
         KeptAnswer::of(&Answer { message, end })
     }
 
     #[test]
     fn what_is_kept_while_all_is_forgotten_is_not_there_afterwards() {
-        let (memory, answer, lifetime) = (Memory::new(1 << 20), answer(), Duration::from_secs(60));
+        let (memory, answer, lifetime) = (Memory::new(1 << 20), answer(Block::text("said")), Duration::from_secs(60));
         let owner = || Owner { caller: String::new(), model: "m".to_owned() };
         let key = AnswerKey([7; 32]);
         for _ in 0..3000 {
@@ -150,5 +151,14 @@ mod tests {
         }
         memory.keep(key, owner(), answer, lifetime, memory.age());
         assert!(memory.find(key, None).is_some());
+    }
+
+    #[test]
+    fn what_is_small_when_it_is_written_counts_as_what_it_takes() {
+        let alternative = TokenLogprob { token: "a".to_owned(), bytes: vec![b'a'], ..TokenLogprob::default() };
+        let token = TokenLogprob { top: vec![alternative.clone(); 20], ..alternative };
+        let text = Text { text: "a".repeat(100), logprobs: vec![token; 100], ..Text::default() };
+        let answer = answer(BlockKind::Text(text).into());
+        assert!(answer.bytes() > 100 * 21 * size_of::<TokenLogprob>(), "{}", answer.bytes());
     }
 }

@@ -290,3 +290,55 @@ impl Inner {
 fn late() -> String {
     "Redis: it does not answer in time".to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use secrecy::SecretString;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A server that greets whoever connects, and hangs up when it is asked for something; says how often it was
+    /// connected to.
+    async fn polite() -> (RedisUrl, Arc<AtomicU32>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = RedisUrl::parse(SecretString::from(format!("redis://{}", listener.local_addr().unwrap()))).unwrap();
+        let connected = Arc::<AtomicU32>::default();
+        let count = Arc::clone(&connected);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(async move {
+                    let mut said = vec![0; 4096];
+                    while let Ok(length @ 1..) = stream.read(&mut said).await {
+                        let said = String::from_utf8_lossy(&said[..length]).into_owned();
+                        if said.contains("GET") {
+                            break;
+                        }
+                        let questions = said.matches('*').count();
+                        stream.write_all("+OK\r\n".repeat(questions).as_bytes()).await.unwrap();
+                    }
+                });
+            }
+        });
+        (url, connected)
+    }
+
+    #[tokio::test]
+    async fn one_that_only_greets_is_not_connected_to_for_each_question_anew() {
+        let (url, connected) = polite().await;
+        let link = Link::open(&url, "cache.redis_url").await.unwrap();
+        assert!(link.health().available);
+        let mut get = ::redis::cmd("GET");
+        get.arg("key");
+        for _ in 0..100 {
+            assert_eq!(link.ask::<Option<String>>(&get, Effect::Read).await, None);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let connected = connected.load(Ordering::Relaxed);
+        assert!((1..10).contains(&connected), "{connected} times");
+    }
+}
