@@ -7,20 +7,28 @@
 mod attempt_span;
 mod call_log;
 mod call_span;
+mod chunks;
 mod completion;
+mod feed;
+mod gen_ai;
+mod measured;
 mod metrics;
+mod names;
 mod otel;
 mod propagation;
 mod reused;
 pub mod semconv;
 mod subscriber;
+mod waits;
 
 pub use attempt_span::{AttemptSpan, CallTrace, Target};
 pub use call_span::{CallEnd, CallSpan, Rpc};
+pub use measured::{GenAiNames, Naming};
 pub use metrics::{Metrics, Used};
 pub use otel::Tracer;
 pub use reused::{Reused, Spared};
 pub use subscriber::LogFormat;
+pub use waits::{Waiting, Waits};
 
 /// How the server speaks of itself. Traces have no settings of their own: the standard `OTEL_*` variables are theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
