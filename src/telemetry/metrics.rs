@@ -11,15 +11,17 @@ use bytes::Bytes;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Meter, MeterProvider as _};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
+use opentelemetry_sdk::metrics::{Instrument, MeterProviderBuilder, SdkMeterProvider, Stream};
 use prometheus::{Registry, TextEncoder};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::feed::{Feed, Record};
 use super::measured::{Measured, Naming};
+use super::observed::{self, ServerNow};
+use super::pushed::{Push, Pushing};
 use super::reused::{self, Reused};
-use super::{otel, semconv};
+use super::{Error, otel, semconv};
 
 /// How old a text may be.
 const FRESH: Duration = Duration::from_secs(1);
@@ -67,7 +69,7 @@ struct Inner {
     counting: Lock<Counting>,
     text: Mutex<Option<(Instant, Bytes)>>,
     /// Dropped, it counts no more.
-    _provider: SdkMeterProvider,
+    provider: SdkMeterProvider,
 }
 
 /// What the records go into, once it is known how that is called.
@@ -89,10 +91,20 @@ impl Metrics {
 
     /// Nothing is counted yet.
     pub(super) fn new(resource: Resource) -> Self {
+        Self::read_by(SdkMeterProvider::builder().with_resource(resource))
+    }
+
+    /// The same, which is also sent as `push` says.
+    pub(super) fn pushed(resource: Resource, push: &Push) -> Result<(Self, Pushing), Error> {
+        let (reader, pushing) = push.start()?;
+        Ok((Self::read_by(SdkMeterProvider::builder().with_resource(resource).with_reader(reader)), pushing))
+    }
+
+    fn read_by(provider: MeterProviderBuilder) -> Self {
         let registry = Registry::new();
         let exporter =
             opentelemetry_prometheus::exporter().with_registry(registry.clone()).scope_info_enabled(false).build();
-        let provider = SdkMeterProvider::builder().with_resource(resource).with_view(bounded);
+        let provider = provider.with_view(bounded);
         let (provider, is_shown) = match exporter {
             Ok(exporter) => (provider.with_reader(exporter).build(), true),
             Err(error) => {
@@ -103,7 +115,7 @@ impl Metrics {
         let meter = provider.meter_with_scope(otel::scope());
         let usage = is_shown.then(|| UsageCounters::new(&meter));
         let (feed, counting, text) = (Feed::default(), Lock::default(), Mutex::default());
-        Self(Arc::new(Inner { registry, usage, meter, feed, counting, text, _provider: provider }))
+        Self(Arc::new(Inner { registry, usage, meter, feed, counting, text, provider }))
     }
 
     /// Counts what was used.
@@ -116,6 +128,19 @@ impl Metrics {
     /// Shows what calls were answered by. `now` is asked whenever somebody looks, and must be quick.
     pub fn show_reused(&self, now: impl Fn() -> Reused + Send + Sync + 'static) {
         reused::show(&self.0.meter, Arc::new(now));
+    }
+
+    /// Shows the server as it is. `now` is asked whenever somebody looks, and must be quick.
+    pub fn show_server(&self, now: impl Fn() -> ServerNow + Send + Sync + 'static) {
+        observed::show(&self.0.meter, Arc::new(now));
+    }
+
+    /// Sends what is left, and counts no more.
+    pub(super) fn end(&self, within: Duration) {
+        self.count_now();
+        if let Err(error) = self.0.provider.shutdown_with_timeout(within) {
+            tracing::warn!(%error, "the last metrics were not sent");
+        }
     }
 
     /// Counts what calls leave, by these names. What they left before is counted too, as far as it found a place.

@@ -227,9 +227,9 @@ where
         let end = tokio::time::sleep_until(arrived + patience.min(most));
         let of_body = Arc::clone(&charge);
         let metrics = self.metrics.clone();
-        let answer = self.inner.call(
-            request.map(|body| Body::new(Counted { body: Some(body), end, charge: of_body, refusal, metrics })),
-        );
+        let answer = self
+            .inner
+            .call(request.map(|body| Body::new(Counted { body: Some(body), end, charge: of_body, refusal, metrics })));
         Box::pin(
             async move { Ok(answer.await?.map(|body| Body::new(Holding { body, _charge: charge, _stream: stream }))) },
         )
