@@ -155,3 +155,89 @@ impl Measured {
         self.attempts.add(1, &attributes);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::{HeaderMap, Uri};
+
+    use super::*;
+    use crate::domain::{CallId, Error, Identity, ModelId, ModelName, ProviderId, Reason, Request, Vendor};
+    use crate::telemetry::{CallEnd, CallSpan, CallTrace, Instruments, Metrics, Rpc, Target, Tracer};
+
+    fn measured() -> Metrics {
+        let metrics = Instruments::from(Tracer::off()).metrics;
+        metrics.measure(Naming { gen_ai: GenAiNames::Latest, is_known: Arc::new(|name| name == "smart") });
+        metrics
+    }
+
+    fn call(metrics: &Metrics) -> (CallSpan, CallTrace) {
+        let id = CallId::new(uuid::Uuid::nil());
+        let mut call = CallSpan::start(&Tracer::off(), &HeaderMap::new(), Rpc::Complete, id).counted_by(metrics);
+        let request = Request { model: Some(ModelName::new("smart")), ..Request::default() };
+        let trace = call.completion(&request);
+        (call, trace)
+    }
+
+    fn attempt(trace: &CallTrace, model: &str, outcome: AttemptOutcome) {
+        let identity = Identity::new(ProviderId::new("p"), Vendor::new("v"), ModelId::new(model));
+        let address = Uri::from_static("http://localhost/");
+        trace.attempt(Target { identity: &identity, telemetry_name: "v", address: &address }).settle(outcome);
+    }
+
+    async fn told(metrics: &Metrics, of: &[&str]) -> Vec<String> {
+        let text = metrics.text().await;
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        let lines = text.lines().filter(|line| of.iter().any(|name| line.starts_with(name)));
+        lines.map(str::to_owned).collect()
+    }
+
+    #[tokio::test]
+    async fn an_attempt_is_the_first_a_retry_a_failover_or_a_hedge() {
+        let metrics = measured();
+        let (call, trace) = call(&metrics);
+        let failed = AttemptOutcome::Failed(Reason::ProviderUnavailable);
+        attempt(&trace, "a", failed);
+        attempt(&trace, "a", failed);
+        attempt(&trace, "b", failed);
+        attempt(&trace.beside(), "c", AttemptOutcome::Finished);
+        attempt(&trace, "b", AttemptOutcome::Dropped);
+        drop(call);
+        let names = ["completiond_retries_total", "completiond_failovers_total", "completiond_hedges_total"];
+        let lines = told(&metrics, &names).await;
+        let has = |start: &str, model: &str, count: &str| {
+            let endpoint = format!("completiond_endpoint=\"p/{model}\"");
+            lines.iter().any(|line| line.starts_with(start) && line.contains(&endpoint) && line.ends_with(count))
+        };
+        // Nobody has answered by these names when they are counted, and the configuration has none of them.
+        assert!(has(names[0], "(other)", " 2") && has(names[1], "(other)", " 1"), "{lines:?}");
+        assert!(has(names[2], "c", " 1") && lines.len() == 3, "{lines:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_gateways_own_time_is_what_is_left_when_waits_are_taken_away() {
+        let metrics = measured();
+        let (call, trace) = call(&metrics);
+        tokio::time::advance(Duration::from_millis(3)).await;
+        let waiting = trace.waits().begin();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        drop(waiting);
+        tokio::time::advance(Duration::from_millis(4)).await;
+        attempt(&trace, "a", AttemptOutcome::Failed(Reason::ProviderUnavailable));
+        let error = Error::new(Reason::ProviderUnavailable, "down");
+        call.finish(CallEnd::Failed { status: "UNAVAILABLE", error: &error });
+        let lines = told(&metrics, &["completiond_gateway_overhead_seconds_sum"]).await;
+        assert!(lines[0].ends_with(" 0.007"), "{lines:?}");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_known_is_not_told() {
+        let metrics = measured();
+        let (call, _) = call(&metrics);
+        // Perhaps it waited for what was made for another.
+        call.finish(CallEnd::Failed { status: "UNAVAILABLE", error: &Error::new(Reason::ProviderUnavailable, "down") });
+        let lines = told(&metrics, &["completiond_gateway", "gen_ai_", "completiond_calls_refused"]).await;
+        assert!(lines.is_empty(), "{lines:?}");
+    }
+}
