@@ -232,6 +232,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_call_of_a_batch_is_a_completion_and_no_rpc() {
+        let metrics = measured();
+        let id = CallId::new(uuid::Uuid::nil());
+        let batch = CallSpan::start(&Tracer::off(), &HeaderMap::new(), Rpc::BatchComplete, id).counted_by(&metrics);
+        for _ in 0..2 {
+            let mut item = batch.item(id);
+            attempt(&item.completion(&Request::default()), "a", AttemptOutcome::Finished);
+            drop(item);
+        }
+        batch.finish(CallEnd::Answered);
+        let names = ["rpc_server_call_duration_seconds_count", "gen_ai_client_inference_duration_seconds_count"];
+        let lines = told(&metrics, &names).await;
+        assert!(lines.len() == 2 && lines[0].ends_with(" 2") && lines[1].ends_with(" 1"), "{lines:?}");
+        assert!(told(&metrics, &["completiond_gateway"]).await.is_empty(), "results of a batch wait for each other");
+    }
+
+    #[tokio::test]
     async fn what_cannot_be_known_is_not_told() {
         let metrics = measured();
         let (call, _) = call(&metrics);

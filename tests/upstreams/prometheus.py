@@ -21,8 +21,13 @@ from completiond.v1 import admin_service_pb2, admin_service_pb2_grpc  # noqa: E4
 
 CALLS = 5
 SERVER = """
-providers: [{ id: real, protocol: openai, base_url: "${UPSTREAM}", api_key: "${UPSTREAM_KEY}" }]
-models: [{ id: text, targets: [{ provider: real, model: text }], price: { input: 3.0, output: 15.0 } }]
+providers:
+  - { id: real, protocol: openai, base_url: "${UPSTREAM}", api_key: "${UPSTREAM_KEY}" }
+  - { id: gone, protocol: openai, base_url: "http://127.0.0.1:9", api_key: "${UPSTREAM_KEY}" }
+retry: { base_delay: 1ms, max_delay: 5ms }
+models:
+  - { id: again, targets: [{ provider: gone, model: text }, { provider: real, model: text, priority: 1 }] }
+  - { id: text, targets: [{ provider: real, model: text }], price: { input: 3.0, output: 15.0 } }
 default_model: text
 cache: { enabled: true }
 telemetry: { genai_semconv: dup }
@@ -39,7 +44,11 @@ LEFT = [
     "gen_ai_client_operation_duration_seconds_count",
     "gen_ai_client_operation_time_to_first_chunk_seconds_count",
     "gen_ai_client_token_usage_count",
+    "gen_ai_client_inference_time_per_output_chunk_seconds_count",
+    "gen_ai_client_operation_time_per_output_chunk_seconds_count",
     "completiond_attempts_total",
+    "completiond_retries_total",
+    "completiond_failovers_total",
     "completiond_gateway_overhead_seconds_count",
     "completiond_cache_calls_total",
     "completiond_usage_calls_total",
@@ -102,6 +111,9 @@ def main():
                 for _ in range(CALLS):
                     stub.Complete(ask(), timeout=20)
                 list(stub.StreamComplete(ask(), timeout=20))
+                again = ask()
+                again.model = "again"
+                stub.Complete(again, timeout=20)
             with grpc.insecure_channel(server.admin) as channel:
                 ledger = admin_service_pb2_grpc.AdminServiceStub(channel)
                 total = ledger.ListUsage(admin_service_pb2.ListUsageRequest(), timeout=20).records[0]
@@ -138,7 +150,7 @@ def scraped(server, total):
         with Process("prometheus", [*command, f"--web.listen-address=127.0.0.1:{port}"]):
             eventually(lambda: ready(port), "prometheus is ready")
             calls = 'sum(completiond_usage_calls_total{completiond_call_outcome="succeeded"})'
-            eventually(lambda: query(port, calls) == CALLS + 1, "the calls are there")
+            eventually(lambda: query(port, calls) == CALLS + 2, "the calls are there")
             tokens = query(port, "sum(completiond_usage_tokens_total)")
             equal(tokens, float(total.input_tokens + total.output_tokens), "tokens")
             equal(query(port, "sum(completiond_usage_attempts_total)"), float(total.attempts), "attempts")
