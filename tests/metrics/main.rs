@@ -14,3 +14,4 @@ mod stage;
 mod pushed;
 mod scraped;
 mod script;
+mod waited;
