@@ -45,6 +45,12 @@ readme:
 deny:
     cargo deny --locked check licenses bans sources
 
+# What the server costs against a bare proxy, as a table: `just bench`, `just bench quick`, `just bench --only cache --json`.
+bench *arguments:
+    cargo build --locked --release
+    mkdir -p target/measured && cp target/release/completiond target/measured/
+    COMPLETIOND=$PWD/target/measured/completiond cargo bench --locked --bench gateway -- {{ replace_regex(arguments, '^quick\b', '--quick') }}
+
 # The documentation of the code; broken links fail.
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items

@@ -21,7 +21,7 @@ once() {
     shift
     [ -e "$mark" ] && return
     mkdir -p "$TOOLS"
-    "$@"
+    "$@" || return
     touch "$mark"
 }
 

@@ -368,6 +368,7 @@ async fn what_is_not_known_is_not_found_and_what_is_no_id_is_refused() {
         let violations = refused.get_details_bad_request().unwrap().field_violations;
         let fields: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(fields, ["id"], "{text}");
+        assert_eq!(refused.message().contains("`request_id`"), text.is_empty(), "{}", refused.message());
     }
     // A call that has ended is forgotten after a while.
     let answer = desk.client.clone().complete(priced("tokens=1")).await.unwrap().into_inner();
@@ -401,7 +402,7 @@ async fn ten_thousand_calls_stay_in_their_bound_and_a_call_that_runs_is_never_fo
     const CALLS: usize = 10_000;
     /// No call that has failed takes less than this, in bytes.
     const LEAST: usize = 200;
-    let desk = Desk::with("completions: { max_bytes: 1MiB }").await;
+    let desk = Desk::with("completions: { max_bytes: 1MiB }\ntimeouts: { idle: 5m }").await;
     let wire = desk.stage.wire().await;
     let (events, running) = begun(&wire, &priced("tokens=100 stall_after=5"), &[]).await;
     let nowhere = CompleteRequest { model: "nowhere".to_owned(), ..prompt("hello") };

@@ -329,7 +329,12 @@ impl Listed {
 }
 
 impl Drop for Listed {
+    /// It does not run any more. Where it has no answer its caller may still ask what became of it.
     fn drop(&mut self) {
+        let finished = &self.replays.0.finished;
+        if finished.named(self.id).is_none_or(|named| finished.answer(named.call).is_none()) {
+            finished.name(self.id, self.named);
+        }
         let mut running = self.replays.running();
         if running.get(&self.id).is_some_and(|running| running.first == self.named.call) {
             running.remove(&self.id);

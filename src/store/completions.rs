@@ -70,6 +70,13 @@ pub struct Completion {
     pub attempts: Vec<Attempt>,
 }
 
+impl Completion {
+    /// Whether it has an answer, or may still come to one.
+    pub const fn may_have_an_answer(&self) -> bool {
+        matches!(self.standing, Standing::Running | Standing::Ended(Fate::Succeeded(_), _))
+    }
+}
+
 /// Where a call stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {

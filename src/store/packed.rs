@@ -53,8 +53,11 @@ pub(super) fn unpack(packed: &[u8]) -> Option<Unpacked> {
     let made = Duration::from_millis(u64::from_be_bytes(made.try_into().ok()?));
     let most = u64::try_from(MOST).ok()?;
     let mut plain = Vec::new();
+    let mut decoder = zstd::stream::read::Decoder::new(body).ok()?;
+    // What it asks for is taken before a byte of it is read.
+    decoder.window_log_max(MOST.ilog2()).ok()?;
     // One byte more than is allowed tells one that is too large from one that just fits.
-    zstd::stream::read::Decoder::new(body).ok()?.take(most + 1).read_to_end(&mut plain).ok()?;
+    decoder.take(most + 1).read_to_end(&mut plain).ok()?;
     if plain.len() > MOST {
         return None;
     }

@@ -112,6 +112,7 @@ async fn an_interrupted_batch_goes_on_only_with_the_same_input_and_settings() {
     let done = desk.batch(stage.address(), &["--model", "up/other"]).await;
     assert_eq!(done.code, 2);
     assert!(done.err.contains("was begun without --model"), "{}", done.err);
+    assert!(done.err.contains(&format!("delete {}", desk.journal().display())), "{}", done.err);
 
     let asked = requests(&stage.upstream);
     desk.write((1..=ITEMS).map(|number| item(number + 1, 20)));

@@ -67,3 +67,34 @@ async fn nobody_there_and_a_wrong_configuration_have_codes_of_their_own() {
     assert_eq!(wrong.code, 3, "{}", wrong.err);
     assert!(!desk.output().exists());
 }
+
+#[tokio::test]
+async fn what_a_batch_keeps_beside_its_output_is_nobody_elses() {
+    let (stage, desk) = (Stage::with("").await, desk());
+    let output = desk.output().display().to_string();
+    for name in ["out.jsonl.partial", "out.jsonl.partial.draft"] {
+        let input = desk.path(name);
+        std::fs::copy(desk.input(), &input).unwrap();
+        let before = std::fs::read(&input).unwrap();
+        let arguments = ["batch", &input.display().to_string(), "-o", &output];
+        let server = stage.address().to_string();
+        let done = done(command(&[&arguments[..], &["--server", &server]].concat())).await;
+        assert_eq!(done.code, 2, "{name}: {}", done.err);
+        assert!(done.err.contains("give it another name"), "{}", done.err);
+        assert_eq!(std::fs::read(&input).unwrap(), before);
+        std::fs::remove_file(input).unwrap();
+    }
+    // A link that somebody has put there is not followed.
+    std::fs::write(desk.path("mine"), "mine\n").unwrap();
+    std::os::unix::fs::symlink(desk.path("mine"), desk.path("out.jsonl.partial.draft")).unwrap();
+    let ended = desk.batch(stage.address(), &[]).await;
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert_eq!(desk.results().len(), 1);
+    assert_eq!(std::fs::read_to_string(desk.path("mine")).unwrap(), "mine\n");
+    // A pipe in the journal's place is not waited for.
+    let pipe = std::process::Command::new("mkfifo").arg(desk.journal()).status().unwrap();
+    assert!(pipe.success());
+    let ended = desk.batch(stage.address(), &["--overwrite"]).await;
+    assert_eq!(ended.code, 1, "{}", ended.err);
+    assert!(desk.journal().exists());
+}

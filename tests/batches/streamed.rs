@@ -245,3 +245,50 @@ async fn a_deadline_of_the_stream_ends_it() {
     assert_eq!((status.code(), reason_of(&status).as_str()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
     stage.is_quiet().await;
 }
+
+#[tokio::test]
+async fn a_result_that_nobody_takes_keeps_its_place_and_no_bytes() {
+    let stage = Stage::with("").await;
+    let wire = Wire::with_window(stage.address(), 1024).await;
+    // Each is larger than what is held on its way.
+    let request = CompleteRequest { system: "x".repeat(10_000), ..asked(&format!("tokens=30000 {FAST}")) };
+    let (rest, head) = wire.begin_raw("/completiond.v1.CompletionService/StreamBatchComplete");
+    rest.send(Ok(Frame::data(framed(&settings(3))))).await.unwrap();
+    let sending = tokio::spawn(async move {
+        for n in 0..20 {
+            rest.send(Ok(Frame::data(framed(&item(n, request.clone()))))).await.unwrap();
+        }
+        rest
+    });
+    let events = Events::of(within("a head comes", head).await.unwrap());
+    // Nothing runs upstream, and three results wait, each at its place beside the stream's own.
+    let admission = &stage.running.admission;
+    let is_full = || {
+        let counts = *stage.upstream.simulator().counts().borrow();
+        counts.open == 0 && counts.finished >= 5 && admission.calls_in_flight() == 4
+    };
+    eventually("results wait at their places", is_full).await;
+    eventually("they hold no bytes", || admission.bytes_in_flight() < 10_000).await;
+    assert!(is_full(), "{} in flight", admission.calls_in_flight());
+    drop((events, wire));
+    sending.abort();
+    stage.is_quiet().await;
+}
+
+#[tokio::test]
+async fn an_item_that_does_not_arrive_holds_its_bytes_no_longer_than_a_request_may_take() {
+    let stage = Stage::with("timeouts: { total: 1s, connect: 1s, first_event: 1s, idle: 1s, attempt: 1s }").await;
+    let wire = stage.wire().await;
+    let (rest, head) = wire.begin_raw("/completiond.v1.CompletionService/StreamBatchComplete");
+    rest.send(Ok(Frame::data(framed(&settings(3))))).await.unwrap();
+    let events = Events::of(within("a head comes", head).await.unwrap());
+    // A client may be silent for longer than that between its items.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let whole = framed(&item("a", CompleteRequest { system: "x".repeat(500_000), ..asked(FAST) }));
+    rest.send(Ok(Frame::data(whole.slice(..whole.len() - 1)))).await.unwrap();
+    let admission = &stage.running.admission;
+    eventually("most of it is here", || admission.bytes_in_flight() > 400_000).await;
+    events.end().await.expect(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline passed");
+    drop(rest);
+    stage.is_quiet().await;
+}

@@ -190,3 +190,27 @@ async fn each_of_its_calls_takes_a_place_in_flight() {
     assert_eq!(refused.count(), 3);
     stage.is_quiet().await;
 }
+
+#[tokio::test]
+async fn what_waits_in_it_is_charged_for_what_it_takes_in_memory() {
+    let stage = Stage::with("limits: { max_bytes_in_flight: 4MiB, max_request_bytes: 2MiB }").await;
+    let block = |text: &str| completiond::proto::ContentBlock {
+        block: Some(completiond::proto::content_block::Block::Text(completiond::proto::Text {
+            text: text.to_owned(),
+            ..Default::default()
+        })),
+        ..Default::default()
+    };
+    // A few hundred kilobytes on the wire, and many megabytes once they are read.
+    let waiting = CompleteRequest { system_blocks: vec![block("x"); 400], ..asked(FAST) };
+    let mut requests = vec![waiting; 100];
+    requests[0] = asked("tokens=1 silence");
+    let message = framed(&BatchCompleteRequest { requests, max_concurrency: 1 });
+    assert!(message.len() < 1 << 20);
+    let wire = stage.wire().await;
+    let path = "/completiond.v1.CompletionService/BatchComplete";
+    let head = within("it is refused", wire.send_raw(path, message, &[("grpc-timeout", "5S")])).await.unwrap();
+    Events::of(head).end().await.expect(Code::Unavailable, "OVERLOADED", "bytes");
+    assert!(stage.upstream.received().is_empty());
+    stage.is_quiet().await;
+}

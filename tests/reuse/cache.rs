@@ -103,6 +103,15 @@ async fn each_mode_does_what_it_says() {
 }
 
 #[tokio::test]
+async fn a_server_without_a_cache_says_that_it_has_none() {
+    let stage = Stage::with("models: [{ id: m, targets: [{ provider: up, model: simulator }] }]").await;
+    let wire = stage.wire().await;
+    let end = wire.complete(&wanting("tokens=2", CacheMode::OnlyIfCached), &[]).await;
+    end.expect(FailedPrecondition, "CACHE_MISS", "`cache.enabled` is false");
+    assert_eq!(upstream(&stage), 0);
+}
+
+#[tokio::test]
 async fn a_cut_answer_and_a_failed_one_are_not_kept() {
     let stage = Stage::with(&format!("{CACHED}\nretry: {{ max_attempts: 1 }}")).await;
     let wire = stage.wire().await;
@@ -133,4 +142,21 @@ async fn what_is_forgotten_is_asked_again() {
     assert_eq!(upstream(&stage), 3);
     let refused = admin.clear_cache(ClearCacheRequest { scope: None }).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn the_longest_and_the_shortest_lifetimes_fail_no_call() {
+    let stage = Stage::with(CACHED).await;
+    let wire = stage.wire().await;
+    let longest = prost_types::Duration { seconds: 315_576_000_000, nanos: 999_999_999 };
+    for (script, ttl) in [("tokens=2", longest), ("tokens=3", prost_types::Duration { seconds: 0, nanos: 1 })] {
+        let cache = Some(ResponseCache { mode: 0, ttl: Some(ttl) });
+        let request =
+            completiond::proto::CompleteRequest { cache, ..asked(&format!("{script} first_event=0ms pace=0ms")) };
+        let made = whole(&wire, &request).await;
+        assert_eq!(status(&made.outcome.unwrap()), CacheStatus::Miss);
+        let again = status(&whole(&wire, &request).await.outcome.unwrap());
+        assert_eq!(again == CacheStatus::Hit, ttl == longest, "{again:?}");
+    }
+    stage.is_quiet().await;
 }

@@ -97,3 +97,24 @@ async fn all_are_told_when_it_fails() {
     assert_eq!(upstream(&stage), 1);
     stage.is_quiet().await;
 }
+
+#[tokio::test]
+async fn what_ends_another_call_early_or_begins_it_anew_is_not_joined() {
+    let stage = Stage::with(CACHED).await;
+    let wire = stage.wire().await;
+    let request = asked("tokens=5 first_event=400ms pace=5ms");
+    let alike = [
+        request.clone(),
+        CompleteRequest { max_cost_pico_usd: Some(1_000_000_000_000), ..request.clone() },
+        CompleteRequest { restart_on_interruption: true, ..request },
+    ];
+    let twice = alike.iter().chain(&alike);
+    let all = join_all(twice.map(|request| async { folded(wire.stream(request, &[]).await).await.unwrap().1 })).await;
+    let made = all.iter().filter(|outcome| status(outcome) == CacheStatus::Miss).count();
+    assert_eq!((made, upstream(&stage)), (3, 3), "each kind is made once");
+    // An answer that is complete is the same for all of them.
+    for request in &alike {
+        assert_eq!(status(&whole(&wire, request).await.outcome.unwrap()), CacheStatus::Hit);
+    }
+    stage.is_quiet().await;
+}

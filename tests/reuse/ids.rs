@@ -108,13 +108,26 @@ async fn another_request_under_the_same_id_is_refused_and_labels_are_none() {
 }
 
 #[tokio::test]
-async fn after_a_failure_the_same_id_runs_anew() {
+async fn after_a_failure_the_same_id_runs_anew_and_is_found_until_then() {
     let stage = Stage::with(&format!("{PRICED}\nretry: {{ max_attempts: 1 }}")).await;
     let wire = stage.wire().await;
     let request = named("error=500", OnDisconnect::Finish);
     for _ in 0..2 {
         let end = wire.complete(&request, &[]).await;
         assert_eq!(end.reason, "PROVIDER_UNAVAILABLE");
+        let found = completion(&stage, &request).await;
+        assert_eq!(found.state(), CompletionState::Failed);
+        assert_eq!(found.failure.unwrap().reason, "PROVIDER_UNAVAILABLE");
     }
     assert_eq!(upstream(&stage), 2);
+    let cancelled = named("tokens=100000 first_event=0ms pace=10ms", OnDisconnect::Cancel);
+    let mut events = wire.stream(&cancelled, &[]).await;
+    events.next().await.unwrap();
+    drop(events);
+    within("it is known that its caller has gone", async {
+        while completion(&stage, &cancelled).await.state() != CompletionState::Cancelled {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    })
+    .await;
 }

@@ -63,9 +63,11 @@ fn recognised(
     own(&request, faults)
 }
 
-/// A request as the contract has it.
+/// A request as the contract has it. All of it stands in one line, so that only the column says where: it counts from the
+/// request's own beginning.
 fn own(value: &Value<'_>, faults: &mut Faults) -> Option<CompleteRequest> {
-    json::read("CompleteRequest", value.json()).map_err(|error| faults.report(&value.path, error)).ok()
+    let told = |error: String| format!("is no CompleteRequest: {}", error.replace(" at line 1 column ", " at column "));
+    json::read("CompleteRequest", value.json()).map_err(|error| faults.report(&value.path, told(error))).ok()
 }
 
 fn of_chat(mut object: Object<'_>, faults: &mut Faults) -> Option<CompleteRequest> {

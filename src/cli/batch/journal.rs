@@ -104,6 +104,10 @@ impl Journal {
     pub(super) fn open(path: &Path) -> Result<Self, Unusable> {
         loop {
             let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+            // From a pipe nothing would ever be read.
+            if !file.metadata()?.is_file() {
+                return Err(Unusable::Foreign);
+            }
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(Unusable::Taken),
@@ -219,6 +223,11 @@ impl Journal {
     /// Something to read results with.
     pub(super) fn reader(&self) -> BufReader<&File> {
         BufReader::with_capacity(1 << 14, &self.file)
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Removes it, for nothing in it is of use. Where that fails, the next batch says what to do.

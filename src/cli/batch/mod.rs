@@ -178,6 +178,11 @@ fn check(args: &BatchArgs) -> Result<(), Stop> {
     if is_there && same(&args.input, &args.output) {
         return usage(format!("{output} is the input"));
     }
+    for own in [output::beside(&args.output, ".partial"), output::draft(&args.output)] {
+        if same(&args.input, &own) {
+            return usage(format!("{input} is what a batch keeps beside {output}: give it another name"));
+        }
+    }
     match (is_there, args.retry_failed, args.overwrite) {
         (true, false, false) => usage(format!(
             "{output} is there already: --retry-failed asks again what failed in it, --overwrite replaces it"
@@ -211,7 +216,7 @@ fn go_on(args: &BatchArgs, plan: &mut Plan, tally: &mut Tally, journal: &mut Jou
     let settings = Settings::new(args.model.clone().unwrap_or_default(), args.retry_failed);
     // What has no result yet binds nobody.
     if let Some(earlier) = found.settings.filter(|_| tally.done() > 0) {
-        fits(&earlier, &settings)?;
+        fits(&earlier, &settings, journal.path())?;
         if found.taken_over || !args.retry_failed {
             return Ok(());
         }
@@ -231,7 +236,7 @@ fn go_on(args: &BatchArgs, plan: &mut Plan, tally: &mut Tally, journal: &mut Jou
 }
 
 /// Whether a batch can go on with these settings.
-fn fits(earlier: &Settings, settings: &Settings) -> Result<(), Stop> {
+fn fits(earlier: &Settings, settings: &Settings, journal: &Path) -> Result<(), Stop> {
     let told =
         |model: &str| if model.is_empty() { "without --model".to_owned() } else { format!("with --model {model}") };
     if earlier.retries_failed != settings.retries_failed {
@@ -243,7 +248,8 @@ fn fits(earlier: &Settings, settings: &Settings) -> Result<(), Stop> {
     if earlier.model != settings.model {
         let model = told(&earlier.model);
         return Err(Stop::Usage(format!(
-            "the batch that was interrupted was begun {model}: go on so, or delete its journal"
+            "the batch that was interrupted was begun {model}: go on so, or delete {} to ask everything anew",
+            journal.display()
         )));
     }
     Ok(())

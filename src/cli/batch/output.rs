@@ -30,13 +30,23 @@ pub(super) fn beside(path: &Path, more: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Where the output is written before it is put in its place.
+pub(super) fn draft(output: &Path) -> PathBuf {
+    beside(output, ".partial.draft")
+}
+
 /// Writes the output in the order of the input, puts it in its place, and removes the journal.
 ///
 /// # Errors
 /// A file's own. The journal is still there then.
 pub(super) fn write(journal: Journal, plan: &Plan, output: &Path) -> io::Result<()> {
-    let draft = beside(output, ".partial.draft");
-    let mut out = BufWriter::with_capacity(1 << 16, File::create(&draft)?);
+    let draft = draft(output);
+    // That of an earlier attempt; what it may lead to is not ours.
+    match std::fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut out = BufWriter::with_capacity(1 << 16, File::create_new(&draft)?);
     let (mut input, mut line) = (journal.reader(), Vec::new());
     for item in plan.items() {
         // The batch has run to its end: there is one.

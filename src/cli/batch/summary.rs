@@ -27,10 +27,11 @@ impl Summary<'_> {
     /// In words, with colours.
     pub(super) fn text(&self) -> String {
         let tally = self.tally;
-        let mut text = format!("{} items: {} answered, {} failed", tally.done(), tally.answered, tally.failed);
+        let mut text = format!("{} items", tally.done());
         if self.before > 0 {
-            let _ = write!(text, " {QUIET}({} of them by an earlier run){QUIET:#}", self.before);
+            let _ = write!(text, " {QUIET}({} by an earlier run){QUIET:#}", self.before);
         }
+        let _ = write!(text, ": {} answered, {} failed", tally.answered, tally.failed);
         for (reason, count) in &tally.by_reason {
             let _ = write!(text, "\n  {count} {reason}");
         }
@@ -109,7 +110,7 @@ mod tests {
         tally.unpriced = 4;
         assert_eq!(
             told(&tally, 5, 6),
-            "12 items: 9 answered, 3 failed (5 of them by an earlier run)\n  1 A\n  2 B\n\
+            "12 items (5 by an earlier run): 9 answered, 3 failed\n  1 A\n  2 B\n\
              90 + 9 tokens · 2 USD and what 4 items of unknown price cost · 1 from the cache · 1.5 s · \
              asked again 6 times\nout.jsonl\nthe same command with --retry-failed asks again what failed"
         );

@@ -148,6 +148,11 @@ impl Charge {
         Ok(Arc::new(charge))
     }
 
+    /// Whether anything has arrived that is not charged elsewhere.
+    fn has_bytes(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) > 0
+    }
+
     /// What has arrived so far is charged elsewhere from now on.
     pub(super) fn give_back_bytes(&self) {
         self.admission.bytes.fetch_sub(self.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
@@ -223,13 +228,16 @@ where
         request.extensions_mut().insert(Arc::clone(&charge));
         // What is wrong with the header is told by the call itself.
         let patience = grpc_timeout(request.headers()).ok().flatten().unwrap_or(FOREVER);
-        let most = if is_endless(request.uri().path()) { FOREVER } else { self.admission.limits.arrival };
-        let end = tokio::time::sleep_until(arrived + patience.min(most));
+        let most = self.admission.limits.arrival;
+        let (end, each) = match is_endless(request.uri().path()) {
+            true => (patience, Some(most)),
+            false => (patience.min(most), None),
+        };
+        let end = tokio::time::sleep_until(arrived + end);
         let of_body = Arc::clone(&charge);
         let metrics = self.metrics.clone();
-        let answer = self
-            .inner
-            .call(request.map(|body| Body::new(Counted { body: Some(body), end, charge: of_body, refusal, metrics })));
+        let counted = |body| Counted { body: Some(body), end, each, unread: None, charge: of_body, refusal, metrics };
+        let answer = self.inner.call(request.map(|body| Body::new(counted(body))));
         Box::pin(
             async move { Ok(answer.await?.map(|body| Body::new(Holding { body, _charge: charge, _stream: stream }))) },
         )
@@ -256,6 +264,11 @@ pin_project! {
         body: Option<Incoming>,
         #[pin]
         end: Sleep,
+        // How long each message may take to arrive, where they have no end.
+        each: Option<Duration>,
+        // Until when that is which has begun to arrive.
+        #[pin]
+        unread: Option<Sleep>,
         charge: Arc<Charge>,
         refusal: Refusal,
         metrics: Metrics,
@@ -293,10 +306,20 @@ impl HttpBody for Counted {
     type Error = tonic::codegen::StdError;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let this = self.project();
+        let mut this = self.project();
         let Some(body) = this.body.as_mut() else { return Poll::Ready(None) };
+        // What was read is charged elsewhere: the next message has its own time.
+        if !this.charge.has_bytes() {
+            this.unread.set(None);
+        }
         let Poll::Ready(frame) = Pin::new(body).poll_frame(context) else {
-            ready!(this.end.poll(context));
+            if let (None, Some(each), true) = (&*this.unread, *this.each, this.charge.has_bytes()) {
+                this.unread.set(Some(tokio::time::sleep(each)));
+            }
+            let of_message = this.unread.as_pin_mut().map(|unread| unread.poll(context));
+            if !of_message.is_some_and(|unread| unread.is_ready()) {
+                ready!(this.end.poll(context));
+            }
             return Poll::Ready(Some(Err(this.refusal.status(&late()).into())));
         };
         let Some(frame) = frame.transpose()? else { return Poll::Ready(None) };

@@ -5,13 +5,17 @@ mod stream;
 
 pub(super) use stream::Results;
 
+use std::sync::Arc;
+
 use futures_util::{FutureExt, StreamExt, stream as streams};
 use prost::Message;
 use tonic::{Request, Status};
 use uuid::Uuid;
 
+use super::admission::Charge;
 use super::calls::{Arrival, Completions};
 use super::convert::{self, LedgerView};
+use super::expansion;
 use super::told::Told;
 use crate::domain::{Answer, CallId, Error, Reason};
 use crate::proto;
@@ -28,6 +32,8 @@ struct Ended {
     id: CallId,
     view: LedgerView,
     how: Result<Answer, Status>,
+    /// Its place among the calls in flight, as long as its result is held; none: there was none.
+    place: Option<Arc<Charge>>,
 }
 
 impl Completions {
@@ -48,7 +54,9 @@ impl Completions {
                 Err(error) => Err(error),
             };
             let how = answer.inspect(|answer| told.completed(&answer.end)).map_err(|error| told.status(error));
-            Ended { id: told.id, view: told.view, how }
+            // The request is gone, and its bytes with it.
+            told.give_back_bytes();
+            Ended { id: told.id, view: told.view, how, place: told.place() }
         }
     }
 
@@ -63,6 +71,8 @@ impl Completions {
     ) -> Result<proto::BatchCompleteResponse, Error> {
         let arrival = self.arrival(&request)?;
         let (requests, concurrency) = convert::to_batch(request.into_inner())?;
+        // Those that wait take as much room as those that run.
+        told.charge_for(requests.iter().map(expansion::footprint).fold(0, usize::saturating_add))?;
         let mut results = vec![proto::BatchResult::default(); requests.len()];
         let calls = requests.into_iter().enumerate().map(|(index, message)| {
             let call = self.item(message, arrival, told);

@@ -14,6 +14,7 @@ use crate::proto;
 use crate::proto::completion_service_server::CompletionService;
 use crate::protocol::Delivery;
 use crate::route::Counted;
+use crate::store::Completion;
 use crate::telemetry::Rpc;
 
 /// The size from which a response is compressed for callers that take it, in bytes.
@@ -26,20 +27,28 @@ impl Completions {
             CompletionId::Ours(id) => Some(id),
             CompletionId::Own(own) => self.replays.call(own),
         };
-        if let Some(id) = known
-            && let Some(found) = self.books.completions.find(id)
-        {
-            return Ok(convert::completion(found, self.replays.answer(id), self.view));
-        }
-        let elsewhere = match (known, id) {
-            (Some(id), _) => self.replays.answer_elsewhere(id).await,
-            (None, CompletionId::Own(own)) => self.replays.call_elsewhere(own).await,
-            (None, CompletionId::Ours(_)) => None,
+        let here = known.and_then(|id| self.books.completions.find(id));
+        // A call that has failed here may have been made by another process since.
+        let is_settled = |found: &Completion| match id {
+            CompletionId::Ours(_) => true,
+            CompletionId::Own(_) => found.may_have_an_answer(),
         };
-        elsewhere.map(|found| convert::completion_elsewhere(found, self.view)).ok_or_else(|| {
-            let message = "no call with this id is known here; it has ended too long ago, or was another process's";
-            Error::new(Reason::CompletionNotFound, message)
-        })
+        if let Some(found) = here.clone().filter(is_settled) {
+            let answer = self.replays.answer(found.id);
+            return Ok(convert::completion(found, answer, self.view));
+        }
+        let elsewhere = match id {
+            CompletionId::Own(own) => self.replays.call_elsewhere(own).await,
+            CompletionId::Ours(id) => self.replays.answer_elsewhere(id).await,
+        };
+        match (elsewhere, here) {
+            (Some(found), _) => Ok(convert::completion_elsewhere(found, self.view)),
+            (None, Some(found)) => Ok(convert::completion(found, None, self.view)),
+            (None, None) => {
+                let message = "no call with this id is known here; it has ended too long ago, or was another process's";
+                Err(Error::new(Reason::CompletionNotFound, message))
+            }
+        }
     }
 
     /// Nothing of it is kept: it is no completion.

@@ -51,11 +51,16 @@ impl Told {
         Ok(())
     }
 
-    /// What has arrived so far is charged to the calls of this batch.
+    /// What has arrived so far is charged to the calls of this batch, or is gone.
     pub(super) fn give_back_bytes(&self) {
         if let Some(charge) = &self.charge {
             charge.give_back_bytes();
         }
+    }
+
+    /// What was taken for the call, for whoever holds something of it that is not told yet.
+    pub(super) fn place(&self) -> Option<Arc<Charge>> {
+        self.charge.clone()
     }
 
     /// The message takes this many bytes; compressed it came as fewer.

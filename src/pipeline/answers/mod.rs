@@ -19,7 +19,10 @@ use tower::{Layer, Service};
 
 use super::flight::{self, Airborne, Keeping, Plan, Reader};
 use super::{Call, Reply, Tallied, Tally};
-use crate::domain::{Answer, CallId, Error, Event, FinishReason, KeptAnswer, ModelName, Origin, Reason, Request};
+use crate::domain::{
+    Answer, CallId, Error, Event, FinishReason, KeptAnswer, ModelName, Origin, PicoUsd, Reason, Request,
+};
+use crate::protocol::Delivery;
 use crate::route::Tables;
 use crate::store::{Age, AnswerKey, AnswerSettings, Answers, Owner, Whose};
 use wish::Wish;
@@ -33,7 +36,7 @@ struct Inner {
     settings: AnswerSettings,
     answers: Answers,
     /// What is being made, each under a number of its own.
-    airborne: Mutex<HashMap<AnswerKey, (u64, Airborne)>>,
+    airborne: Mutex<HashMap<Course, (u64, Airborne)>>,
     launched: AtomicU64,
     tally: Tally,
 }
@@ -59,7 +62,7 @@ impl Reuse {
         self.0.tally.now()
     }
 
-    fn airborne(&self) -> MutexGuard<'_, HashMap<AnswerKey, (u64, Airborne)>> {
+    fn airborne(&self) -> MutexGuard<'_, HashMap<Course, (u64, Airborne)>> {
         self.0.airborne.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -69,6 +72,22 @@ impl Reuse {
         let events = kept.events(id, Origin::Hit);
         events.iter().for_each(|event| self.0.tally.told(event));
         Reply::new(stream::iter(events.into_iter().map(Ok)))
+    }
+}
+
+/// What calls must have in common to be given an answer while it is made: beside what shapes it, what may end it before it
+/// is complete, and what may begin it anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Course {
+    key: AnswerKey,
+    max_cost: Option<PicoUsd>,
+    restarts: bool,
+}
+
+impl Course {
+    fn of(call: &Call, key: AnswerKey) -> Self {
+        let restarts = call.request.restart_on_interruption && call.delivery == Delivery::Stream;
+        Self { key, max_cost: call.request.max_cost, restarts }
     }
 }
 
@@ -119,7 +138,8 @@ where
         let key = wish.as_ref().and_then(|_| self.with.key(&call.request));
         let (Some(wish), Some(key)) = (wish, key) else {
             if wish::only_cached(&call.request) {
-                return Box::pin(std::future::ready(Err(missing())));
+                let error = if self.with.reuse.is_enabled() { missing() } else { switched_off() };
+                return Box::pin(std::future::ready(Err(error)));
             }
             self.with.reuse.0.tally.call(Origin::Bypassed);
             return Box::pin(self.inner.call(call));
@@ -128,7 +148,7 @@ where
         Box::pin(async move {
             // Where it takes a while to look for an answer, one that is made meanwhile would be missed and made twice.
             if with.reuse.answers().is_shared()
-                && let Some(reader) = with.join(key, &wish)
+                && let Some(reader) = with.join(Course::of(&call, key), &wish)
             {
                 return with.joined(reader, call.id).await;
             }
@@ -140,7 +160,8 @@ where
                 with.reuse.0.tally.call(Origin::Missed);
                 return Err(missing());
             }
-            with.fly(inner, call, key, (&wish, age)).await
+            let course = Course::of(&call, key);
+            with.fly(inner, call, course, (&wish, age)).await
         })
     }
 }
@@ -162,12 +183,12 @@ impl Reusing {
     }
 
     /// Joins what is being made for another call.
-    fn join(&self, key: AnswerKey, wish: &Wish) -> Option<Reader> {
-        (wish.asks && !wish.only).then(|| self.reuse.airborne().get(&key)?.1.read()).flatten()
+    fn join(&self, course: Course, wish: &Wish) -> Option<Reader> {
+        (wish.asks && !wish.only).then(|| self.reuse.airborne().get(&course)?.1.read()).flatten()
     }
 
     /// Joins what is being made for another call, or begins to make it.
-    async fn fly<S>(&self, inner: S, call: Call, key: AnswerKey, (wish, age): (&Wish, Age)) -> Result<Reply, Error>
+    async fn fly<S>(&self, inner: S, call: Call, course: Course, (wish, age): (&Wish, Age)) -> Result<Reply, Error>
     where
         S: Service<Call, Response = Reply, Error = Error> + Send + 'static,
         S::Future: Send + 'static,
@@ -176,14 +197,14 @@ impl Reusing {
         let (reader, joined) = {
             // Held until the flight can be found, so that there is one.
             let mut airborne = self.reuse.airborne();
-            let other = airborne.get(&key).filter(|_| wish.asks).and_then(|(_, flight)| flight.read());
+            let other = airborne.get(&course).filter(|_| wish.asks).and_then(|(_, flight)| flight.read());
             match other {
                 Some(reader) => (reader, true),
                 None => {
-                    let listed = Listed::new(&self.reuse, key);
+                    let listed = Listed::new(&self.reuse, course);
                     let number = listed.number;
                     let (flight, reader) = self.launch(inner, call, listed, (wish.ttl, age));
-                    airborne.insert(key, (number, flight));
+                    airborne.insert(course, (number, flight));
                     (reader, false)
                 }
             }
@@ -223,7 +244,7 @@ impl Reusing {
                 return None;
             }
             let owner = Owner { caller: String::new(), model };
-            let keeping = listed.reuse.answers().keep(listed.key, owner, KeptAnswer::of(answer), ttl, age)?;
+            let keeping = listed.reuse.answers().keep(listed.course.key, owner, KeptAnswer::of(answer), ttl, age)?;
             Some(Box::pin(async move {
                 keeping.await;
                 // Whoever comes now finds it there, and until now found the flight.
@@ -239,21 +260,21 @@ impl Reusing {
 /// The entry under which a flight is found; dropped, it is found no more.
 struct Listed {
     reuse: Reuse,
-    key: AnswerKey,
+    course: Course,
     number: u64,
 }
 
 impl Listed {
-    fn new(reuse: &Reuse, key: AnswerKey) -> Self {
-        Self { reuse: reuse.clone(), key, number: reuse.0.launched.fetch_add(1, Ordering::Relaxed) }
+    fn new(reuse: &Reuse, course: Course) -> Self {
+        Self { reuse: reuse.clone(), course, number: reuse.0.launched.fetch_add(1, Ordering::Relaxed) }
     }
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
         let mut airborne = self.reuse.airborne();
-        if airborne.get(&self.key).is_some_and(|(number, _)| *number == self.number) {
-            airborne.remove(&self.key);
+        if airborne.get(&self.course).is_some_and(|(number, _)| *number == self.number) {
+            airborne.remove(&self.course);
         }
     }
 }
@@ -293,4 +314,10 @@ pub(super) fn told(event: Event, id: CallId, origin: Origin) -> Event {
 
 fn missing() -> Error {
     Error::new(Reason::CacheMiss, "the cache has no answer to this request, and `cache.mode` is ONLY_IF_CACHED")
+}
+
+/// The same for a server that keeps no answers: what is asked for is never there.
+fn switched_off() -> Error {
+    let message = "this server keeps no answers (its `cache.enabled` is false), and `cache.mode` is ONLY_IF_CACHED";
+    Error::new(Reason::CacheMiss, message)
 }

@@ -83,6 +83,10 @@ impl Memory {
         let bytes = answer.bytes().saturating_add(size_of::<Entry>() + owner.caller.len() + owner.model.len());
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.answers.insert(key, Arc::new(Entry { owner, answer, bytes, made: Instant::now(), ttl }));
+        // What was forgotten in between was looked for before this was there.
+        if age != self.age() {
+            self.answers.invalidate(&key);
+        }
     }
 
     pub(super) fn forget(&self, scope: &Scope) -> u64 {
@@ -102,5 +106,49 @@ impl Memory {
             evictions: self.evictions.load(Ordering::Relaxed),
             shared: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        Answer, Block, CallId, Finish, FinishReason, Message, ModelId, Origin, Outcome, ProviderId, Role, Tokens,
+    };
+
+    fn answer() -> KeptAnswer {
+        let end = Outcome {
+            id: CallId::new(uuid::Uuid::nil()),
+            model: ModelId::new("m"),
+            provider: ProviderId::new("p"),
+            finish: Finish::new(FinishReason::Stop, "stop"),
+            cost: None,
+            attempts: Vec::new(),
+            ignored_parameters: Vec::new(),
+            max_tokens: Tokens::new(1),
+            simulated: true,
+            prompt_cache_ttl: None,
+            origin: Origin::Missed,
+            saved: None,
+        };
+        let message = Message { role: Role::Assistant, content: vec![Block::text("said")], state: None };
+        KeptAnswer::of(&Answer { message, end })
+    }
+
+    #[test]
+    fn what_is_kept_while_all_is_forgotten_is_not_there_afterwards() {
+        let (memory, answer, lifetime) = (Memory::new(1 << 20), answer(), Duration::from_secs(60));
+        let owner = || Owner { caller: String::new(), model: "m".to_owned() };
+        let key = AnswerKey([7; 32]);
+        for _ in 0..3000 {
+            let began = memory.age();
+            std::thread::scope(|scope| {
+                scope.spawn(|| memory.keep(key, owner(), answer.clone(), lifetime, began));
+                scope.spawn(|| memory.forget(&Scope::All));
+            });
+            assert!(memory.find(key, None).is_none());
+        }
+        memory.keep(key, owner(), answer, lifetime, memory.age());
+        assert!(memory.find(key, None).is_some());
     }
 }

@@ -61,7 +61,11 @@ impl Finished {
             // The newest is the one that is sent again.
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        let names = Cache::builder().max_capacity(MOST_NAMES).time_to_live(settings.keep).build();
+        let names = Cache::builder()
+            .max_capacity(MOST_NAMES)
+            .time_to_live(settings.keep)
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
         let shared = match &settings.shared {
             Some(url) => Some(Shared::over(Link::open(url, "completions.redis_url").await?, settings.keep)),
             None => None,
@@ -137,5 +141,28 @@ impl Finished {
         if let Some(shared) = &self.0.shared {
             shared.end().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_newest_id_is_known_however_often_others_were_asked_for() {
+        let finished = Finished::open(&CompletionSettings::default()).await.unwrap();
+        let named = |n| Named { call: CallId::new(uuid::Uuid::from_u128(n)), body: [0; 32] };
+        let id = |n| RequestId::new(uuid::Uuid::from_u128(n));
+        let most = u128::from(MOST_NAMES);
+        for n in 0..most {
+            finished.name(id(n), named(n));
+            assert!(finished.named(id(n)).is_some());
+        }
+        for n in most..most + 1000 {
+            finished.name(id(n), named(n));
+        }
+        finished.0.names.run_pending_tasks();
+        let known = (most..most + 1000).filter(|n| finished.named(id(*n)).is_some()).count();
+        assert_eq!(known, 1000);
     }
 }

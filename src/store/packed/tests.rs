@@ -92,3 +92,17 @@ fn what_becomes_too_large_is_no_answer() {
     assert_eq!(unpack(&[&head[..HEAD], &bomb].concat()), None);
     assert_eq!(pack(&kept(&"x".repeat(MOST))), None);
 }
+
+#[test]
+fn what_asks_for_more_memory_than_an_answer_may_have_is_none_of_ours() {
+    let answer = kept("short");
+    let with_window = |log: u32| {
+        let mut encoder = zstd::stream::Encoder::new(Vec::new(), LEVEL).unwrap();
+        encoder.window_log(log).unwrap();
+        std::io::Write::write_all(&mut encoder, &postcard::to_stdvec(&answer).unwrap()).unwrap();
+        let head = pack(&answer).unwrap()[..HEAD].to_vec();
+        [head, encoder.finish().unwrap()].concat()
+    };
+    assert_eq!(unpack(&with_window(20)).unwrap().answer, answer);
+    assert_eq!(unpack(&with_window(27)), None);
+}

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use ::redis::{Cmd, FromRedisValue, RedisError as Failure};
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Connection, RedisError, RedisUrl, is_lost, told, with_tls};
@@ -184,12 +184,14 @@ impl Link {
 
 /// Connects again whenever the connection was put aside.
 async fn tend(inner: Arc<Inner>) {
+    let mut since = Instant::now();
     loop {
         while inner.connection.load().is_none() {
             match timeout(LONGER, inner.connect()).await {
                 Ok(Ok(connection)) => {
                     inner.connection.store(Some(Arc::new(connection)));
                     inner.found();
+                    since = Instant::now();
                     break;
                 }
                 Ok(Err(error)) => inner.lost(told(&error)),
@@ -198,7 +200,8 @@ async fn tend(inner: Arc<Inner>) {
             tokio::time::sleep(PAUSE).await;
         }
         inner.failed.notified().await;
-        if inner.was_slow.swap(false, Ordering::Relaxed) {
+        // One that answers when it is connected to, and nothing else, is not connected to for each call anew.
+        if inner.was_slow.swap(false, Ordering::Relaxed) || since.elapsed() < PAUSE {
             tokio::time::sleep(PAUSE).await;
         }
     }

@@ -71,12 +71,21 @@ pub(super) fn told(error: &Failure) -> String {
         ErrorKind::Io | ErrorKind::ClusterConnectionNotFound => "it cannot be reached".to_owned(),
         ErrorKind::AuthenticationFailed => "it refuses the password".to_owned(),
         kind => match error.code() {
-            Some(code) => format!("it answers {code}"),
+            Some(code) if is_code(code) => format!("it answers {code}"),
+            Some(_) => "it answers with an error".to_owned(),
             None => format!("{kind:?}"),
         },
     };
     format!("Redis: {what}")
 }
+
+/// Whether it is a code as servers have them: what is none may be anything, and of any length.
+fn is_code(word: &str) -> bool {
+    word.len() <= MOST_OF_A_CODE && word.bytes().all(|byte| byte.is_ascii_uppercase())
+}
+
+/// The longest code that is told, in letters.
+const MOST_OF_A_CODE: usize = 20;
 
 /// Whether a failure says that another connection is needed; else the server has answered, and refused one thing.
 fn is_lost(error: &Failure) -> bool {
@@ -102,6 +111,15 @@ mod tests {
         for url in ["", "localhost:6379", "http://secret@host", "redis://h:secret", "rediss://secret@h#insecure"] {
             let told = parse(url).unwrap_err().to_string();
             assert!(!told.contains("secret"), "{told}");
+        }
+    }
+
+    #[test]
+    fn of_what_a_server_answers_only_a_code_is_told() {
+        let answered = |code: &str| told(&::redis::make_extension_error(code.to_owned(), Some("secret".into())));
+        assert_eq!(answered("WRONGTYPE"), "Redis: it answers WRONGTYPE");
+        for code in ["x".repeat(1 << 20), "hunter2".to_owned(), "A\u{1b}[2J".to_owned(), "X".repeat(100)] {
+            assert_eq!(answered(&code), "Redis: it answers with an error");
         }
     }
 }

@@ -44,7 +44,7 @@ fn what_cannot_be_read_is_told_with_the_field_and_the_rule() {
         ("{\"prompt\":\"hi\"", "7", "", "is not JSON: EOF while parsing an object at column 14"),
         ("[]", "7", "", "must be an object"),
         ("{} {}", "7", "", "is not JSON: trailing characters at column 4"),
-        (r#"{"promt":"hi"}"#, "7", "", "unrecognized field name"),
+        (r#"{"promt":"hi"}"#, "7", "", "is no CompleteRequest: unrecognized field name 'promt' at column 8"),
         (r#"{"custom_id":"a","prompt":"hi"}"#, "a", "", "must have `request`, or `method`"),
         (r#"{"custom_id":"a","request":{"promt":1}}"#, "a", "request", "unrecognized field name"),
         (r#"{"custom_id":"a","request":[]}"#, "a", "request", ""),

@@ -5,6 +5,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_util::future::{BoxFuture, FutureExt};
@@ -16,6 +17,7 @@ use tonic::{Code, Status, Streaming};
 
 use super::{Ended, late, passed, result};
 use crate::domain::{Error, Reason};
+use crate::edge::grpc::admission::Charge;
 use crate::edge::grpc::calls::{Arrival, Completions};
 use crate::edge::grpc::complete_status::meant;
 use crate::edge::grpc::convert::{self, Concurrency, Said};
@@ -61,8 +63,9 @@ struct Batch {
     /// The names of the items that run, or whose results wait.
     names: HashSet<String>,
     running: FuturesUnordered<BoxFuture<'static, (String, Ended)>>,
-    /// Results that the client has not taken yet.
-    ready: VecDeque<proto::StreamBatchCompleteResponse>,
+    /// Results that the client has not taken yet, each with the place of its call: who takes none holds no more than those
+    /// that run would.
+    ready: VecDeque<(proto::StreamBatchCompleteResponse, Option<Arc<Charge>>)>,
 }
 
 impl Batch {
@@ -81,6 +84,7 @@ impl Batch {
         };
         // What runs goes first, so that it is on record before the end is.
         self.running.clear();
+        self.ready.clear();
         let ended = match ended {
             Ok(()) => {
                 self.told.answered();
@@ -108,7 +112,7 @@ impl Batch {
                 biased;
                 place = results.reserve(), if !self.ready.is_empty() => {
                     // Only who drops the response closes it, and that ends this task.
-                    let (Ok(place), Some(result)) = (place, self.ready.pop_front()) else { return Ok(()) };
+                    let (Ok(place), Some((result, _in_flight))) = (place, self.ready.pop_front()) else { return Ok(()) };
                     self.names.remove(&result.custom_id);
                     place.send(result);
                     waits_since = Instant::now();
@@ -118,7 +122,8 @@ impl Batch {
                         waits_since = Instant::now();
                     }
                     let result = Some(result(&ended));
-                    self.ready.push_back(proto::StreamBatchCompleteResponse { custom_id, result });
+                    let response = proto::StreamBatchCompleteResponse { custom_id, result };
+                    self.ready.push_back((response, ended.place));
                 }
                 () = tokio::time::sleep_until(waits_since + stall), if !self.ready.is_empty() => {
                     let message = format!("the client took no result for {stall:?}");

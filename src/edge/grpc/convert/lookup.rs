@@ -14,9 +14,10 @@ use crate::store::{Completion, Fate, Standing};
 /// The call that is asked for.
 ///
 /// # Errors
-/// `INVALID_REQUEST` when the id cannot be one.
+/// `INVALID_REQUEST` when the id cannot be one, or there is none, or there are two.
 pub(crate) fn completion_id(request: &proto::GetCompletionRequest) -> Result<CompletionId, Error> {
     match (request.id.as_str(), request.request_id.as_str()) {
+        ("", "") => Err(Error::invalid("id", "must be set, or `request_id` in its place")),
         (ours, "") => {
             let id = Uuid::try_parse(ours).map(|id| CompletionId::Ours(CallId::new(id)));
             id.map_err(|_| Error::invalid("id", "must be the server's id of a call, a UUID"))

@@ -201,6 +201,11 @@ impl Stage {
         sent.iter().map(|(name, at)| format!("{name} after {:?}", round(*at - self.start))).collect()
     }
 
+    /// How long after the beginning the first request was sent, to the nanosecond.
+    pub(super) fn first_sent(&self) -> Duration {
+        self.script.sent.lock().unwrap()[0].1 - self.start
+    }
+
     /// Whom requests were sent to.
     pub(super) fn asked(&self) -> Vec<String> {
         self.script.sent.lock().unwrap().iter().map(|(name, _)| name.clone()).collect()

@@ -49,6 +49,15 @@ async fn where_all_are_silent_the_last_has_what_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_due_at_once_does_not_wait_for_the_clock() {
+    // The clock wakes only at whole milliseconds.
+    tokio::time::advance(Duration::from_micros(300)).await;
+    let stage = Stage::new([("a", vec![answers(NOW, "hello")])]);
+    stage.call(within(3 * SECOND)).await;
+    assert_eq!(stage.first_sent(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_only_one_has_all_the_time() {
     let stage = Stage::new([("a", vec![answers(Duration::from_millis(2_900), "late")])]);
     assert_eq!(stage.call(within(3 * SECOND)).await.story(), ["a starts", "late", "a is done"]);

@@ -1,0 +1,85 @@
+//! The gateway as it is run in production: bounds, retries and breakers as they come, usage with prices and kept in a file,
+//! metrics, one log line for each call to a file, and traces of which one in a hundred is sampled.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use crate::Failure;
+use crate::process::free_address;
+use crate::shapes::{self, Wire};
+
+/// Where the cache of answers is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cache {
+    /// Off, as it comes.
+    Off,
+    /// In the memory of the process.
+    Memory,
+    /// On a Redis or Valkey at this address.
+    Shared(SocketAddr),
+}
+
+/// Whom the gateway is connected with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Others {
+    /// The provider, in both protocols.
+    pub(crate) upstream: SocketAddr,
+    /// Who takes traces.
+    pub(crate) collector: SocketAddr,
+}
+
+/// How `binary` is started, to listen at `listen`; what it needs stands in `folder`.
+pub(crate) fn command(
+    binary: &Path,
+    listen: SocketAddr,
+    (others, cache): (Others, Cache),
+    folder: &Path,
+) -> Result<Command, Failure> {
+    std::fs::create_dir_all(folder)?;
+    let file = folder.join("completiond.yaml");
+    std::fs::write(&file, configuration(listen, others.upstream, cache, folder)?)?;
+    let mut command = Command::new(binary);
+    command.args(["serve", "--config"]).arg(file).env_remove("RUST_LOG").env("BENCH_KEY", "bench-key");
+    command
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", others.collector))
+        .env("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+        .env("OTEL_TRACES_SAMPLER_ARG", "0.01");
+    if let Cache::Shared(server) = cache {
+        command.env("BENCH_REDIS", format!("redis://{server}"));
+    }
+    Ok(command)
+}
+
+fn configuration(listen: SocketAddr, upstream: SocketAddr, cache: Cache, folder: &Path) -> Result<String, Failure> {
+    let (admin, ops, usage) = (free_address()?, free_address()?, folder.join("usage"));
+    let mut text = format!(
+        "listen: {listen}\nadmin_listen: {admin}\nops_listen: {ops}\nlog: {{ format: json }}\n\
+         usage: {{ data_dir: {} }}\ndrain_delay: 0\nproviders:\n",
+        usage.display()
+    );
+    for wire in Wire::ALL {
+        let (name, base) = match wire {
+            Wire::Chat => (wire.name(), "/v1"),
+            Wire::Messages => (wire.name(), ""),
+        };
+        let key = "\"${BENCH_KEY}\"";
+        writeln!(
+            text,
+            "  - {{ id: {name}, protocol: {name}, base_url: \"http://{upstream}{base}\", api_key: {key} }}"
+        )?;
+    }
+    text.push_str("models:\n");
+    for (wire, shape) in Wire::ALL.into_iter().flat_map(|wire| shapes::ALL.map(|shape| (wire, shape))) {
+        let name = wire.name();
+        writeln!(text, "  - id: {name}-{shape}\n    targets: [{{ provider: {name}, model: {shape} }}]")?;
+        writeln!(text, "    price: {{ input: 3.0, output: 15.0 }}")?;
+    }
+    match cache {
+        Cache::Off => {}
+        Cache::Memory => text.push_str("cache: { enabled: true }\n"),
+        Cache::Shared(_) => text.push_str("cache: { enabled: true, redis_url: \"${BENCH_REDIS}\" }\n"),
+    }
+    Ok(text)
+}

@@ -1,0 +1,151 @@
+//! The bytes of answers, made once.
+
+use crate::shapes::Wire;
+
+/// What is said, piece by piece.
+const PIECE: &str = "light is scattered ";
+/// How often an answer that comes whole says it.
+const PIECES: usize = 64;
+
+/// The answers in both protocols.
+pub(super) struct Answers {
+    chat: Vec<u8>,
+    messages: Vec<u8>,
+    chat_stream: Parts,
+    messages_stream: Parts,
+}
+
+/// A stream in parts; each event is a chunk of its own.
+pub(super) struct Parts {
+    beginning: Vec<u8>,
+    piece: Vec<u8>,
+    end: Vec<u8>,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        let text = PIECE.repeat(PIECES);
+        Self {
+            chat: whole(&chat(&text)),
+            messages: whole(&messages(&text)),
+            chat_stream: chat_stream(),
+            messages_stream: messages_stream(),
+        }
+    }
+}
+
+impl Answers {
+    /// An answer that comes whole, head and all.
+    pub(super) fn whole(&self, wire: Wire) -> &[u8] {
+        match wire {
+            Wire::Chat => &self.chat,
+            Wire::Messages => &self.messages,
+        }
+    }
+
+    /// One that comes in pieces.
+    pub(super) fn stream(&self, wire: Wire) -> &Parts {
+        match wire {
+            Wire::Chat => &self.chat_stream,
+            Wire::Messages => &self.messages_stream,
+        }
+    }
+}
+
+impl Parts {
+    fn new(beginning: &[String], piece: &str, end: &[String]) -> Self {
+        let mut head =
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+        head.extend(beginning.iter().flat_map(|event| chunk(event)));
+        let mut last: Vec<u8> = end.iter().flat_map(|event| chunk(event)).collect();
+        last.extend_from_slice(b"0\r\n\r\n");
+        Self { beginning: head, piece: chunk(piece), end: last }
+    }
+
+    /// The head, and all that stands before the first piece.
+    pub(super) fn beginning(&self) -> &[u8] {
+        &self.beginning
+    }
+
+    /// One piece of text.
+    pub(super) fn piece(&self) -> &[u8] {
+        &self.piece
+    }
+
+    /// All that stands behind the last piece.
+    pub(super) fn end(&self) -> &[u8] {
+        &self.end
+    }
+
+    /// All of it, with so many pieces.
+    pub(super) fn burst(&self, pieces: usize) -> Vec<u8> {
+        let mut all = Vec::with_capacity(self.beginning.len() + self.piece.len() * pieces + self.end.len());
+        all.extend_from_slice(&self.beginning);
+        (0..pieces).for_each(|_| all.extend_from_slice(&self.piece));
+        all.extend_from_slice(&self.end);
+        all
+    }
+}
+
+fn whole(body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
+}
+
+fn chunk(event: &str) -> Vec<u8> {
+    format!("{:x}\r\n{event}\r\n", event.len()).into_bytes()
+}
+
+fn chat(text: &str) -> String {
+    let usage = chat_usage();
+    format!(
+        r#"{{"id":"chatcmpl-1","object":"chat.completion","created":1767225600,"model":"bench","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}","refusal":null}},"logprobs":null,"finish_reason":"stop"}}],"usage":{usage}}}"#
+    )
+}
+
+fn chat_usage() -> &'static str {
+    r#"{"prompt_tokens":250,"completion_tokens":192,"total_tokens":442,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}"#
+}
+
+fn chat_chunk(choices: &str, usage: &str) -> String {
+    format!(
+        "data: {{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1767225600,\"model\":\"bench\",\"system_fingerprint\":\"fp_1\",\"choices\":[{choices}],\"usage\":{usage}}}\n\n"
+    )
+}
+
+fn chat_stream() -> Parts {
+    let delta = |delta: &str, finish: &str| {
+        let choice = format!(r#"{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":{finish}}}"#);
+        chat_chunk(&choice, "null")
+    };
+    Parts::new(
+        &[delta(r#"{"role":"assistant","content":""}"#, "null")],
+        &delta(&format!(r#"{{"content":"{PIECE}"}}"#), "null"),
+        &[delta("{}", r#""stop""#), chat_chunk("", chat_usage()), "data: [DONE]\n\n".to_owned()],
+    )
+}
+
+const MESSAGE: &str = r#""id":"msg_1","type":"message","role":"assistant","model":"bench""#;
+
+fn messages(text: &str) -> String {
+    format!(
+        r#"{{{MESSAGE},"content":[{{"type":"text","text":"{text}"}}],"stop_reason":"end_turn","stop_sequence":null,"usage":{{"input_tokens":250,"output_tokens":192}}}}"#
+    )
+}
+
+fn messages_stream() -> Parts {
+    let event = |kind: &str, rest: &str| format!("event: {kind}\ndata: {{\"type\":\"{kind}\"{rest}}}\n\n");
+    let usage = r#"{"input_tokens":250,"output_tokens":1}"#;
+    let start =
+        format!(r#","message":{{{MESSAGE},"content":[],"stop_reason":null,"stop_sequence":null,"usage":{usage}}}"#);
+    let text = format!(r#","index":0,"delta":{{"type":"text_delta","text":"{PIECE}"}}"#);
+    let last = r#","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":192}"#;
+    Parts::new(
+        &[
+            event("message_start", &start),
+            event("content_block_start", r#","index":0,"content_block":{"type":"text","text":""}"#),
+        ],
+        &event("content_block_delta", &text),
+        &[event("content_block_stop", r#","index":0"#), event("message_delta", last), event("message_stop", "")],
+    )
+}

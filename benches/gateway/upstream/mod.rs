@@ -1,0 +1,125 @@
+//! A provider that is never the slowest: answers are made at the start, and a request is only looked at for its shape.
+
+mod answers;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until};
+
+use crate::Failure;
+use crate::shapes::{Delivery, Shape, Wire};
+use crate::workers;
+use answers::Answers;
+
+/// What a request may have, in bytes.
+const LARGEST: usize = 1024 * 1024;
+
+/// Serves until the process is ended.
+pub(crate) fn run(listen: SocketAddr, threads: usize) -> Result<(), Failure> {
+    let answers = Arc::new(Answers::default());
+    workers::serve(listen, threads, move |mut connections| {
+        let answers = Arc::clone(&answers);
+        async move {
+            while let Some(stream) = workers::next(&mut connections).await {
+                let answers = Arc::clone(&answers);
+                tokio::spawn(async move {
+                    // A client that goes away ends its connection, and nothing else.
+                    let _ = serve(stream, &answers).await;
+                });
+            }
+        }
+    })
+}
+
+/// What a request asks for.
+struct Asked {
+    wire: Wire,
+    delivery: Delivery,
+    shape: Shape,
+}
+
+async fn serve(mut stream: TcpStream, answers: &Answers) -> Result<(), Failure> {
+    let mut received = Vec::with_capacity(16 * 1024);
+    loop {
+        let Some(end) = whole_request(&received)? else {
+            if stream.read_buf(&mut received).await? == 0 {
+                return Ok(());
+            }
+            continue;
+        };
+        let asked = asked(received.get(..end).unwrap_or_default()).ok_or("a request whose shape is not known")?;
+        received.drain(..end);
+        answer(&mut stream, answers, &asked).await?;
+    }
+}
+
+async fn answer(stream: &mut TcpStream, answers: &Answers, asked: &Asked) -> Result<(), Failure> {
+    let now = Instant::now();
+    if !asked.shape.delay.is_zero() {
+        sleep_until(now + asked.shape.delay).await;
+    }
+    if asked.delivery == Delivery::Whole {
+        return Ok(stream.write_all(answers.whole(asked.wire)).await?);
+    }
+    let parts = answers.stream(asked.wire);
+    if asked.shape.pace.is_zero() {
+        return Ok(stream.write_all(&parts.burst(asked.shape.events)).await?);
+    }
+    stream.write_all(&[parts.beginning(), parts.piece()].concat()).await?;
+    let (mut next, mut peeked) = (Instant::now(), [0]);
+    for _ in 1..asked.shape.events {
+        next += asked.shape.pace;
+        tokio::select! {
+            () = sleep_until(next) => {}
+            // Nothing is asked meanwhile: it has gone.
+            gone = stream.peek(&mut peeked) => {
+                gone?;
+                return Ok(());
+            }
+        }
+        stream.write_all(parts.piece()).await?;
+    }
+    Ok(stream.write_all(parts.end()).await?)
+}
+
+/// Where the first request ends; none: not all of it has come.
+fn whole_request(received: &[u8]) -> Result<Option<usize>, Failure> {
+    if received.len() > LARGEST {
+        return Err("a request that is too large".into());
+    }
+    let Some(head_end) = find(received, b"\r\n\r\n").map(|at| at + 4) else { return Ok(None) };
+    let head = std::str::from_utf8(received.get(..head_end).unwrap_or_default())?;
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+    });
+    let end = head_end + length.ok_or("a request without a length")?;
+    Ok((received.len() >= end).then_some(end))
+}
+
+fn asked(request: &[u8]) -> Option<Asked> {
+    let wire = Wire::ALL.into_iter().find(|wire| {
+        request.strip_prefix(b"POST ").is_some_and(|request| request.starts_with(wire.path().as_bytes()))
+    })?;
+    let body = request.get(find(request, b"\r\n\r\n")?..)?;
+    let delivery = if find(body, br#""stream":true"#).is_some() { Delivery::Stream } else { Delivery::Whole };
+    let name = body.get(find(body, br#""bench-"#)? + 1..)?;
+    let name = name.get(..name.iter().position(|byte| *byte == b'"')?)?;
+    Some(Asked { wire, delivery, shape: Shape::of_model(std::str::from_utf8(name).ok()?)? })
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    let first = *what.first()?;
+    let mut from = 0;
+    loop {
+        let rest = bytes.get(from..)?;
+        let at = from + rest.iter().position(|byte| *byte == first)?;
+        if bytes.get(at..)?.starts_with(what) {
+            return Some(at);
+        }
+        from = at + 1;
+    }
+}
