@@ -184,6 +184,10 @@ fn each_rule_of_the_server_broken_once() {
         ("default_max_tokens: many", "c.yaml:2:21: default_max_tokens: must be a whole number; 1 to 4294967295"),
         ("workers: 0", "c.yaml:2:10: workers: must be a whole number from 1 to 1024; left out: one per core"),
         ("workers: 4000", "c.yaml:2:10: workers: must be a whole number from 1 to 1024; left out: one per core"),
+        (
+            "telemetry: { genai_semconv: newest }",
+            "c.yaml:2:29: telemetry.genai_semconv: `newest` names no conventions; `latest`, `legacy` or `dup` for both",
+        ),
         ("log: { format: xml }", "c.yaml:2:16: log.format: `xml` is no format; `auto`, `json` or `pretty`"),
         (
             "log: { level: loud=very }",
@@ -434,7 +438,7 @@ fn a_whole_file_is_read_as_it_stands() {
          - {{ provider: one, model: m-1, priority: 1, weight: ${{NUMBER}} }}\n\
          timeouts: {{ connect: 2s, total: 2m }}\nlimits: {{ max_request_bytes: 1MiB }}\nstream: {{ heartbeat: 5s }}\n\
          drain_delay: 0\ndefault_max_tokens: 100\nprovider_option_headers: [x-beta]\nworkers: 2\n\
-         log: {{ format: json, level: 'info,completiond::pool=debug' }}\n",
+         log: {{ format: json, level: 'info,completiond::pool=debug' }}\ntelemetry: {{ genai_semconv: legacy }}\n",
         key.display()
     );
     let config = parse(&text.replace("${NUMBER}", "'${NUMBER}'")).unwrap_or_else(|problems| panic!("{problems}"));
@@ -461,6 +465,7 @@ fn a_whole_file_is_read_as_it_stands() {
     assert_eq!((config.total, config.shutdown_grace), (Duration::from_secs(120), Duration::from_secs(120)));
     assert_eq!((config.limits.max_request_bytes, config.limits.max_bytes_in_flight), (1 << 20, 512 << 20));
     assert_eq!((config.drain_delay, config.workers.get()), (Duration::ZERO, 2));
+    assert_eq!(config.telemetry.genai_semconv, completiond::telemetry::GenAiNames::Legacy);
 
     let shown = format!("{config:?}");
     for hidden in ["sk-", "t- ", "pw@"] {
@@ -689,6 +694,7 @@ fn every_known_key_is_documented() {
         ("limits.", with_provider("limits: { zzzz: 1 }")),
         ("stream.", with_provider("stream: { zzzz: 1 }")),
         ("log.", with_provider("log: { zzzz: 1 }")),
+        ("telemetry.", with_provider("telemetry: { zzzz: 1 }")),
         ("simulator.", with_provider("simulator: { zzzz: 1 }")),
         ("usage.", with_provider("usage: { zzzz: 1 }")),
         ("completions.", with_provider("completions: { zzzz: 1 }")),
@@ -709,6 +715,7 @@ fn every_known_key_is_documented() {
                 "limits",
                 "stream",
                 "log",
+                "telemetry",
                 "simulator",
                 "usage",
                 "completions",

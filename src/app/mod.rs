@@ -1,6 +1,7 @@
 //! The composition root: builds what all workers share from a configuration, starts the workers, and serves until told
 //! to stop. Only this folder and the command line see the whole configuration.
 
+mod observed;
 mod reload;
 mod reused;
 mod spending;
@@ -88,6 +89,8 @@ pub struct Running {
     accepting_backstage: JoinSet<()>,
     keeping: Keeping,
     replays: Replays,
+    /// Counts what calls leave until this is dropped.
+    _counting: JoinSet<()>,
 }
 
 /// Starts serving. A reload finds what it was started with.
@@ -119,11 +122,15 @@ pub async fn start_reloadable(
     let ready = workers::ready(config).await?;
     reused::watch(&instruments.metrics, &ready);
     let replays = ready.replays.clone();
+    let metrics = instruments.metrics.clone();
     let faces = workers::faces(config, &reloading, &public, instruments, (books, ready));
     let (drain, backstage, health) = (faces.drain.clone(), faces.backstage.clone(), faces.health.clone());
     let (admission, callers) = (faces.admission.clone(), faces.callers.clone());
     let shared = Shared::new(config, faces)?;
     let workers = Workers::start(config.workers.get(), move |load| shared.services(load)).map_err(system)?;
+    observed::watch(&metrics, config, reloading.tables(), (admission.clone(), workers.runtimes()));
+    let mut counting = JoinSet::new();
+    counting.spawn(metrics.keep_counting());
     let workers = Arc::new(workers);
     let (mut accepting, mut accepting_backstage) = (JoinSet::new(), JoinSet::new());
     let accept = |set: &mut JoinSet<()>, listener, face, open: Count, drain: &Drain| {
@@ -152,6 +159,7 @@ pub async fn start_reloadable(
         accepting_backstage,
         keeping,
         replays,
+        _counting: counting,
     })
 }
 

@@ -23,6 +23,7 @@ mod secrets;
 mod settings;
 mod sources;
 mod syntax;
+mod telemetry;
 mod usage;
 
 pub use address::{ListenAddress, ListenAddressError};
@@ -36,6 +37,7 @@ pub use quantity::{read_duration, show_duration, show_size};
 pub use secrets::{Origin, Secret};
 pub use settings::{Limits, Log, Stream};
 pub use sources::{Sources, process_variable};
+pub use telemetry::Telemetry;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -100,6 +102,8 @@ pub struct Config {
     pub workers: NonZeroUsize,
     /// What is logged.
     pub log: Log,
+    /// How the server speaks of itself, beside the `OTEL_*` variables.
+    pub telemetry: Telemetry,
     /// How fast the simulator answers. Default: 200 ms to the first event, then 20 ms for each token.
     pub pace: Pace,
     /// Where sums of usage are kept, by what, and how long. Default: 90 days, in memory.
@@ -213,6 +217,7 @@ impl Config {
             provider_option_headers: BTreeSet::new(),
             workers: settings::cores(),
             log: Log::default(),
+            telemetry: Telemetry::default(),
             pace: Pace::LIVELY,
             usage: UsageSettings::default(),
             completions: CompletionSettings::default(),
@@ -278,6 +283,7 @@ fn read_config(mut file: Fields<'_>, path: &Path, overrides: &Overrides) -> Conf
     config.provider_option_headers = settings::option_headers(&mut file);
     config.workers = settings::workers(&mut file);
     config.log = Log::read(&mut file);
+    config.telemetry = telemetry::telemetry(&mut file);
     config.pace = settings::pace(&mut file);
     config.usage = usage::usage(&mut file);
     config.completions = settings::completions(&mut file);

@@ -1,7 +1,7 @@
 //! What a running server takes over from a configuration that is read anew, and what waits for a restart.
 
 use super::settings::{Limits, Log, Stream};
-use super::{Config, ListenAddress};
+use super::{Config, ListenAddress, Telemetry};
 use crate::simulator::Pace;
 use crate::store::{AnswerSettings, CompletionSettings, Keep, UsageSettings};
 
@@ -32,6 +32,7 @@ impl Config {
             provider_option_headers,
             workers,
             log,
+            telemetry,
             pace,
             usage,
             completions,
@@ -60,6 +61,7 @@ impl Config {
             ("workers", *workers != next.workers),
         ]);
         differs.extend(log_differs(log, &next.log));
+        differs.extend(telemetry_differs(telemetry, &next.telemetry));
         differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }
 }
@@ -89,6 +91,11 @@ fn pace_differs(ours: &Pace, theirs: &Pace) -> [(&'static str, bool); 2] {
 fn log_differs(ours: &Log, theirs: &Log) -> [(&'static str, bool); 2] {
     let Log { format, level } = ours;
     [("log.format", *format != theirs.format), ("log.level", *level != theirs.level)]
+}
+
+fn telemetry_differs(ours: &Telemetry, theirs: &Telemetry) -> [(&'static str, bool); 1] {
+    let Telemetry { genai_semconv } = ours;
+    [("telemetry.genai_semconv", *genai_semconv != theirs.genai_semconv)]
 }
 
 fn completions_differ(ours: &CompletionSettings, theirs: &CompletionSettings) -> [(&'static str, bool); 3] {

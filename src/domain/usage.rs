@@ -120,6 +120,11 @@ pub enum Modality {
     Audio,
 }
 
+impl Modality {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Unspecified, Self::Text, Self::Image, Self::Audio];
+}
+
 impl Usage {
     /// The provider's final numbers. Items of nothing are left out.
     pub fn reported(items: impl IntoIterator<Item = UsageItem>) -> Self {

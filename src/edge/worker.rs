@@ -4,6 +4,7 @@
 
 use std::io;
 
+use tokio::runtime::RuntimeMetrics;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
@@ -39,6 +40,8 @@ pub struct Workers {
 struct Worker {
     load: Load,
     connections: UnboundedSender<Arriving>,
+    /// How its runtime is.
+    runtime: RuntimeMetrics,
     /// Told when its thread ends.
     ended: oneshot::Receiver<()>,
 }
@@ -69,6 +72,11 @@ impl Workers {
     {
         let workers = (0..count.max(1)).map(|number| start(number, services.clone()));
         Ok(Self { workers: workers.collect::<io::Result<_>>()? })
+    }
+
+    /// How their runtimes are, in their order.
+    pub fn runtimes(&self) -> Vec<RuntimeMetrics> {
+        self.workers.iter().map(|worker| worker.runtime.clone()).collect()
     }
 
     /// Hands the connections of `listener` out, each to the worker with the fewest streams, until `drain` begins, which
@@ -118,6 +126,7 @@ where
     Services: Fn(&Load) -> Vec<Served> + Send + 'static,
 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let metrics = runtime.metrics();
     let (sender, receiver) = unbounded_channel();
     let load = Load::default();
     let of_thread = load.clone();
@@ -130,7 +139,7 @@ where
         // Nobody waits for it any more where the grace is over.
         let _ = end.send(());
     })?;
-    Ok(Worker { load, connections: sender, ended })
+    Ok(Worker { load, connections: sender, runtime: metrics, ended })
 }
 
 async fn run(mut arriving: UnboundedReceiver<Arriving>, services: &[Served]) {

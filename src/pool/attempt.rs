@@ -164,14 +164,15 @@ async fn open(
     patience: &mut Patience,
     entry: &mut Entry,
 ) -> Result<Opened, Error> {
-    let head = within(patience, sending).await?.map_err(|error| not_sent(&error))?;
+    let waits = entry.waits().clone();
+    let head = within(patience, waits.during(sending)).await?.map_err(|error| not_sent(&error))?;
     entry.head(head.status());
     entry.learn(&endpoint.provider.protocol.allowance(head.headers(), SystemTime::now()));
     if head.status().is_success() {
         let framing = framing(&head, delivery)?;
         return Ok(Opened::Answer(head, framing));
     }
-    match refused(endpoint, head, patience, request).await {
+    match waits.during(refused(endpoint, head, patience, request)).await {
         Verdict::Answer(finish) => Ok(Opened::Filtered(finish)),
         Verdict::Failure(error) => Err(error),
     }

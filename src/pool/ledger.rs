@@ -10,7 +10,7 @@ use http::StatusCode;
 use super::health::{Lease, Settled};
 use super::{Meter, RetryBudget};
 use crate::domain::{Allowance, Attempt, AttemptOutcome, Cost, Error, Finish, Identity, Reason, Terms, Usage};
-use crate::telemetry::AttemptSpan;
+use crate::telemetry::{AttemptSpan, Waits};
 
 /// The attempts of one call, in the order in which they ended. Everything that may end the call shares it.
 #[derive(Clone, Debug, Default)]
@@ -97,6 +97,16 @@ impl Entry {
             self.span.first_event();
             self.lease.accepted(Instant::now());
         }
+    }
+
+    /// Something came that makes an event of the answer.
+    pub(super) fn chunk(&mut self) {
+        self.span.chunk();
+    }
+
+    /// What the call waits for.
+    pub(super) const fn waits(&self) -> &Waits {
+        self.span.waits()
     }
 
     /// What measures it.

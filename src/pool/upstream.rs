@@ -12,6 +12,7 @@ use super::Entry;
 use super::patience::{Answering, Patience};
 use crate::domain::{Decoded, Error, Event, Reason};
 use crate::protocol::{Decoder, Frame, Signal};
+use crate::telemetry::Waits;
 use crate::transport::{Body, Framed, Framer, TransportError};
 
 /// How much of one answer is read before other calls have a turn, in bytes: an upstream that is never out of bytes would
@@ -31,6 +32,7 @@ pub(super) struct Upstream {
     patience: Patience,
     budget: Budget,
     entry: Entry,
+    waits: Waits,
 }
 
 /// How the answer comes.
@@ -82,6 +84,7 @@ impl Upstream {
             accepted: None,
             patience,
             budget: Budget { most: most_bytes, left: most_bytes, unbroken: 0 },
+            waits: entry.waits().clone(),
             entry,
         }
     }
@@ -148,7 +151,7 @@ impl Upstream {
                     }
                 }
                 Some(Framed::KeepAlive) => self.patience.keep_alive(),
-                None => match read(body, &mut self.patience, &mut self.budget).await? {
+                None => match self.waits.during(read(body, &mut self.patience, &mut self.budget)).await? {
                     Some(bytes) => framer.push(&bytes),
                     None => {
                         self.reading = Reading::Over;
@@ -164,7 +167,7 @@ impl Upstream {
     async fn read_whole(&mut self) -> Result<(), Error> {
         let Reading::Whole(body) = &mut self.reading else { return Ok(()) };
         let mut whole = Vec::new();
-        while let Some(bytes) = read(body, &mut self.patience, &mut self.budget).await? {
+        while let Some(bytes) = self.waits.during(read(body, &mut self.patience, &mut self.budget)).await? {
             whole.extend_from_slice(&bytes);
         }
         self.reading = Reading::Over;
@@ -186,6 +189,9 @@ impl Upstream {
         self.patience.progress(self.answering);
         self.accepted.get_or_insert_with(Instant::now);
         self.entry.accepted();
+        if !self.fresh.is_empty() {
+            self.entry.chunk();
+        }
         self.measure();
         self.ready.extend(self.fresh.drain(..));
         if signal == Signal::End {

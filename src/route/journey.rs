@@ -12,6 +12,7 @@ use super::scene::Scene;
 use crate::domain::{Error, Reason, Recovery};
 use crate::pool::{self, Accepted, Attempt, Commitment, Committed};
 use crate::protocol::Delivery;
+use crate::telemetry::CallTrace;
 
 /// A call under way.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl Journey {
         while let Some(step) = course.next(scene) {
             // What is due already must not wait for the clock's next tick, which takes a millisecond.
             if step.at > Instant::now() {
-                tokio::time::sleep_until(step.at).await;
+                scene.asked.trace.waits().during(tokio::time::sleep_until(step.at)).await;
             }
             let leg = match course.leg(scene, step) {
                 Ok(leg) => leg,
@@ -70,7 +71,7 @@ async fn run(scene: &Scene, course: &mut Course, leg: Leg) -> Result<Reached, Fa
     let hedging = scene.hedging.as_ref();
     let late = hedging.and_then(|hedging| hedging.delay(&leg.endpoint, leg.exchange.delivery, Instant::now()));
     let (place, accepted, conclusion) = match late {
-        None => accept(scene, leg).await?,
+        None => accept(scene, &scene.asked.trace, leg).await?,
         Some(late) => race(scene, course, leg, late).await?,
     };
     let commitment = match scene.asked.delivery {
@@ -84,7 +85,7 @@ async fn run(scene: &Scene, course: &mut Course, leg: Leg) -> Result<Reached, Fa
 }
 
 /// Makes an attempt, up to its first event.
-async fn accept(scene: &Scene, leg: Leg) -> Result<Begun, Failed> {
+async fn accept(scene: &Scene, trace: &CallTrace, leg: Leg) -> Result<Begun, Failed> {
     let Leg { place, endpoint, exchange, conclusion, timeouts, lease, spend } = leg;
     let attempt = Attempt {
         transport: scene.transport.as_ref(),
@@ -94,7 +95,7 @@ async fn accept(scene: &Scene, leg: Leg) -> Result<Begun, Failed> {
         lease,
         budget: &scene.budget,
         ledger: &scene.asked.ledger,
-        trace: &scene.asked.trace,
+        trace,
     };
     match pool::attempt(&endpoint, exchange, &scene.asked.request, attempt).await {
         Ok(accepted) => Ok((place, accepted, conclusion)),
@@ -105,12 +106,13 @@ async fn accept(scene: &Scene, leg: Leg) -> Result<Begun, Failed> {
 /// Makes an attempt, and when its first event is late, another one elsewhere: the one that begins first goes on, the
 /// other is dropped at once.
 async fn race(scene: &Scene, course: &mut Course, leg: Leg, late: Duration) -> Result<Begun, Failed> {
-    let mut first = pin!(accept(scene, leg));
+    let mut first = pin!(accept(scene, &scene.asked.trace, leg));
     if let Ok(accepted) = tokio::time::timeout(late, &mut first).await {
         return accepted;
     }
     let Some(leg) = course.beside(scene) else { return first.await };
-    let second = pin!(accept(scene, leg));
+    let trace = scene.asked.trace.beside();
+    let second = pin!(accept(scene, &trace, leg));
     first_begun(course, first, second).await
 }
 

@@ -8,8 +8,10 @@ use opentelemetry::trace::{SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use tokio::time::Instant;
 
-use super::{Tracer, propagation, semconv};
-use crate::domain::{AttemptOutcome, Identity, ProviderId};
+use super::chunks::{Chunks, Gaps};
+use super::feed::{AttemptRecord, Record, Way};
+use super::{Metrics, Tracer, Waits, propagation, semconv};
+use crate::domain::{AttemptOutcome, Identity, ModelId, ProviderId};
 
 /// Who is asked, and where.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +19,7 @@ pub struct Target<'a> {
     /// Who.
     pub identity: &'a Identity,
     /// The name that OpenTelemetry's conventions have for the vendor.
-    pub telemetry_name: &'a str,
+    pub telemetry_name: &'static str,
     /// The whole address; user and query are not recorded, since they may hold credentials.
     pub address: &'a Uri,
 }
@@ -31,6 +33,12 @@ pub(super) struct Tried {
     pub(super) provider: Option<ProviderId>,
     /// From the beginning of the call to the first event of any answer.
     pub(super) first_event: Option<Duration>,
+    /// Who was asked, each once.
+    pub(super) asked: Vec<(ProviderId, ModelId)>,
+    /// The conventions' name of the vendor that was asked last.
+    pub(super) vendor: Option<&'static str>,
+    /// The times between the events of its answers.
+    pub(super) gaps: Gaps,
 }
 
 /// Makes the spans of a call's attempts. Cheap to clone; everything that may make an attempt for the call has one.
@@ -40,6 +48,10 @@ pub struct CallTrace {
     parent: Context,
     started: Instant,
     tried: Arc<Mutex<Tried>>,
+    waits: Waits,
+    metrics: Option<Metrics>,
+    /// Whether its attempts are made beside another one that is late.
+    is_beside: bool,
 }
 
 impl CallTrace {
@@ -50,16 +62,53 @@ impl CallTrace {
 
     /// Makes spans under `parent` for a call that began at `started`.
     pub(super) fn new(tracer: Tracer, parent: Context, started: Instant) -> Self {
-        Self { tracer, parent, started, tried: Arc::default() }
+        Self {
+            tracer,
+            parent,
+            started,
+            tried: Arc::default(),
+            waits: Waits::default(),
+            metrics: None,
+            is_beside: false,
+        }
+    }
+
+    /// The same call, whose attempts leave what they are in `metrics`, and which waits as `waits` has it.
+    #[must_use]
+    pub(super) fn counted_by(self, metrics: Option<Metrics>, waits: Waits) -> Self {
+        Self { metrics, waits, ..self }
+    }
+
+    /// The same call, whose attempts are made beside another one that is late.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self { is_beside: true, ..self.clone() }
+    }
+
+    /// What the call waits for.
+    pub const fn waits(&self) -> &Waits {
+        &self.waits
     }
 
     /// Begins the span of one request to a provider.
     pub fn attempt(&self, target: Target<'_>) -> AttemptSpan {
-        let resends = self.note(|tried| {
+        let asked = (target.identity.provider.clone(), target.identity.model.clone());
+        let (resends, way) = self.note(|tried| {
             tried.provider = Some(target.identity.provider.clone());
+            tried.vendor = Some(target.telemetry_name);
             let before = tried.attempts;
             tried.attempts = before.saturating_add(1);
-            before
+            let is_again = tried.asked.contains(&asked);
+            let way = match before {
+                _ if self.is_beside => Way::Hedge,
+                0 => Way::First,
+                _ if is_again => Way::Retry,
+                _ => Way::Failover,
+            };
+            if !is_again {
+                tried.asked.push(asked.clone());
+            }
+            (before, way)
         });
         if self.tracer.is_on() {
             let name = target.telemetry_name.to_owned();
@@ -67,7 +116,7 @@ impl CallTrace {
         }
         let context = self.tracer.child(&self.parent, "POST", SpanKind::Client, || attributes(target, resends));
         let open = self.tracer.is_on() && context.span().is_recording();
-        AttemptSpan { trace: self.clone(), context, open }
+        AttemptSpan { trace: self.clone(), context, open, asked: Some(asked), way, chunks: Chunks::default() }
     }
 
     pub(super) const fn context(&self) -> &Context {
@@ -91,9 +140,33 @@ pub struct AttemptSpan {
     context: Context,
     /// False once its end was told, and from the beginning where nobody listens.
     open: bool,
+    /// Who is asked; none once its end was counted.
+    asked: Option<(ProviderId, ModelId)>,
+    way: Way,
+    chunks: Chunks,
 }
 
 impl AttemptSpan {
+    /// Something of the answer came that makes an event.
+    pub fn chunk(&mut self) {
+        self.chunks.came(Instant::now());
+    }
+
+    /// What the call waits for.
+    pub const fn waits(&self) -> &Waits {
+        self.trace.waits()
+    }
+
+    fn count(&mut self, outcome: AttemptOutcome) {
+        let Some((provider, model)) = self.asked.take() else { return };
+        if !self.chunks.gaps.is_empty() {
+            self.trace.note(|tried| tried.gaps.merge(&self.chunks.gaps));
+        }
+        if let Some(metrics) = &self.trace.metrics {
+            metrics.leave(Record::Attempt(AttemptRecord { provider, model, way: self.way, outcome }));
+        }
+    }
+
     /// Adds `traceparent` and `tracestate` to the request, so that the provider's spans are children of this one.
     pub fn inject(&self, headers: &mut HeaderMap) {
         propagation::inject(&self.context, headers);
@@ -119,6 +192,7 @@ impl AttemptSpan {
 
     /// Ends the attempt. Only the first word counts.
     pub fn settle(&mut self, outcome: AttemptOutcome) {
+        self.count(outcome);
         if !std::mem::replace(&mut self.open, false) {
             return;
         }

@@ -5,10 +5,12 @@ use opentelemetry::trace::{Span as _, SpanKind, Status, TraceContextExt, Tracer 
 use opentelemetry::{Context, KeyValue};
 use tokio::time::Instant;
 
+use super::attempt_span::Tried;
 use super::call_log::{CallLog, is_server_fault};
 use super::completion::{finish_reasons, request_attributes, response_attributes, usage_attributes};
-use super::{CallTrace, Tracer, propagation, semconv};
-use crate::domain::{CallId, Cost, Error, Outcome, Request, Usage};
+use super::feed::{CallRecord, CompletionRecord, Record, TokenSums};
+use super::{CallTrace, Metrics, Tracer, Waits, propagation, semconv};
+use crate::domain::{CallId, Cost, Error, ModelName, Origin, Outcome, Reason, Request, Usage};
 
 /// The methods that are traced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +107,10 @@ pub struct CallSpan {
     completion: Option<CallTrace>,
     started: Instant,
     log: CallLog,
+    metrics: Option<Metrics>,
+    waits: Waits,
+    /// What was asked for.
+    model: Option<ModelName>,
     /// False once its end was told.
     open: bool,
 }
@@ -128,8 +134,22 @@ impl CallSpan {
             completion: None,
             started: Instant::now(),
             log,
+            metrics: None,
+            waits: Waits::default(),
+            model: None,
             open: true,
         }
+    }
+
+    /// The same call, which leaves in `metrics` how it ended.
+    pub fn counted_by(mut self, metrics: &Metrics) -> Self {
+        self.metrics = Some(metrics.clone());
+        self
+    }
+
+    /// What the call waits for.
+    pub const fn waits(&self) -> &Waits {
+        &self.waits
     }
 
     /// One call of the batch whose span this is: it has a log line and a completion of its own.
@@ -142,6 +162,9 @@ impl CallSpan {
             completion: None,
             started: Instant::now(),
             log: CallLog::start(id, self.rpc, self.server.span().span_context()),
+            metrics: self.metrics.clone(),
+            waits: Waits::default(),
+            model: None,
             open: true,
         }
     }
@@ -158,7 +181,9 @@ impl CallSpan {
             }
             attributes
         });
-        let trace = CallTrace::new(self.tracer.clone(), context, self.started);
+        self.model.clone_from(&request.model);
+        let trace = CallTrace::new(self.tracer.clone(), context, self.started)
+            .counted_by(self.metrics.clone(), self.waits.clone());
         self.completion = Some(trace.clone());
         trace
     }
@@ -194,7 +219,69 @@ impl CallSpan {
             Some(CallEnd::Answered) | None => {}
         }
         let tried = self.completion.as_ref().map(CallTrace::tried).unwrap_or_default();
+        if let Some(metrics) = &self.metrics {
+            self.count(metrics, end, (status, reason), &tried);
+        }
         self.log.write(&tried, status, reason, duration);
+    }
+
+    /// Leaves what metrics are made of.
+    fn count(
+        &self,
+        metrics: &Metrics,
+        end: Option<CallEnd<'_>>,
+        (status, reason): (&'static str, Option<&'static str>),
+        tried: &Tried,
+    ) {
+        let duration = self.started.elapsed();
+        if let Some(CallEnd::Failed { error, .. }) = end
+            && self.completion.is_none()
+            && matches!(error.reason, Reason::Overloaded | Reason::ShuttingDown)
+        {
+            metrics.refused(error.reason);
+        }
+        let completion = tried.vendor.map(|vendor| {
+            let mut tokens = TokenSums::default();
+            let (used, response_model) = match end {
+                Some(CallEnd::Completed(outcome)) => {
+                    outcome.attempts.iter().filter_map(|it| it.usage.as_ref()).for_each(|usage| tokens.add(usage));
+                    (None, Some(outcome.finish.model.clone().unwrap_or_else(|| outcome.model.clone())))
+                }
+                Some(CallEnd::Failed { error, .. }) => (error.details.usage.as_ref(), None),
+                Some(CallEnd::Left { usage, .. }) => (usage, None),
+                Some(CallEnd::Answered) | None => (None, None),
+            };
+            used.into_iter().for_each(|usage| tokens.add(usage));
+            let is_stream = self.rpc == Rpc::StreamComplete;
+            Box::new(CompletionRecord {
+                vendor,
+                request_model: self.model.clone(),
+                response_model,
+                error: reason,
+                duration,
+                first_chunk: tried.first_event.filter(|_| is_stream),
+                gaps: if is_stream { tried.gaps } else { Default::default() },
+                tokens,
+            })
+        });
+        let rpc = (!self.is_item).then_some((status, duration));
+        let overhead = self.overhead(end, completion.is_some());
+        metrics.leave(Record::Call(CallRecord { method: self.rpc.full_name(), rpc, overhead, completion }));
+    }
+
+    /// The gateway's own time; none: it is not known what the call waited for. One that waited for what is made for another
+    /// has nothing to tell of, and a batch's results wait for each other.
+    fn overhead(&self, end: Option<CallEnd<'_>>, asked: bool) -> Option<std::time::Duration> {
+        if self.is_item || !matches!(self.rpc, Rpc::Complete | Rpc::StreamComplete) {
+            return None;
+        }
+        let is_own = match end {
+            Some(CallEnd::Completed(outcome)) => {
+                matches!(outcome.origin, Origin::Bypassed | Origin::Missed | Origin::Hit)
+            }
+            _ => asked,
+        };
+        is_own.then(|| self.started.elapsed().saturating_sub(self.waits.total()))
     }
 
     fn end_server(&self, status: &'static str, reason: Option<&'static str>) {

@@ -4,23 +4,29 @@
 //! many ask.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Meter, MeterProvider as _};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
+use opentelemetry_sdk::metrics::{Instrument, MeterProviderBuilder, SdkMeterProvider, Stream};
 use prometheus::{Registry, TextEncoder};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::feed::{Feed, Record};
+use super::measured::{Measured, Naming};
+use super::observed::{self, ServerNow};
+use super::pushed::{Push, Pushing};
 use super::reused::{self, Reused};
-use super::{otel, semconv};
+use super::{Error, otel, semconv};
 
 /// How old a text may be.
 const FRESH: Duration = Duration::from_secs(1);
+/// How often the records of calls are counted.
+const PULSE: Duration = Duration::from_millis(250);
 /// The series of one instrument. Who feeds it bounds what it tells apart, and no series is lost below that bound.
 const MOST_SERIES: usize = 20_000;
 
@@ -59,9 +65,18 @@ struct Inner {
     registry: Registry,
     usage: Option<UsageCounters>,
     meter: Meter,
+    feed: Feed,
+    counting: Lock<Counting>,
     text: Mutex<Option<(Instant, Bytes)>>,
     /// Dropped, it counts no more.
-    _provider: SdkMeterProvider,
+    provider: SdkMeterProvider,
+}
+
+/// What the records go into, once it is known how that is called.
+#[derive(Default)]
+struct Counting {
+    measured: Option<Measured>,
+    spare: Vec<Record>,
 }
 
 impl fmt::Debug for Metrics {
@@ -76,10 +91,20 @@ impl Metrics {
 
     /// Nothing is counted yet.
     pub(super) fn new(resource: Resource) -> Self {
+        Self::read_by(SdkMeterProvider::builder().with_resource(resource))
+    }
+
+    /// The same, which is also sent as `push` says.
+    pub(super) fn pushed(resource: Resource, push: &Push) -> Result<(Self, Pushing), Error> {
+        let (reader, pushing) = push.start()?;
+        Ok((Self::read_by(SdkMeterProvider::builder().with_resource(resource).with_reader(reader)), pushing))
+    }
+
+    fn read_by(provider: MeterProviderBuilder) -> Self {
         let registry = Registry::new();
         let exporter =
             opentelemetry_prometheus::exporter().with_registry(registry.clone()).scope_info_enabled(false).build();
-        let provider = SdkMeterProvider::builder().with_resource(resource).with_view(bounded);
+        let provider = provider.with_view(bounded);
         let (provider, is_shown) = match exporter {
             Ok(exporter) => (provider.with_reader(exporter).build(), true),
             Err(error) => {
@@ -89,7 +114,8 @@ impl Metrics {
         };
         let meter = provider.meter_with_scope(otel::scope());
         let usage = is_shown.then(|| UsageCounters::new(&meter));
-        Self(Arc::new(Inner { registry, usage, meter, text: Mutex::default(), _provider: provider }))
+        let (feed, counting, text) = (Feed::default(), Lock::default(), Mutex::default());
+        Self(Arc::new(Inner { registry, usage, meter, feed, counting, text, provider }))
     }
 
     /// Counts what was used.
@@ -104,6 +130,57 @@ impl Metrics {
         reused::show(&self.0.meter, Arc::new(now));
     }
 
+    /// Shows the server as it is. `now` is asked whenever somebody looks, and must be quick.
+    pub fn show_server(&self, now: impl Fn() -> ServerNow + Send + Sync + 'static) {
+        observed::show(&self.0.meter, Arc::new(now));
+    }
+
+    /// Sends what is left, and counts no more.
+    pub(super) fn end(&self, within: Duration) {
+        self.count_now();
+        if let Err(error) = self.0.provider.shutdown_with_timeout(within) {
+            tracing::warn!(%error, "the last metrics were not sent");
+        }
+    }
+
+    /// Counts what calls leave, by these names. What they left before is counted too, as far as it found a place.
+    pub fn measure(&self, naming: Naming) {
+        self.counting().measured = Some(Measured::new(&self.0.meter, naming));
+    }
+
+    /// Counts what calls leave, for as long as this is polled.
+    pub async fn keep_counting(self) {
+        let mut pulse = tokio::time::interval(PULSE);
+        pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            pulse.tick().await;
+            self.count_now();
+        }
+    }
+
+    /// Counts what calls have left until now.
+    pub fn count_now(&self) {
+        let mut counting = self.counting();
+        let Counting { measured, spare } = &mut *counting;
+        if let Some(measured) = measured {
+            self.0.feed.take(spare, |record| measured.count(record));
+            measured.lost(self.0.feed.lost());
+        }
+    }
+
+    /// A call was not let in.
+    pub fn refused(&self, reason: crate::domain::Reason) {
+        self.leave(Record::Refused(reason.as_str()));
+    }
+
+    pub(super) fn leave(&self, record: Record) {
+        self.0.feed.push(record);
+    }
+
+    fn counting(&self) -> std::sync::MutexGuard<'_, Counting> {
+        self.0.counting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Everything that is counted, in Prometheus' text form; at most a second old.
     pub async fn text(&self) -> Bytes {
         let mut latest = self.0.text.lock().await;
@@ -112,10 +189,13 @@ impl Metrics {
         {
             return text.clone();
         }
-        let registry = self.0.registry.clone();
+        let (registry, metrics) = (self.0.registry.clone(), self.clone());
         // Many series take a while, and whoever serves calls must not wait for them.
-        let text = tokio::task::spawn_blocking(move || TextEncoder::new().encode_to_string(&registry.gather())).await;
-        let text = match text {
+        let text = tokio::task::spawn_blocking(move || {
+            metrics.count_now();
+            TextEncoder::new().encode_to_string(&registry.gather())
+        });
+        let text = match text.await {
             Ok(Ok(text)) => Bytes::from(text),
             Ok(Err(error)) => {
                 tracing::error!(%error, "metrics cannot be written");

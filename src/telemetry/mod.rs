@@ -7,20 +7,31 @@
 mod attempt_span;
 mod call_log;
 mod call_span;
+mod chunks;
 mod completion;
+mod feed;
+mod gen_ai;
+mod measured;
 mod metrics;
+mod names;
+mod observed;
 mod otel;
 mod propagation;
+mod pushed;
 mod reused;
 pub mod semconv;
 mod subscriber;
+mod waits;
 
 pub use attempt_span::{AttemptSpan, CallTrace, Target};
 pub use call_span::{CallEnd, CallSpan, Rpc};
+pub use measured::{GenAiNames, Naming};
 pub use metrics::{Metrics, Used};
+pub use observed::{EndpointNow, ServerNow, WorkerNow};
 pub use otel::Tracer;
 pub use reused::{Reused, Spared};
 pub use subscriber::LogFormat;
+pub use waits::{Waiting, Waits};
 
 /// How the server speaks of itself. Traces have no settings of their own: the standard `OTEL_*` variables are theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,10 +64,10 @@ pub enum Error {
     #[error("a log subscriber is already set")]
     AlreadySet(#[from] tracing::subscriber::SetGlobalDefaultError),
     /// The OTLP exporter could not be made from the `OTEL_*` variables.
-    #[error("the trace exporter cannot be made")]
+    #[error("the OTLP exporter cannot be made")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
     /// The exporter's thread could not be started.
-    #[error("the trace exporter's thread cannot be started")]
+    #[error("the OTLP exporter's thread cannot be started")]
     Thread(#[from] std::io::Error),
 }
 
@@ -81,6 +92,7 @@ impl From<Tracer> for Instruments {
 pub struct Guard {
     pipeline: Option<otel::Pipeline>,
     metrics: Metrics,
+    pushing: Option<pushed::Pushing>,
 }
 
 /// Begins to write logs, and to export traces where the `OTEL_*` variables ask for it. Once in a process, before the
@@ -99,13 +111,19 @@ impl Guard {
     /// # Errors
     /// Variables from which no exporter can be made.
     pub fn start(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
-        let wanted = otel::Wanted::from_variables(variable);
+        let mut wanted = otel::Wanted::from_variables(&variable);
+        let push = pushed::Push::from_variables(&variable, &mut wanted.complaints);
         for complaint in &wanted.complaints {
             tracing::warn!("{complaint}");
         }
-        let metrics = Metrics::new(wanted.resource());
+        let (metrics, pushing) = match push {
+            Some(push) => {
+                Metrics::pushed(wanted.resource(), &push).map(|(metrics, pushing)| (metrics, Some(pushing)))?
+            }
+            None => (Metrics::new(wanted.resource()), None),
+        };
         let pipeline = if wanted.is_exported { Some(otel::Pipeline::start(wanted)?) } else { None };
-        Ok(Self { pipeline, metrics })
+        Ok(Self { pipeline, metrics, pushing })
     }
 
     /// What the server describes itself with.
@@ -116,5 +134,14 @@ impl Guard {
     /// What makes spans; where no traces are exported, it costs nothing.
     pub fn tracer(&self) -> Tracer {
         self.pipeline.as_ref().map_or_else(Tracer::off, otel::Pipeline::tracer)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // Dropped after this, its thread ends once the last points were sent.
+        if self.pushing.is_some() {
+            self.metrics.end(otel::FLUSH);
+        }
     }
 }

@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use super::{Error, semconv};
 
 /// How long the last spans may take when the server stops.
-const FLUSH: Duration = Duration::from_secs(5);
+pub(super) const FLUSH: Duration = Duration::from_secs(5);
 /// The service's name, where `OTEL_SERVICE_NAME` has no other.
 const SERVICE: &str = "completiond";
 

@@ -4,6 +4,8 @@
 //! conventions 0.1 (`gen_ai.*`). The names that the Rust crate offers are older: there `rpc.status_code` is still
 //! `rpc.response.status_code`, and every `gen_ai` name is deprecated.
 
+pub mod metrics;
+
 /// The version of the general conventions that these names follow.
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.45.0";
 

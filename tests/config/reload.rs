@@ -38,7 +38,7 @@ fn parse(text: &str) -> Config {
 }
 
 /// What waits for a restart: the key, what stands in the documented file, and what takes its place.
-const AT_A_RESTART: [(&str, &str, &str); 29] = [
+const AT_A_RESTART: [(&str, &str, &str); 30] = [
     ("listen", "listen: 127.0.0.1:50051", "listen: 127.0.0.1:1"),
     ("admin_listen", "127.0.0.1:50052", "127.0.0.1:2"),
     ("ops_listen", "ops.sock", "other.sock"),
@@ -69,6 +69,7 @@ const AT_A_RESTART: [(&str, &str, &str); 29] = [
     ("workers", "workers: 4", "workers: 5"),
     ("log.format", "format: auto", "format: json"),
     ("log.level", "level: info", "level: warn"),
+    ("telemetry.genai_semconv", "genai_semconv: latest", "genai_semconv: dup"),
 ];
 
 /// What a running server takes over.

@@ -19,7 +19,7 @@ use crate::proto;
 use crate::proto::admin_service_server::AdminService;
 use crate::route::{Table, Tables};
 use crate::store::Books;
-use crate::telemetry::{CallSpan, Rpc, Tracer};
+use crate::telemetry::{CallSpan, Metrics, Rpc, Tracer};
 
 /// The answers to operators.
 #[derive(Clone, Debug)]
@@ -32,6 +32,7 @@ pub(super) struct Administration {
     pub(super) reload: Arc<dyn Reload>,
     pub(super) view: LedgerView,
     pub(super) tracer: Tracer,
+    pub(super) metrics: Metrics,
     pub(super) books: Books,
     pub(super) reuse: Reuse,
 }
@@ -105,7 +106,7 @@ impl AdminService for Administration {
 impl Administration {
     fn begin<T>(&self, request: &Request<T>, rpc: Rpc) -> Told {
         let id = request.extensions().get().copied().unwrap_or_else(|| CallId::new(Uuid::now_v7()));
-        let span = CallSpan::start(&self.tracer, request.metadata().as_ref(), rpc, id);
+        let span = CallSpan::start(&self.tracer, request.metadata().as_ref(), rpc, id).counted_by(&self.metrics);
         Told::new(id, self.view, span, request.extensions().get().cloned())
     }
 

@@ -26,6 +26,7 @@ use crate::count::Held;
 use crate::domain::{CallId, Error, Reason};
 use crate::edge::worker::Load;
 use crate::proto::completion_service_server::SERVICE_NAME;
+use crate::telemetry::Metrics;
 
 /// How much is read of a request that was answered before it was read, in bytes, and for how long.
 const READ_OUT_BYTES: usize = 64 * 1024;
@@ -185,11 +186,13 @@ pub(super) struct Admitted<S> {
     admission: Admission,
     load: Load,
     view: LedgerView,
+    /// Counts whom it does not let in.
+    metrics: Metrics,
 }
 
 impl<S> Admitted<S> {
-    pub(super) fn new(inner: S, admission: Admission, load: Load, view: LedgerView) -> Self {
-        Self { inner, admission, load, view }
+    pub(super) fn new(inner: S, admission: Admission, load: Load, (view, metrics): (LedgerView, Metrics)) -> Self {
+        Self { inner, admission, load, view, metrics }
     }
 }
 
@@ -214,6 +217,7 @@ where
         let charge = match self.admission.open(request.uri().path()) {
             Ok(charge) => charge,
             Err(error) => {
+                self.metrics.refused(error.reason);
                 read_out(request.into_body());
                 return Box::pin(std::future::ready(Ok(refusal.status(&error).into_http())));
             }
@@ -231,7 +235,8 @@ where
         };
         let end = tokio::time::sleep_until(arrived + end);
         let of_body = Arc::clone(&charge);
-        let counted = |body| Counted { body: Some(body), end, each, unread: None, charge: of_body, refusal };
+        let metrics = self.metrics.clone();
+        let counted = |body| Counted { body: Some(body), end, each, unread: None, charge: of_body, refusal, metrics };
         let answer = self.inner.call(request.map(|body| Body::new(counted(body))));
         Box::pin(
             async move { Ok(answer.await?.map(|body| Body::new(Holding { body, _charge: charge, _stream: stream }))) },
@@ -266,6 +271,7 @@ pin_project! {
         unread: Option<Sleep>,
         charge: Arc<Charge>,
         refusal: Refusal,
+        metrics: Metrics,
     }
 
     impl PinnedDrop for Counted {
@@ -319,6 +325,7 @@ impl HttpBody for Counted {
         let Some(frame) = frame.transpose()? else { return Poll::Ready(None) };
         let bytes = frame.data_ref().map_or(0, Bytes::len);
         if let Err(error) = this.charge.take(u64::try_from(bytes).unwrap_or(u64::MAX)) {
+            this.metrics.refused(error.reason);
             return Poll::Ready(Some(Err(this.refusal.status(&error).into())));
         }
         Poll::Ready(Some(Ok(frame)))

@@ -23,7 +23,7 @@ use crate::proto;
 use crate::protocol::Delivery;
 use crate::route::{Router, Tables};
 use crate::store::Books;
-use crate::telemetry::{CallSpan, Rpc, Tracer};
+use crate::telemetry::{CallSpan, Metrics, Rpc, Tracer};
 
 /// What the calls of one worker are made with.
 #[derive(Clone, Debug)]
@@ -36,6 +36,7 @@ pub(super) struct Completions {
     pub(super) watch: Watch,
     pub(super) drain: Drain,
     pub(super) tracer: Tracer,
+    pub(super) metrics: Metrics,
     pub(super) books: Books,
     pub(super) replays: Replays,
     /// How long a client may take nothing.
@@ -64,7 +65,7 @@ impl Completions {
     /// What will be told about a call that begins; the admission has given it its id.
     pub(super) fn begin<M>(&self, request: &Request<M>, rpc: Rpc) -> Told {
         let id = request.extensions().get().copied().unwrap_or_else(|| CallId::new(Uuid::now_v7()));
-        let span = CallSpan::start(&self.tracer, request.metadata().as_ref(), rpc, id);
+        let span = CallSpan::start(&self.tracer, request.metadata().as_ref(), rpc, id).counted_by(&self.metrics);
         Told::new(id, self.view, span, request.extensions().get().cloned())
     }
 

@@ -91,6 +91,7 @@ impl Faces {
             watch,
             drain: self.drain.clone(),
             tracer: self.tracer.clone(),
+            metrics: self.metrics.clone(),
             books: self.books.clone(),
             replays: self.ready.replays.clone(),
             client_stall: self.client_stall,
@@ -117,6 +118,7 @@ impl Faces {
             reload: Arc::clone(&self.reload),
             view: self.view,
             tracer: self.tracer.clone(),
+            metrics: self.metrics.clone(),
             books: self.books.clone(),
             reuse: self.ready.reuse.clone(),
         })
@@ -130,7 +132,7 @@ impl Faces {
     pub fn ops(&self, load: &Load) -> Served {
         let routes = with_statuses(Routes::new(self.health(&self.backstage)));
         let scraped = Scraped::new(routes, self.metrics.clone());
-        BoxCloneSyncService::new(Admitted::new(scraped, self.apart(), load.clone(), self.view))
+        BoxCloneSyncService::new(Admitted::new(scraped, self.apart(), load.clone(), (self.view, self.metrics.clone())))
     }
 
     fn health(&self, drain: &Drain) -> UntilDrain<HealthServer<HealthService>> {
@@ -144,7 +146,12 @@ impl Faces {
     }
 
     fn serve(&self, routes: Routes, admission: Admission, load: &Load) -> Served {
-        BoxCloneSyncService::new(Admitted::new(with_statuses(routes), admission, load.clone(), self.view))
+        BoxCloneSyncService::new(Admitted::new(
+            with_statuses(routes),
+            admission,
+            load.clone(),
+            (self.view, self.metrics.clone()),
+        ))
     }
 }
 

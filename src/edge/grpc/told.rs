@@ -11,7 +11,7 @@ use crate::domain::{Answer, Attempt, CallId, Error, Outcome, Reason, Request};
 use crate::pipeline::Keep;
 use crate::pool::Ledger;
 use crate::store::{Books, Fate, Record};
-use crate::telemetry::{CallEnd, CallSpan, CallTrace};
+use crate::telemetry::{CallEnd, CallSpan, CallTrace, Waits};
 
 /// What a caller and an operator are told about a call, however it ends. Dropped before its end was told, it says that
 /// the caller went away.
@@ -76,6 +76,11 @@ impl Told {
         if let Some(charge) = &self.charge {
             charge.give_back();
         }
+    }
+
+    /// What the call waits for.
+    pub(super) fn waits(&self) -> Waits {
+        self.span.as_ref().map(|span| span.waits().clone()).unwrap_or_default()
     }
 
     /// The request was understood; what is returned makes the spans of its attempts.

@@ -22,6 +22,7 @@ use crate::domain::{Error, Event, Reason};
 use crate::edge::Drain;
 use crate::pipeline::Reply;
 use crate::proto;
+use crate::telemetry::{Waiting, Waits};
 
 /// How often streams are looked at.
 const ROUND: Duration = Duration::from_secs(1);
@@ -53,6 +54,9 @@ struct Slot {
     waker: Waker,
     /// The round that first found it to be the client's turn; none: it is ours.
     waiting: Option<Instant>,
+    /// What the call waits for, its client among it.
+    waits: Waits,
+    client: Option<Waiting>,
 }
 
 /// Whose turn it is.
@@ -84,7 +88,8 @@ impl Watch {
         let turn = Arc::new(Turn { is_clients: AtomicBool::new(true), task: AtomicWaker::new() });
         let waker = Waker::from(Arc::clone(&turn));
         let state = State::Running(reply);
-        let slot = Slot { state, told, sequence: 0, until, turn, waker, waiting: None };
+        let waits = told.waits();
+        let slot = Slot { state, told, sequence: 0, until, turn, waker, waiting: None, waits, client: None };
         let slot = Arc::new(Mutex::new(slot));
         self.lock().push(Arc::downgrade(&slot));
         Watched { slot }
@@ -150,7 +155,7 @@ impl Slot {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<proto::StreamCompleteResponse, Status>>> {
         self.turn.task.register(context.waker());
         self.turn.is_clients.store(false, Ordering::Relaxed);
-        self.waiting = None;
+        (self.waiting, self.client) = (None, None);
         let polled = match &mut self.state {
             State::Running(reply) => Pin::new(reply).poll_next(&mut Context::from_waker(&self.waker)),
             State::Ended(_) => Poll::Ready(None),
@@ -166,7 +171,10 @@ impl Slot {
                 if let Event::Completed(outcome) = &event {
                     self.told.completed(outcome);
                 }
-                Some(Ok(convert::event(&self.told.id, event, sequence, self.told.view)))
+                let event = convert::event(&self.told.id, event, sequence, self.told.view);
+                // Until it asks for the next one.
+                self.client = Some(self.waits.begin());
+                Some(Ok(event))
             }
             (Some(Err(error)), running) => {
                 // Whatever runs still is on record only when it is given up, and the client is told what it used.

@@ -1,0 +1,146 @@
+//! What is looked at when somebody asks: the pool, the calls in flight, the process. A call pays nothing for it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Meter;
+
+use super::semconv;
+use super::semconv::metrics as names;
+
+/// An endpoint as it stands.
+#[derive(Clone, Debug, Default)]
+pub struct EndpointNow {
+    /// `provider/model`.
+    pub endpoint: String,
+    /// 0 closed, 1 lets a probe through, 2 open.
+    pub breaker: u64,
+    /// Attempts that are under way.
+    pub in_flight: u64,
+    /// What is left of its provider's limits, by their kind, as far as it is told.
+    pub left: Vec<(&'static str, u64)>,
+}
+
+/// A worker as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WorkerNow {
+    /// How long it was at work since its start.
+    pub busy: Duration,
+    /// Its tasks.
+    pub tasks: u64,
+}
+
+/// The server as it is.
+#[derive(Clone, Debug, Default)]
+pub struct ServerNow {
+    /// Calls that are being served.
+    pub calls: u64,
+    /// The bytes of their requests.
+    pub bytes: u64,
+    /// The pool: as many endpoints as the configuration names.
+    pub endpoints: Vec<EndpointNow>,
+    /// The workers in their order.
+    pub workers: Vec<WorkerNow>,
+}
+
+type Now = Arc<dyn Fn() -> ServerNow + Send + Sync>;
+type See<'a> = &'a dyn Fn(u64, &[KeyValue]);
+
+/// Shows it on `meter`, and the process.
+pub(super) fn show(meter: &Meter, now: Now) {
+    let of = |endpoint: &EndpointNow| KeyValue::new(semconv::ENDPOINT, endpoint.endpoint.clone());
+    gauge(meter, (names::CALLS_IN_FLIGHT, "{call}", "Calls that are being served."), &now, |now, see| {
+        see(now.calls, &[]);
+    });
+    gauge(meter, (names::BYTES_IN_FLIGHT, "By", "The bytes of their requests."), &now, |now, see| see(now.bytes, &[]));
+    gauge(
+        meter,
+        (
+            names::BREAKER_STATE,
+            "",
+            "0: calls go through. 1: one does, to see whether it is well. 2: calls go elsewhere.",
+        ),
+        &now,
+        move |now, see| now.endpoints.iter().for_each(|endpoint| see(endpoint.breaker, &[of(endpoint)])),
+    );
+    gauge(meter, (names::ENDPOINT_IN_FLIGHT, "{attempt}", "Attempts that are under way."), &now, move |now, see| {
+        now.endpoints.iter().for_each(|endpoint| see(endpoint.in_flight, &[of(endpoint)]))
+    });
+    gauge(
+        meter,
+        (names::LIMIT_REMAINING, "", "What a provider says is left of its rate limit."),
+        &now,
+        move |now, see| {
+            for endpoint in &now.endpoints {
+                let left = endpoint.left.iter();
+                left.for_each(|(kind, left)| see(*left, &[of(endpoint), KeyValue::new(names::LIMIT_KIND, *kind)]));
+            }
+        },
+    );
+    gauge(meter, (names::RUNTIME_TASKS, "{task}", "Tasks of a worker that are alive."), &now, |now, see| {
+        numbered(now).for_each(|(number, worker)| see(worker.tasks, &[number]));
+    });
+    meter
+        .f64_observable_counter(names::RUNTIME_BUSY)
+        .with_unit("s")
+        .with_description("How long a worker was at work.")
+        .with_callback(move |observer| {
+            numbered(&now()).for_each(|(number, worker)| observer.observe(worker.busy.as_secs_f64(), &[number]));
+        })
+        .build();
+    process(meter);
+}
+
+fn numbered(now: &ServerNow) -> impl Iterator<Item = (KeyValue, WorkerNow)> {
+    now.workers.iter().enumerate().map(|(number, worker)| (KeyValue::new(names::WORKER, number.to_string()), *worker))
+}
+
+fn gauge(
+    meter: &Meter,
+    (name, unit, help): (&'static str, &'static str, &'static str),
+    now: &Now,
+    look: impl Fn(&ServerNow, See<'_>) + Send + Sync + 'static,
+) {
+    let now = Arc::clone(now);
+    meter
+        .u64_observable_gauge(name)
+        .with_unit(unit)
+        .with_description(help)
+        .with_callback(move |observer| look(&now(), &|value, attributes| observer.observe(value, attributes)))
+        .build();
+}
+
+fn process(meter: &Meter) {
+    let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    meter
+        .f64_observable_gauge(names::START_TIME)
+        .with_unit("s")
+        .with_description("When the server started, in seconds since 1970.")
+        .with_callback(move |observer| observer.observe(started, &[]))
+        .build();
+    meter
+        .u64_observable_gauge(names::BUILD_INFO)
+        .with_description("Which version runs; always 1.")
+        .with_callback(|observer| {
+            observer.observe(1, &[KeyValue::new(names::SERVICE_VERSION, env!("CARGO_PKG_VERSION"))]);
+        })
+        .build();
+    meter
+        .u64_observable_gauge(names::MEMORY)
+        .with_unit("By")
+        .with_description("Memory that the system has given to the process.")
+        .with_callback(|observer| {
+            if let Some(bytes) = resident() {
+                observer.observe(bytes, &[KeyValue::new(names::MEMORY_KIND, "resident")]);
+            }
+        })
+        .build();
+}
+
+/// The bytes that are in memory; none: this system does not tell.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
