@@ -8,7 +8,7 @@ use opentelemetry::trace::{SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use tokio::time::Instant;
 
-use super::{Tracer, propagation, semconv};
+use super::{Tracer, Turn, propagation, semconv};
 use crate::domain::{AttemptOutcome, Identity, ProviderId};
 
 /// Who is asked, and where.
@@ -36,8 +36,8 @@ pub(super) struct Tried {
 /// Makes the spans of a call's attempts. Cheap to clone; everything that may make an attempt for the call has one.
 #[derive(Clone, Debug)]
 pub struct CallTrace {
-    tracer: Tracer,
-    parent: Context,
+    pub(super) tracer: Tracer,
+    pub(super) parent: Context,
     started: Instant,
     tried: Arc<Mutex<Tried>>,
 }
@@ -114,7 +114,14 @@ impl AttemptSpan {
     /// The first event of the answer came. Only the first one of the call counts.
     pub fn first_event(&self) {
         let elapsed = self.trace.started.elapsed();
-        self.trace.note(|tried| tried.first_event.get_or_insert(elapsed).to_owned());
+        let is_first = self.trace.note(|tried| {
+            let is_first = tried.first_event.is_none();
+            tried.first_event.get_or_insert(elapsed);
+            is_first
+        });
+        if is_first {
+            self.trace.turn(Turn::FirstEvent);
+        }
     }
 
     /// Ends the attempt. Only the first word counts.

@@ -14,6 +14,7 @@ mod propagation;
 mod reused;
 pub mod semconv;
 mod subscriber;
+mod turns;
 
 pub use attempt_span::{AttemptSpan, CallTrace, Target};
 pub use call_span::{CallEnd, CallSpan, Rpc};
@@ -21,6 +22,7 @@ pub use metrics::{Metrics, Used};
 pub use otel::Tracer;
 pub use reused::{Reused, Spared};
 pub use subscriber::LogFormat;
+pub use turns::{Maker, Turn, Work, WorkSpan};
 
 /// How the server speaks of itself. Traces have no settings of their own: the standard `OTEL_*` variables are theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]

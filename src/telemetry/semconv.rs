@@ -82,6 +82,29 @@ pub const ATTEMPT_OUTCOME: &str = "completiond.attempt.outcome";
 /// Our own: the reason of the public contract for a failure.
 pub const REASON: &str = "completiond.reason";
 
+/// Our own event: the same endpoint is asked again.
+pub const EVENT_RETRY: &str = "completiond.retry";
+/// Our own event: another endpoint is asked.
+pub const EVENT_FAILOVER: &str = "completiond.failover";
+/// Our own event: a second endpoint is asked beside one that is late.
+pub const EVENT_HEDGE: &str = "completiond.hedge";
+/// Our own event: an endpoint is not asked because of how it stands, as with an open breaker.
+pub const EVENT_PASSED_OVER: &str = "completiond.passed_over";
+/// Our own event: an endpoint is not asked because the request does not fit it.
+pub const EVENT_SKIPPED: &str = "completiond.skipped";
+/// Our own event: an answer that broke has begun anew.
+pub const EVENT_RESTART: &str = "completiond.restart";
+/// Our own event: the first event of an answer came from upstream.
+pub const EVENT_FIRST_TOKEN: &str = "completiond.first_token";
+/// Our own: how an endpoint stands that is not asked (`held`, `ejected`, `locked_out`, `full`).
+pub const ENDPOINT_STANDING: &str = "completiond.endpoint.standing";
+/// Our own span: answers that processes share are looked for.
+pub const SPAN_CACHE_LOOKUP: &str = "completiond.cache.lookup";
+/// Our own span: calls that processes share are looked for.
+pub const SPAN_REPLAY_LOOKUP: &str = "completiond.replay.lookup";
+/// Our own span: tokens are counted.
+pub const SPAN_COUNTING: &str = "completiond.tokens.count";
+
 /// Our own: the caller.
 pub const CALLER: &str = "completiond.caller";
 /// Our own: `provider/model`.
