@@ -23,6 +23,7 @@ mod secrets;
 mod settings;
 mod sources;
 mod syntax;
+mod telemetry;
 mod usage;
 
 pub use address::{ListenAddress, ListenAddressError};
@@ -36,6 +37,7 @@ pub use quantity::{read_duration, show_duration, show_size};
 pub use secrets::{Origin, Secret};
 pub use settings::{Limits, Log, Stream};
 pub use sources::{Sources, process_variable};
+pub use telemetry::Telemetry;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -102,6 +104,8 @@ pub struct Config {
     pub log: Log,
     /// How fast the simulator answers. Default: 200 ms to the first event, then 20 ms for each token.
     pub pace: Pace,
+    /// What goes with traces. Default: nothing.
+    pub telemetry: Telemetry,
     /// Where sums of usage are kept, by what, and how long. Default: 90 days, in memory.
     pub usage: UsageSettings,
     /// How long it is known what became of calls. Default: 10 minutes, in at most 64 MiB.
@@ -214,6 +218,7 @@ impl Config {
             workers: settings::cores(),
             log: Log::default(),
             pace: Pace::LIVELY,
+            telemetry: Telemetry::default(),
             usage: UsageSettings::default(),
             completions: CompletionSettings::default(),
             cache: AnswerSettings::default(),
@@ -279,6 +284,7 @@ fn read_config(mut file: Fields<'_>, path: &Path, overrides: &Overrides) -> Conf
     config.workers = settings::workers(&mut file);
     config.log = Log::read(&mut file);
     config.pace = settings::pace(&mut file);
+    config.telemetry = telemetry::telemetry(&mut file);
     config.usage = usage::usage(&mut file);
     config.completions = settings::completions(&mut file);
     config.cache = cache::cache(&mut file);

@@ -6,9 +6,10 @@ use opentelemetry::{Context, KeyValue};
 use tokio::time::Instant;
 
 use super::call_log::{CallLog, is_server_fault};
-use super::completion::{finish_reasons, request_attributes, response_attributes, usage_attributes};
-use super::{CallTrace, Tracer, propagation, semconv};
-use crate::domain::{CallId, Cost, Error, Outcome, Request, Usage};
+use super::capture::Said;
+use super::completion::{finish_reasons, finish_word, request_attributes, response_attributes, usage_attributes};
+use super::{CallTrace, Tracer, Work, WorkSpan, propagation, semconv};
+use crate::domain::{Block, CallId, Cost, Error, Event, Outcome, Request, Usage};
 
 /// The methods that are traced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +106,8 @@ pub struct CallSpan {
     completion: Option<CallTrace>,
     started: Instant,
     log: CallLog,
+    /// The answer, where it is captured.
+    said: Option<Said>,
     /// False once its end was told.
     open: bool,
 }
@@ -112,13 +115,14 @@ pub struct CallSpan {
 impl CallSpan {
     /// Begins the span of a call, under the caller's own where `headers` carry one.
     pub fn start(tracer: &Tracer, headers: &HeaderMap, rpc: Rpc, id: CallId) -> Self {
-        let server = tracer.child(&propagation::extract(headers), rpc.full_name(), SpanKind::Server, || {
-            vec![
-                KeyValue::new(semconv::RPC_SYSTEM_NAME, "grpc"),
-                KeyValue::new(semconv::RPC_METHOD, rpc.full_name()),
-                KeyValue::new(semconv::CALL_ID, id.to_string()),
-            ]
-        });
+        let server =
+            tracer.child(&propagation::extract(headers, tracer.baggage()), rpc.full_name(), SpanKind::Server, || {
+                vec![
+                    KeyValue::new(semconv::RPC_SYSTEM_NAME, "grpc"),
+                    KeyValue::new(semconv::RPC_METHOD, rpc.full_name()),
+                    KeyValue::new(semconv::CALL_ID, id.to_string()),
+                ]
+            });
         let log = CallLog::start(id, rpc, server.span().span_context());
         Self {
             tracer: tracer.clone(),
@@ -128,6 +132,7 @@ impl CallSpan {
             completion: None,
             started: Instant::now(),
             log,
+            said: None,
             open: true,
         }
     }
@@ -142,6 +147,7 @@ impl CallSpan {
             completion: None,
             started: Instant::now(),
             log: CallLog::start(id, self.rpc, self.server.span().span_context()),
+            said: None,
             open: true,
         }
     }
@@ -158,9 +164,43 @@ impl CallSpan {
             }
             attributes
         });
+        if let Some(capture) = self.tracer.capture()
+            && context.span().is_recording()
+        {
+            context.span().set_attributes(capture.asked(request));
+            self.said = Some(Said::default());
+        }
         let trace = CallTrace::new(self.tracer.clone(), context, self.started);
         self.completion = Some(trace.clone());
         trace
+    }
+
+    /// A piece of the answer goes to the caller.
+    pub fn told(&mut self, event: &Event) {
+        match event {
+            Event::Restarted(_) => self.log.unsaid(),
+            event => match event.text_bytes() {
+                0 => {}
+                bytes => self.log.said(bytes),
+            },
+        }
+        if let Some(said) = &mut self.said {
+            said.event(event);
+        }
+    }
+
+    /// The whole answer goes to the caller.
+    pub fn told_whole(&mut self, content: &[Block]) {
+        self.log.said(content.iter().map(Block::text_bytes).sum());
+        if let Some(said) = &mut self.said {
+            said.whole(content);
+        }
+    }
+
+    /// Begins the span of some work for the call.
+    pub fn work(&self, work: Work) -> WorkSpan {
+        let parent = self.completion.as_ref().map_or(&self.server, CallTrace::context);
+        WorkSpan::start(&self.tracer, parent, work)
     }
 
     /// The call is over.
@@ -232,6 +272,13 @@ impl CallSpan {
                 span.set_attribute(finish_reasons("error"));
                 span.set_status(Status::error(reason));
             }
+            if let (Some(capture), Some(said)) = (self.tracer.capture(), &self.said) {
+                let word = match end {
+                    Some(CallEnd::Completed(outcome)) => finish_word(outcome.finish.reason),
+                    _ => "error",
+                };
+                span.set_attribute(capture.answered(said, word));
+            }
         }
         span.end();
     }
@@ -246,7 +293,7 @@ impl Drop for CallSpan {
 impl Tracer {
     /// Whether spans are made.
     pub(super) const fn is_on(&self) -> bool {
-        self.0.is_some()
+        self.spans.is_some()
     }
 
     /// The context of a new span under `parent`; `parent` itself where no spans are made, so that a caller's trace goes
@@ -258,7 +305,7 @@ impl Tracer {
         kind: SpanKind,
         attributes: impl FnOnce() -> Vec<KeyValue>,
     ) -> Context {
-        let Some(tracer) = &self.0 else { return parent.clone() };
+        let Some(tracer) = &self.spans else { return parent.clone() };
         let mut span = tracer.build_with_context(tracer.span_builder(name).with_kind(kind), parent);
         if span.is_recording() {
             span.set_attributes(attributes());

@@ -73,6 +73,17 @@ pub const GEN_AI_USAGE_CACHE_WRITE: &str = "gen_ai.usage.cache_write.input_token
 /// Of the answer: reasoning.
 pub const GEN_AI_USAGE_REASONING: &str = "gen_ai.usage.reasoning.output_tokens";
 
+/// Opt-in: what was asked, as JSON.
+pub const GEN_AI_INPUT_MESSAGES: &str = "gen_ai.input.messages";
+/// Opt-in: what was answered, as JSON.
+pub const GEN_AI_OUTPUT_MESSAGES: &str = "gen_ai.output.messages";
+/// Opt-in: the system prompt, as JSON.
+pub const GEN_AI_SYSTEM_INSTRUCTIONS: &str = "gen_ai.system_instructions";
+/// Opt-in: the tools, as JSON.
+pub const GEN_AI_TOOL_DEFINITIONS: &str = "gen_ai.tool.definitions";
+/// Our own: of what was captured not all is told, because it is long.
+pub const CAPTURE_CUT: &str = "completiond.capture.cut";
+
 /// Our own: the id of a call.
 pub const CALL_ID: &str = "completiond.call.id";
 /// Our own: an entry of the pool.
@@ -157,6 +168,18 @@ pub mod log {
     pub const MODEL: &str = "model";
     /// The entry of the pool that answered, or was asked last.
     pub const PROVIDER: &str = "provider";
+    /// The caller's own id of the call, where it has one.
+    pub const REQUEST_ID: &str = "request_id";
+    /// The caller, where callers have names.
+    pub const CALLER: &str = "caller";
+    /// Whether the answer is told as it is made.
+    pub const STREAM: &str = "stream";
+    /// Bytes of text in the request: prompts, tools and schemas, but no media.
+    pub const REQUEST_BYTES: &str = "request_bytes";
+    /// Bytes of text in the answer, as far as it was told.
+    pub const ANSWER_BYTES: &str = "answer_bytes";
+    /// What answered: `bypassed`, `miss`, `hit`, `coalesced` or `replayed`.
+    pub const CACHE_STATUS: &str = "cache_status";
     /// The bound on the answer.
     pub const MAX_TOKENS: &str = "max_tokens";
     /// Temperature, where the caller set it.

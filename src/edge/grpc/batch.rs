@@ -47,7 +47,7 @@ impl Completions {
                 Ok(call) => this.unless_ended(this.whole(call)).await,
                 Err(error) => Err(error),
             };
-            let how = answer.inspect(|answer| told.completed(&answer.end)).map_err(|error| told.status(error));
+            let how = answer.inspect(|answer| told.completed_whole(answer)).map_err(|error| told.status(error));
             Ended { id: told.id, view: told.view, how }
         }
     }
