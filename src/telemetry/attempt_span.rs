@@ -29,6 +29,8 @@ pub(super) struct Tried {
     pub(super) attempts: usize,
     /// Who was asked last.
     pub(super) provider: Option<ProviderId>,
+    /// By the name that the conventions have for it; none as well where no spans are made.
+    pub(super) telemetry_name: Option<String>,
     /// From the beginning of the call to the first event of any answer.
     pub(super) first_event: Option<Duration>,
 }
@@ -57,17 +59,16 @@ impl CallTrace {
     pub fn attempt(&self, target: Target<'_>) -> AttemptSpan {
         let resends = self.note(|tried| {
             tried.provider = Some(target.identity.provider.clone());
+            if self.tracer.is_on() {
+                tried.telemetry_name = Some(target.telemetry_name.to_owned());
+            }
             let before = tried.attempts;
             tried.attempts = before.saturating_add(1);
             before
         });
-        if self.tracer.is_on() {
-            let name = target.telemetry_name.to_owned();
-            self.parent.span().set_attribute(KeyValue::new(semconv::GEN_AI_PROVIDER_NAME, name));
-        }
         let context = self.tracer.child(&self.parent, "POST", SpanKind::Client, || attributes(target, resends));
         let open = self.tracer.is_on() && context.span().is_recording();
-        AttemptSpan { trace: self.clone(), context, open }
+        AttemptSpan { trace: self.clone(), context, open, has_error: false }
     }
 
     pub(super) const fn context(&self) -> &Context {
@@ -91,6 +92,8 @@ pub struct AttemptSpan {
     context: Context,
     /// False once its end was told, and from the beginning where nobody listens.
     open: bool,
+    /// Whether the status of the answer has told an error.
+    has_error: bool,
 }
 
 impl AttemptSpan {
@@ -100,7 +103,7 @@ impl AttemptSpan {
     }
 
     /// The head of the answer came.
-    pub fn response(&self, status: StatusCode) {
+    pub fn response(&mut self, status: StatusCode) {
         if !self.open {
             return;
         }
@@ -108,6 +111,7 @@ impl AttemptSpan {
         span.set_attribute(KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16())));
         if status.is_client_error() || status.is_server_error() {
             span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, status.as_str().to_owned()));
+            self.has_error = true;
         }
     }
 
@@ -139,6 +143,9 @@ impl AttemptSpan {
         span.set_attribute(KeyValue::new(semconv::ATTEMPT_OUTCOME, word));
         if let Some(reason) = reason {
             span.set_attribute(KeyValue::new(semconv::REASON, reason.as_str()));
+            if !self.has_error {
+                span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, reason.as_str()));
+            }
             span.set_status(Status::error(reason.as_str()));
         }
         span.end();

@@ -70,6 +70,11 @@ impl CallLog {
         self.temperature = request.sampling.temperature;
     }
 
+    /// The bound on the answer, as far as it is known.
+    pub(super) const fn max_tokens(&self) -> Option<Tokens> {
+        self.max_tokens
+    }
+
     /// This many more bytes of the answer are told.
     pub(super) fn said(&mut self, bytes: usize) {
         self.answer_bytes = Some(self.answer_bytes.unwrap_or_default().saturating_add(bytes));

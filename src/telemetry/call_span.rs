@@ -254,7 +254,18 @@ impl CallSpan {
         let Some(trace) = &self.completion else { return };
         let span = trace.context().span();
         if span.is_recording() {
-            if let (Rpc::StreamComplete, Some(first)) = (self.rpc, trace.tried().first_event) {
+            // No attribute is set twice: the exporter would send both.
+            let tried = trace.tried();
+            let name = tried.telemetry_name.unwrap_or_else(|| semconv::GEN_AI_PROVIDER_OURSELVES.to_owned());
+            span.set_attribute(KeyValue::new(semconv::GEN_AI_PROVIDER_NAME, name));
+            let max_tokens = match end {
+                Some(CallEnd::Completed(outcome)) => Some(outcome.max_tokens),
+                _ => self.log.max_tokens(),
+            };
+            if let Some(tokens) = max_tokens {
+                span.set_attribute(KeyValue::new(semconv::GEN_AI_REQUEST_MAX_TOKENS, i64::from(tokens.get())));
+            }
+            if let (Rpc::StreamComplete, Some(first)) = (self.rpc, tried.first_event) {
                 span.set_attribute(KeyValue::new(semconv::GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK, first.as_secs_f64()));
             }
             match end {

@@ -47,7 +47,6 @@ pub(super) fn request_attributes(request: &Request) -> Vec<KeyValue> {
     [
         Some(KeyValue::new(semconv::GEN_AI_OPERATION_NAME, "chat")),
         request.model.as_ref().map(|model| KeyValue::new(semconv::GEN_AI_REQUEST_MODEL, model.to_string())),
-        whole(semconv::GEN_AI_REQUEST_MAX_TOKENS, request.max_tokens.map(|tokens| i64::from(tokens.get()))),
         float(semconv::GEN_AI_REQUEST_TEMPERATURE, sampling.temperature),
         float(semconv::GEN_AI_REQUEST_TOP_P, sampling.top_p),
         whole(semconv::GEN_AI_REQUEST_TOP_K, sampling.top_k.map(i64::from)),
@@ -67,7 +66,6 @@ pub(super) fn response_attributes(outcome: &Outcome) -> Vec<KeyValue> {
     let mut attributes = vec![
         KeyValue::new(semconv::GEN_AI_RESPONSE_MODEL, outcome.model.to_string()),
         KeyValue::new(semconv::PROVIDER_ID, outcome.provider.to_string()),
-        KeyValue::new(semconv::GEN_AI_REQUEST_MAX_TOKENS, i64::from(outcome.max_tokens.get())),
         finish_reasons(finish_word(outcome.finish.reason)),
         KeyValue::new(semconv::CACHE_STATUS, cache_word(outcome.origin)),
     ];

@@ -34,6 +34,8 @@ pub const URL_FULL: &str = "url.full";
 pub const GEN_AI_OPERATION_NAME: &str = "gen_ai.operation.name";
 /// Who does it, by the name that the conventions have for it.
 pub const GEN_AI_PROVIDER_NAME: &str = "gen_ai.provider.name";
+/// Who answered a call for which no provider was asked, since the answer was there.
+pub const GEN_AI_PROVIDER_OURSELVES: &str = "completiond";
 /// The form of the answer, where one is asked for.
 pub const GEN_AI_OUTPUT_TYPE: &str = "gen_ai.output.type";
 /// The model as asked for.

@@ -22,7 +22,15 @@ const REQUIRED: &[(&str, &[(&str, &str)])] = &[
             ("completiond.call.id", "string"),
         ],
     ),
-    ("completion", &[("gen_ai.operation.name", "string"), ("gen_ai.request.model", "string")]),
+    (
+        "completion",
+        &[
+            ("gen_ai.operation.name", "string"),
+            ("gen_ai.request.model", "string"),
+            ("gen_ai.provider.name", "string"),
+            ("gen_ai.request.max_tokens", "int"),
+        ],
+    ),
     (
         "attempt",
         &[
@@ -48,8 +56,11 @@ pub(crate) fn holds(spans: &[Span]) {
             let has = span.attributes.iter().find(|attribute| attribute.key == *name).map(type_of);
             assert_eq!(has, Some(*of_type), "{name} of {}", span.name);
         }
+        let names: BTreeSet<&str> = span.attributes.iter().map(|attribute| attribute.key.as_str()).collect();
+        assert_eq!(names.len(), span.attributes.len(), "an attribute stands twice: {span:?}");
         let rows = seen.entry(kind.to_owned()).or_default();
         rows.extend(span.attributes.iter().map(|it| format!("`{}` | {}", it.key, type_of(it))));
+        rows.insert(format!("(the span itself) | {:?}", span.kind()));
         for event in &span.events {
             let with: Vec<String> = event.attributes.iter().map(|it| format!("`{}`", it.key)).collect();
             rows.insert(format!("event `{}` | {}", event.name, with.join(", ")));
