@@ -167,7 +167,11 @@ impl<'a> Room<'a> {
 
 /// The beginning of `text`, at most `bytes` long.
 fn upto(text: &str, bytes: usize) -> &str {
-    text.get(..text.floor_char_boundary(bytes)).unwrap_or_default()
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
 }
 
 fn said_by(message: &Message, room: &mut Room<'_>) -> Value {

@@ -66,6 +66,15 @@ const EXPECTED: &[(&str, &[Line<'static>])] = &[
     ),
     ("coalesced", &[(0, STREAM, "OK", "", &[], 0), (1, "chat plain", "coalesced", "", &[], 1)]),
     (
+        "sent",
+        &[
+            (0, STREAM, "OK", "", &[], 0),
+            (1, "chat plain", "miss", "", &[FIRST], 0),
+            (2, "POST", "finished", "", &[], 0),
+        ],
+    ),
+    ("sent again", &[(0, STREAM, "OK", "", &[], 0), (1, "chat plain", "replayed", "", &[], 1)]),
+    (
         "cancelled",
         &[
             (0, STREAM, "CANCELLED", "CANCELLED", &[], 0),
@@ -166,8 +175,10 @@ async fn each_part_of_a_services_life_leaves_the_spans_of_the_table() {
         let number = trace(named(part));
         spans.iter().find(|span| hex(&span.trace_id) == number && span.name.starts_with(prefix)).unwrap().clone()
     };
-    let (made, coalesced) = (span_of("made", "chat"), span_of("coalesced", "chat"));
-    assert_eq!((&coalesced.links[0].trace_id, &coalesced.links[0].span_id), (&made.trace_id, &made.span_id));
+    for (maker, joins) in [("made", "coalesced"), ("sent", "sent again")] {
+        let (maker, joins) = (span_of(maker, "chat"), span_of(joins, "chat"));
+        assert_eq!((&joins.links[0].trace_id, &joins.links[0].span_id), (&maker.trace_id, &maker.span_id));
+    }
     table::holds(&spans);
 }
 
@@ -183,12 +194,17 @@ async fn script(server: &Server, one: &Upstream, two: &Upstream) {
     client.complete(under("failover", asked("pair", &format!("{fast}three")))).await.unwrap();
     client.complete(under("breaker", asked("pair", &format!("{fast}four")))).await.unwrap();
 
-    let slow = asked("plain", "sim: tokens=20 first_event=100ms pace=20ms\nfive");
-    let mut first = client.stream_complete(under("made", slow.clone())).await.unwrap().into_inner();
-    first.message().await.unwrap();
-    let mut second = client.stream_complete(under("coalesced", slow)).await.unwrap().into_inner();
-    while first.message().await.unwrap().is_some() {}
-    while second.message().await.unwrap().is_some() {}
+    for (made, joined, id) in
+        [("made", "coalesced", ""), ("sent", "sent again", "0191e0a5-5d3c-7c3e-9c56-6f5f2f6d8a11")]
+    {
+        let script = format!("sim: tokens=20 first_event=100ms pace=20ms\nfive {id}");
+        let slow = CompleteRequest { request_id: id.to_owned(), ..asked("plain", &script) };
+        let mut first = client.stream_complete(under(made, slow.clone())).await.unwrap().into_inner();
+        first.message().await.unwrap();
+        let mut second = client.stream_complete(under(joined, slow)).await.unwrap().into_inner();
+        while first.message().await.unwrap().is_some() {}
+        while second.message().await.unwrap().is_some() {}
+    }
 
     let endless = asked("plain", "sim: tokens=100000 first_event=0ms pace=10ms\nsix");
     let mut left = client.stream_complete(under("cancelled", endless)).await.unwrap().into_inner();
