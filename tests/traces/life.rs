@@ -126,6 +126,7 @@ fn under<T>(part: &str, message: T) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
     let parent = format!("00-{}-{CALLER}-01", trace(named(part)));
     request.metadata_mut().insert("traceparent", parent.parse().unwrap());
+    request.metadata_mut().insert("baggage", "note=ours,tenant.id=blue".parse().unwrap());
     request
 }
 
@@ -141,7 +142,7 @@ fn asked(model: &str, words: &str) -> CompleteRequest {
 
 fn settings(one: &Upstream, two: &Upstream) -> String {
     format!(
-        "cache: {{ enabled: true }}\n\
+        "cache: {{ enabled: true }}\ntelemetry: {{ baggage: [tenant.id] }}\n\
          providers:\n  - {{ id: one, protocol: openai, base_url: {}, api_key: '${{KEY}}' }}\n  - {{ id: two, protocol: openai, base_url: {}, api_key: '${{KEY}}' }}\n\
          models:\n  - {{ id: plain, targets: [{{ provider: two, model: simulator }}] }}\n  \
          - {{ id: pair, targets: [{{ provider: one, model: simulator, priority: 0 }}, {{ provider: two, model: simulator, priority: 1 }}] }}\n  \
@@ -178,6 +179,11 @@ async fn each_part_of_a_services_life_leaves_the_spans_of_the_table() {
     for (maker, joins) in [("made", "coalesced"), ("sent", "sent again")] {
         let (maker, joins) = (span_of(maker, "chat"), span_of(joins, "chat"));
         assert_eq!((&joins.links[0].trace_id, &joins.links[0].span_id), (&maker.trace_id, &maker.span_id));
+    }
+    for received in two.received().iter().filter(|received| received.method == "POST") {
+        let parent = received.headers["traceparent"].to_str().unwrap();
+        assert!(spans.iter().any(|span| span.name == "POST" && parent.contains(&hex(&span.span_id))), "{parent}");
+        assert_eq!(received.headers["baggage"], "tenant.id=blue");
     }
     table::holds(&spans);
 }
