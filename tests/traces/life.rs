@@ -1,4 +1,5 @@
-//! A script of a service's life, and the spans that each part of it leaves, compared with a table.
+//! A script of a service's life, and the spans that each part of it leaves, compared with a table. With `OTELCOL` in the
+//! environment they go through a real collector.
 
 use completiond::proto::{BatchCompleteRequest, CompleteRequest, CountTokensRequest};
 use completiond::simulator::{Simulator, Upstream};
@@ -6,6 +7,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind::{Client, Internal, Server as Serves};
 
 use crate::collector::{Collector, text};
+use crate::real::Real;
 use crate::server::Server;
 use crate::table;
 
@@ -110,6 +112,13 @@ const EXPECTED: &[(&str, &[Line<'static>])] = &[
         ],
     ),
     ("count", &[(0, COUNT, "OK", "", &[], 0), (1, "completiond.tokens.count", "", "", &[], 0)]),
+    (
+        "unpriced",
+        &[
+            (0, COMPLETE, "FAILED_PRECONDITION", "PRICE_UNKNOWN", &[], 0),
+            (1, "chat plain", "", "PRICE_UNKNOWN", &["completiond.skipped"], 0),
+        ],
+    ),
     ("refused", &[(0, COMPLETE, "INVALID_ARGUMENT", "INVALID_REQUEST", &[], 0)]),
 ];
 
@@ -154,16 +163,21 @@ fn settings(one: &Upstream, two: &Upstream) -> String {
 
 #[tokio::test]
 async fn each_part_of_a_services_life_leaves_the_spans_of_the_table() {
+    let mut real = std::env::var_os("OTELCOL").map(|program| Real::start(&program));
     let (collector, address) = Collector::start().await;
     let one = Upstream::start(Simulator::default()).await.unwrap();
     let two = Upstream::start(Simulator::default()).await.unwrap();
+    let address = real.as_ref().map_or_else(|| address.to_string(), |real| real.address.clone());
     let endpoint = format!("http://{address}");
     let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("KEY", "k")];
     let mut server = Server::start(&settings(&one, &two), &variables).await;
     script(&server, &one, &two).await;
     server.stop().await;
 
-    let spans = collector.spans();
+    let spans = match &mut real {
+        Some(real) => real.spans().await,
+        None => collector.spans(),
+    };
     for (number, (name, expected)) in EXPECTED.iter().enumerate() {
         let number = trace(number + 1);
         let of_trace: Vec<&Span> = spans.iter().filter(|span| hex(&span.trace_id) == number).collect();
@@ -228,6 +242,8 @@ async fn script(server: &Server, one: &Upstream, two: &Upstream) {
     client.batch_complete(under("batch", batch)).await.unwrap();
     let count = CountTokensRequest { request: Some(asked("plain", "eleven")) };
     client.count_tokens(under("count", count)).await.unwrap();
+    let bound = CompleteRequest { max_cost_pico_usd: Some(1), ..asked("plain", "twelve") };
+    client.complete(under("unpriced", bound)).await.unwrap_err();
     client.complete(under("refused", asked("plain", ""))).await.unwrap_err();
 }
 

@@ -11,5 +11,6 @@ mod canary;
 mod collector;
 mod levels;
 mod life;
+mod real;
 mod server;
 mod table;
