@@ -11,6 +11,8 @@ mod cache;
 mod completions;
 #[path = "config/reload.rs"]
 mod reload;
+#[path = "config/telemetry.rs"]
+mod telemetry;
 #[path = "config/usage.rs"]
 mod usage;
 

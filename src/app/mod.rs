@@ -111,7 +111,7 @@ pub async fn start_reloadable(
     instruments: impl Into<Instruments>,
 ) -> Result<Running, StartError> {
     let instruments = instruments.into();
-    let reloading = Reloading::new(config, Tables::new(table(config, None)?), load);
+    let reloading = Reloading::new(config, Tables::new(table(config, None)?), load, instruments.levels.clone());
     let listeners =
         [listen(&config.listen).await?, listen(&config.admin_listen).await?, listen(&config.ops_listen).await?];
     let [public, admin, ops] = listeners.each_ref().map(Listener::bound);

@@ -13,6 +13,7 @@ use crate::config::{self, Config, Mark, Problem, Problems, Source};
 use crate::domain::{Error, Reason, Violation};
 use crate::edge::{Changes, Reload, Reloaded};
 use crate::route::Tables;
+use crate::telemetry::Levels;
 
 /// A configuration that is being read.
 pub type Loading = BoxFuture<'static, Result<Config, Problems>>;
@@ -33,6 +34,7 @@ pub struct Reloading(Arc<Shared>);
 struct Shared {
     tables: Tables,
     load: Load,
+    levels: Levels,
     /// What the process was started with: what is not in its table holds until its end.
     started: Config,
     /// What the table in force was made from. Locked while another one is read.
@@ -41,9 +43,9 @@ struct Shared {
 
 impl Reloading {
     /// `config` is in force, as `tables`.
-    pub(super) fn new(config: &Config, tables: Tables, load: Load) -> Self {
+    pub(super) fn new(config: &Config, tables: Tables, load: Load, levels: Levels) -> Self {
         let (started, in_force) = (config.clone(), Mutex::new(config.clone()));
-        Self(Arc::new(Shared { tables, load, started, in_force }))
+        Self(Arc::new(Shared { tables, load, levels, started, in_force }))
     }
 
     /// The names that callers may ask for.
@@ -80,6 +82,13 @@ impl Reloading {
             restart_required: shared.started.needs_restart(&next).into_iter().map(str::to_owned).collect(),
             warnings: next.warnings.iter().map(|warning| described(path(&next), warning)).collect(),
         };
+        if in_force.log.level != next.log.level {
+            match shared.levels.set(&next.log.level) {
+                Ok(true) => {}
+                Ok(false) => tracing::info!("RUST_LOG overrules log.level, which has changed"),
+                Err(error) => tracing::error!(%error, "log.level stays as it was"),
+            }
+        }
         *in_force = next;
         tracing::info!(
             source = reloaded.source,

@@ -13,8 +13,8 @@ use super::client::root_cause;
 use super::settings::{ConfigArgs, ListenArgs, Loaded};
 use super::{Exit, local, runtime, tell, tell_problems};
 use crate::app::{self, Load, Reloading, Running, StartError};
-use crate::config::{Bare, Config, Problem, Problems, Source, show_duration};
-use crate::telemetry::{self, Instruments};
+use crate::config::{self, Bare, Config, Problem, Problems, Source, show_duration};
+use crate::telemetry::{self, Habits, Instruments};
 
 /// How long a model server on this machine may take to say that it is there.
 const LOCAL_TIMEOUT: Duration = Duration::from_millis(500);
@@ -32,12 +32,18 @@ const CAREFUL: Style = AnsiColor::Yellow.on_default();
 pub(super) fn run(args: &ConfigArgs, listen: &ListenArgs) -> Result<(), Exit> {
     let Loaded { config, bare } = args.load(listen).map_err(tell_problems)?;
     let log = &config.log;
-    let settings = telemetry::Settings { log_filter: log.level.clone(), log_format: log.format };
+    let habits = habits(&config.telemetry);
+    let settings = telemetry::Settings { log_filter: log.level.clone(), log_format: log.format, habits };
     let guard = telemetry::init(&settings).map_err(|error| failed(&error))?;
     match runtime()?.block_on(serve(config, bare, again(args, listen), guard.instruments())) {
         Ok(done) => done,
         Err(error) => Err(failed(&error)),
     }
+}
+
+fn habits(config: &config::Telemetry) -> Habits {
+    let redact = config.capture_content.then(|| config.redact.clone());
+    Habits::new(redact, config.baggage.clone())
 }
 
 async fn serve(

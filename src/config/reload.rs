@@ -10,7 +10,7 @@ impl Config {
     /// the documentation. What is not written differs where its default does: `shutdown_grace` with `timeouts.total`.
     ///
     /// The others (`providers`, `models`, `price_table`, `default_model`, the timeouts of one request, `retry`, `default_max_tokens`,
-    /// `stream.commit_after`, `limits.max_answer_bytes`, `limits.max_call_cost`, `prompt_cache`) hold for each call that begins after the change.
+    /// `stream.commit_after`, `limits.max_answer_bytes`, `limits.max_call_cost`, `prompt_cache`) and `log.level` hold for each call that begins after the change.
     pub fn needs_restart(&self, next: &Self) -> Vec<&'static str> {
         // Taken apart without a rest, so that a setting that is new does not compile before it is put in a group.
         let Self {
@@ -60,8 +60,8 @@ impl Config {
             ("provider_option_headers", *provider_option_headers != next.provider_option_headers),
             ("workers", *workers != next.workers),
         ]);
-        differs.extend(log_differs(log, &next.log));
         differs.extend(telemetry_differs(telemetry, &next.telemetry));
+        differs.extend(log_differs(log, &next.log));
         differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }
 }
@@ -88,14 +88,19 @@ fn pace_differs(ours: &Pace, theirs: &Pace) -> [(&'static str, bool); 2] {
     [("simulator.first_event", *first_event != theirs.first_event), ("simulator.pace", *token != theirs.token)]
 }
 
-fn log_differs(ours: &Log, theirs: &Log) -> [(&'static str, bool); 2] {
-    let Log { format, level } = ours;
-    [("log.format", *format != theirs.format), ("log.level", *level != theirs.level)]
+fn telemetry_differs(ours: &Telemetry, theirs: &Telemetry) -> [(&'static str, bool); 4] {
+    let Telemetry { genai_semconv, capture_content, redact, baggage } = ours;
+    [
+        ("telemetry.genai_semconv", *genai_semconv != theirs.genai_semconv),
+        ("telemetry.capture_content", *capture_content != theirs.capture_content),
+        ("telemetry.redact", *redact != theirs.redact),
+        ("telemetry.baggage", *baggage != theirs.baggage),
+    ]
 }
 
-fn telemetry_differs(ours: &Telemetry, theirs: &Telemetry) -> [(&'static str, bool); 1] {
-    let Telemetry { genai_semconv } = ours;
-    [("telemetry.genai_semconv", *genai_semconv != theirs.genai_semconv)]
+fn log_differs(ours: &Log, theirs: &Log) -> [(&'static str, bool); 1] {
+    let Log { format, level: _ } = ours;
+    [("log.format", *format != theirs.format)]
 }
 
 fn completions_differ(ours: &CompletionSettings, theirs: &CompletionSettings) -> [(&'static str, bool); 3] {

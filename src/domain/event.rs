@@ -99,6 +99,15 @@ impl<End> Event<End> {
         Self::BlockDelta { index, delta, logprobs: Vec::new() }
     }
 
+    /// The bytes of text in it: of answers and tool calls, but neither of reasoning nor of media.
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            Self::BlockStarted { block, .. } => block.text_bytes(),
+            Self::BlockDelta { delta: Delta::Text(text) | Delta::ToolInput(text), .. } => text.len(),
+            _ => 0,
+        }
+    }
+
     /// The same event with its end, if it is one, replaced.
     pub fn map_end<Other>(self, end: impl FnOnce(End) -> Other) -> Event<Other> {
         match self {

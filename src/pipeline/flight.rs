@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::{Keep, Reply};
 use crate::domain::{Answer, Error, Event, Fold, Reason};
+use crate::telemetry::Maker;
 use log::{Cursor, Log};
 
 /// How far the making may be ahead of its fastest reader, in bytes.
@@ -38,7 +39,10 @@ pub(super) type Keeping = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(super) struct Airborne(Weak<Shared>);
 
 #[derive(Debug)]
-struct Shared(Mutex<State>);
+struct Shared {
+    state: Mutex<State>,
+    maker: Maker,
+}
 
 #[derive(Default)]
 struct State {
@@ -73,6 +77,8 @@ pub(super) struct Plan {
     pub(super) until: Instant,
     /// Whether it is made to its end even if nobody reads it.
     pub(super) stays: bool,
+    /// The call that it is made for, as those that join it refer to it.
+    pub(super) maker: Maker,
     /// Held until nothing is made any more.
     pub(super) keep: Arc<dyn Keep>,
     /// Is given the whole answer.
@@ -84,8 +90,8 @@ pub(super) fn launch(
     making: impl Future<Output = Result<Reply, Error>> + Send + 'static,
     plan: Plan,
 ) -> (Airborne, Reader) {
-    let Plan { until, stays, keep, landed } = plan;
-    let shared = Arc::new(Shared(Mutex::new(State { stays, ..State::default() })));
+    let Plan { until, stays, maker, keep, landed } = plan;
+    let shared = Arc::new(Shared { state: Mutex::new(State { stays, ..State::default() }), maker });
     let reader = Reader::of(Arc::clone(&shared), &mut shared.lock());
     let carried = Arc::clone(&shared);
     let making = async move { carry(&carried, making.await?).await };
@@ -172,7 +178,7 @@ impl Airborne {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn push(&self, event: Event) {
@@ -254,6 +260,11 @@ impl Reader {
         let number = state.last_reader;
         state.readers.insert(number, Place::default());
         Self { shared, number, cursor: Cursor::default(), over: false }
+    }
+
+    /// The call that it is made for.
+    pub(super) fn maker(&self) -> &Maker {
+        &self.shared.maker
     }
 
     /// Waits for the beginning of the answer.

@@ -16,6 +16,7 @@ use super::flight::{self, Airborne, Keeping, Plan, Reader};
 use super::{Call, Reply, Tally};
 use crate::domain::{Answer, CallId, Error, Event, KeptAnswer, OnDisconnect, Origin, Reason, RequestId};
 use crate::store::{Claim, Finished, Health, Met, Named};
+use crate::telemetry::Work;
 
 /// How long a call waits before it looks again whether another process has made its answer.
 const LOOKS_AGAIN: Duration = Duration::from_millis(200);
@@ -223,6 +224,7 @@ impl Replaying {
             && let Some(reader) = other.flight.read()
         {
             is_same(&other.body, &body)?;
+            call.trace.joins(reader.maker());
             return Ok(Found::Running(reader, other.first));
         }
         let finished = &self.replays.0.finished;
@@ -246,14 +248,19 @@ impl Replaying {
     {
         // Who sends it again has a deadline of its own.
         (call.received, call.patience) = (Instant::now(), Some(self.total));
-        let keep = Arc::clone(&call.keep);
+        let (keep, maker) = (Arc::clone(&call.keep), call.trace.maker());
+        let trace = call.trace.clone();
         let stays = call.request.on_disconnect == OnDisconnect::Finish;
         let until = call.received + self.total;
         let (replays, id, named) = (listed.replays.clone(), listed.id, listed.named);
         let claimed = Arc::<Mutex<Option<Claim>>>::default();
         let held = Arc::clone(&claimed);
         let making = async move {
-            match replays.claim(id, named).await? {
+            // In memory it takes no time that a span would show.
+            let span = replays.health().map(|_| trace.work(Work::ReplayLookup));
+            let claimed = replays.claim(id, named).await?;
+            drop(span);
+            match claimed {
                 Claimed::Made(reply) => Ok(reply),
                 Claimed::Here(claim) => {
                     *held.lock().unwrap_or_else(PoisonError::into_inner) = claim;
@@ -265,7 +272,7 @@ impl Replaying {
             let claim = claimed.lock().unwrap_or_else(PoisonError::into_inner).take();
             listed.land(answer, claim)
         });
-        flight::launch(making, Plan { until, stays, keep, landed })
+        flight::launch(making, Plan { until, stays, maker, keep, landed })
     }
 }
 

@@ -11,9 +11,10 @@ use super::itinerary::{Itinerary, Place, Step, View, window};
 use super::plan::{Conclusion, Plan, likely_delivery, plan, reason};
 use super::scene::Scene;
 use super::{Retry, Target};
-use crate::domain::{Error, PicoUsd, Reason, Tokens};
-use crate::pool::{Endpoint, Lease, Right, Timeouts};
+use crate::domain::{Error, Identity, PicoUsd, Reason, Tokens};
+use crate::pool::{Access, Endpoint, Lease, Right, Timeouts};
 use crate::protocol::{Delivery, Exchange};
+use crate::telemetry::Turn;
 
 /// No text has fewer tokens than one for this many bytes: what is longer than a context by this measure is too long for
 /// it by any.
@@ -73,6 +74,7 @@ impl Course {
         let step = with_view(scene, |view| self.itinerary.next(view));
         for (identity, access) in with_view(scene, |view| self.itinerary.passed_over(step.as_ref(), view)) {
             let Some(error) = not_asked(access, Instant::now()) else { continue };
+            scene.asked.trace.turn(Turn::PassedOver { endpoint: &identity, standing: standing_word(access) });
             scene.asked.ledger.skip(identity, error.reason);
             self.failures.passed_over(error);
         }
@@ -90,7 +92,7 @@ impl Course {
         let Plan { exchange, conclusion } = match plan(&endpoint, &scene.asked, &scene.rules, share) {
             Ok(plan) => plan,
             Err(unfit) => {
-                scene.asked.ledger.skip(endpoint.identity.clone(), reason(&unfit));
+                skip(scene, endpoint.identity.clone(), reason(&unfit));
                 self.failures.unfit(unfit);
                 self.strike(step.place);
                 return Err(Unmade::Next);
@@ -99,14 +101,14 @@ impl Course {
         let allowed = match self.afford(scene, &endpoint, conclusion.max_tokens()) {
             Ok(allowed) => allowed,
             Err(why) => {
-                scene.asked.ledger.skip(endpoint.identity.clone(), why.reason());
+                skip(scene, endpoint.identity.clone(), why.reason());
                 self.failures.too_dear(why);
                 self.strike(step.place);
                 return Err(Unmade::Next);
             }
         };
         if endpoint.health.is_out_of_reach(exchange.delivery, left, now) {
-            scene.asked.ledger.skip(endpoint.identity.clone(), Reason::DeadlineExceeded);
+            skip(scene, endpoint.identity.clone(), Reason::DeadlineExceeded);
             self.failures.passed_over(cannot_suffice());
             self.strike(step.place);
             return Err(Unmade::Next);
@@ -183,9 +185,25 @@ impl Course {
         let short = self.itinerary.targets().filter(|(_, target)| is_short(target));
         let short: Vec<_> = short.map(|(place, target)| (place, target.endpoint.identity.clone())).collect();
         for (place, identity) in short {
-            scene.asked.ledger.skip(identity, Reason::ContextLengthExceeded);
+            skip(scene, identity, Reason::ContextLengthExceeded);
             self.strike(place);
         }
+    }
+}
+
+/// Notes a target that the request does not fit.
+fn skip(scene: &Scene, endpoint: Identity, reason: Reason) {
+    scene.asked.trace.turn(Turn::Skipped { endpoint: &endpoint, reason });
+    scene.asked.ledger.skip(endpoint, reason);
+}
+
+const fn standing_word(access: Access) -> &'static str {
+    match access {
+        Access::Free | Access::Probe => "free",
+        Access::Held { .. } => "held",
+        Access::Ejected { .. } => "ejected",
+        Access::LockedOut { .. } => "locked_out",
+        Access::Full => "full",
     }
 }
 

@@ -12,7 +12,7 @@ use super::scene::Scene;
 use crate::domain::{Error, Reason, Recovery};
 use crate::pool::{self, Accepted, Attempt, Commitment, Committed};
 use crate::protocol::Delivery;
-use crate::telemetry::CallTrace;
+use crate::telemetry::{CallTrace, Turn};
 
 /// A call under way.
 #[derive(Debug)]
@@ -35,11 +35,11 @@ type Begun = (Place, Accepted, Conclusion);
 type Failed = (Place, Error);
 
 impl Journey {
-    /// Asks until an answer is committed.
+    /// Asks until an answer is committed; `after` is what broke the one before it.
     ///
     /// # Errors
     /// The most useful of the failures.
-    pub(super) async fn reach(&mut self) -> Result<Reached, Error> {
+    pub(super) async fn reach(&mut self, mut after: Option<Reason>) -> Result<Reached, Error> {
         let Self { scene, course } = self;
         while let Some(step) = course.next(scene) {
             // What is due already must not wait for the clock's next tick, which takes a millisecond.
@@ -51,9 +51,11 @@ impl Journey {
                 Err(Unmade::Next) => continue,
                 Err(Unmade::Spent) => break,
             };
+            tell(scene, &leg, after);
             match run(scene, course, leg).await {
                 Ok(reached) => return Ok(reached),
                 Err((place, error)) => {
+                    after = Some(error.reason);
                     if !course.note(place, error) {
                         break;
                     }
@@ -64,6 +66,16 @@ impl Journey {
         let spent = scene.budget.is_spent(Instant::now());
         Err(course.give_up().with(|details| details.budget_spent = spent))
     }
+}
+
+/// Notes that somebody is asked again, or somebody else.
+fn tell(scene: &Scene, leg: &Leg, after: Option<Reason>) {
+    let Some(last) = scene.asked.ledger.last_asked() else { return };
+    let endpoint = &leg.endpoint.identity;
+    scene.asked.trace.turn(match last == *endpoint {
+        true => Turn::Retried { endpoint, after },
+        false => Turn::FailedOver { endpoint, after },
+    });
 }
 
 /// Makes an attempt, and a second one beside it where that is wanted and the first is late, until one is committed.
@@ -111,6 +123,7 @@ async fn race(scene: &Scene, course: &mut Course, leg: Leg, late: Duration) -> R
         return accepted;
     }
     let Some(leg) = course.beside(scene) else { return first.await };
+    scene.asked.trace.turn(Turn::Hedged { endpoint: &leg.endpoint.identity });
     let trace = scene.asked.trace.beside();
     let second = pin!(accept(scene, &trace, leg));
     first_begun(course, first, second).await

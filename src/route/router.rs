@@ -17,6 +17,7 @@ use super::{Lead, Table, Tables, Target};
 use crate::domain::{Error, Event, ModelName, Reason, Recovery, Request, Restarted};
 use crate::pool::RetryBudget;
 use crate::protocol::Delivery;
+use crate::telemetry::Turn;
 use crate::transport::Transport;
 
 /// Finds the endpoint that answers.
@@ -58,7 +59,7 @@ impl Router {
         let (transport, budget) = (Arc::clone(&self.transport), self.budget.clone());
         let course = Course::new(leads, rules.retry);
         let mut journey = Journey { scene: Scene { asked, rules, hedging, transport, budget }, course };
-        let reached = journey.reach().await?;
+        let reached = journey.reach(None).await?;
         if restarts { Ok(Box::pin(restarting(journey, reached))) } else { Ok(Box::pin(straight(reached))) }
     }
 }
@@ -131,7 +132,7 @@ fn restarting(journey: Journey, reached: Reached) -> impl Stream<Item = Result<E
 async fn anew(journey: &mut Journey, broken: Reached, error: Error) -> Result<(Event, Reached), Error> {
     let told = error.clone().after_commit();
     let error = error.before_commit();
-    let place = broken.place;
+    let (place, after) = (broken.place, error.reason);
     // The broken answer's connection is closed before another one is asked for.
     drop(broken);
     if error.recovery() == Recovery::Never || !journey.course.note(place, error) {
@@ -139,10 +140,11 @@ async fn anew(journey: &mut Journey, broken: Reached, error: Error) -> Result<(E
     }
     // What is begun anew is begun on another target.
     journey.course.broke(place);
-    let Ok(mut next) = journey.reach().await else { return Err(told) };
+    let Ok(mut next) = journey.reach(Some(after)).await else { return Err(told) };
     match next.events.next().await {
         Some(Ok(Event::Started(by))) => {
             let attempt = journey.course.attempts();
+            journey.scene.asked.trace.turn(Turn::Restarted { after });
             Ok((Event::Restarted(Restarted { by, attempt }), next))
         }
         // A committed answer begins with its start.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::chunks::{Chunks, Gaps};
 use super::feed::{AttemptRecord, Record, Way};
-use super::{Metrics, Tracer, Waits, propagation, semconv};
+use super::{Metrics, Tracer, Turn, Waits, propagation, semconv};
 use crate::domain::{AttemptOutcome, Identity, ModelId, ProviderId};
 
 /// Who is asked, and where.
@@ -31,6 +31,8 @@ pub(super) struct Tried {
     pub(super) attempts: usize,
     /// Who was asked last.
     pub(super) provider: Option<ProviderId>,
+    /// By the name that the conventions have for it; none as well where no spans are made.
+    pub(super) telemetry_name: Option<String>,
     /// From the beginning of the call to the first event of any answer.
     pub(super) first_event: Option<Duration>,
     /// Who was asked, each once.
@@ -44,8 +46,8 @@ pub(super) struct Tried {
 /// Makes the spans of a call's attempts. Cheap to clone; everything that may make an attempt for the call has one.
 #[derive(Clone, Debug)]
 pub struct CallTrace {
-    tracer: Tracer,
-    parent: Context,
+    pub(super) tracer: Tracer,
+    pub(super) parent: Context,
     started: Instant,
     tried: Arc<Mutex<Tried>>,
     waits: Waits,
@@ -110,13 +112,17 @@ impl CallTrace {
             }
             (before, way)
         });
-        if self.tracer.is_on() {
-            let name = target.telemetry_name.to_owned();
-            self.parent.span().set_attribute(KeyValue::new(semconv::GEN_AI_PROVIDER_NAME, name));
-        }
         let context = self.tracer.child(&self.parent, "POST", SpanKind::Client, || attributes(target, resends));
         let open = self.tracer.is_on() && context.span().is_recording();
-        AttemptSpan { trace: self.clone(), context, open, asked: Some(asked), way, chunks: Chunks::default() }
+        AttemptSpan {
+            trace: self.clone(),
+            context,
+            open,
+            has_error: false,
+            asked: Some(asked),
+            way,
+            chunks: Chunks::default(),
+        }
     }
 
     pub(super) const fn context(&self) -> &Context {
@@ -144,6 +150,8 @@ pub struct AttemptSpan {
     asked: Option<(ProviderId, ModelId)>,
     way: Way,
     chunks: Chunks,
+    /// Whether the status of the answer has told an error.
+    has_error: bool,
 }
 
 impl AttemptSpan {
@@ -173,7 +181,7 @@ impl AttemptSpan {
     }
 
     /// The head of the answer came.
-    pub fn response(&self, status: StatusCode) {
+    pub fn response(&mut self, status: StatusCode) {
         if !self.open {
             return;
         }
@@ -181,13 +189,21 @@ impl AttemptSpan {
         span.set_attribute(KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16())));
         if status.is_client_error() || status.is_server_error() {
             span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, status.as_str().to_owned()));
+            self.has_error = true;
         }
     }
 
     /// The first event of the answer came. Only the first one of the call counts.
     pub fn first_event(&self) {
         let elapsed = self.trace.started.elapsed();
-        self.trace.note(|tried| tried.first_event.get_or_insert(elapsed).to_owned());
+        let is_first = self.trace.note(|tried| {
+            let is_first = tried.first_event.is_none();
+            tried.first_event.get_or_insert(elapsed);
+            is_first
+        });
+        if is_first {
+            self.trace.turn(Turn::FirstEvent);
+        }
     }
 
     /// Ends the attempt. Only the first word counts.
@@ -206,6 +222,9 @@ impl AttemptSpan {
         span.set_attribute(KeyValue::new(semconv::ATTEMPT_OUTCOME, word));
         if let Some(reason) = reason {
             span.set_attribute(KeyValue::new(semconv::REASON, reason.as_str()));
+            if !self.has_error {
+                span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, reason.as_str()));
+            }
             span.set_status(Status::error(reason.as_str()));
         }
         span.end();

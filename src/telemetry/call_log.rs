@@ -6,9 +6,11 @@ use opentelemetry::trace::SpanContext;
 
 use super::Rpc;
 use super::attempt_span::Tried;
-use super::completion::finish_word;
+use super::completion::{cache_word, finish_word};
 use super::semconv::log as key;
-use crate::domain::{CallId, Cost, FinishReason, Outcome, ProviderId, Request, Tokens, Usage, UsageSource};
+use crate::domain::{
+    CallId, Cost, FinishReason, Origin, Outcome, ProviderId, Request, RequestId, Tokens, Usage, UsageSource,
+};
 
 /// What the line will say, gathered while the call runs.
 #[derive(Debug)]
@@ -16,6 +18,10 @@ pub(super) struct CallLog {
     id: CallId,
     rpc: Rpc,
     trace: Option<SpanContext>,
+    /// Of a completion: the caller's own id of it, and the bytes of its text.
+    asked: Option<(Option<RequestId>, usize)>,
+    answer_bytes: Option<usize>,
+    origin: Option<Origin>,
     model: Option<String>,
     provider: Option<ProviderId>,
     max_tokens: Option<Tokens>,
@@ -43,6 +49,9 @@ impl CallLog {
             id,
             rpc,
             trace: trace.is_sampled().then(|| trace.clone()),
+            asked: None,
+            answer_bytes: None,
+            origin: None,
             model: None,
             provider: None,
             max_tokens: None,
@@ -55,9 +64,25 @@ impl CallLog {
 
     /// What is asked for.
     pub(super) fn request(&mut self, request: &Request) {
+        self.asked = Some((request.request_id, request.prompt_bytes()));
         self.model = request.model.as_ref().map(ToString::to_string);
         self.max_tokens = request.max_tokens;
         self.temperature = request.sampling.temperature;
+    }
+
+    /// The bound on the answer, as far as it is known.
+    pub(super) const fn max_tokens(&self) -> Option<Tokens> {
+        self.max_tokens
+    }
+
+    /// This many more bytes of the answer are told.
+    pub(super) fn said(&mut self, bytes: usize) {
+        self.answer_bytes = Some(self.answer_bytes.unwrap_or_default().saturating_add(bytes));
+    }
+
+    /// What was told is void.
+    pub(super) const fn unsaid(&mut self) {
+        self.answer_bytes = None;
     }
 
     /// What answered, and how.
@@ -65,6 +90,7 @@ impl CallLog {
         self.model = Some(outcome.model.to_string());
         self.provider = Some(outcome.provider.clone());
         self.max_tokens = Some(outcome.max_tokens);
+        self.origin = Some(outcome.origin);
         self.finish = Some(outcome.finish.reason);
         self.used(Some(&outcome.finish.usage), outcome.cost.as_ref());
     }
@@ -82,6 +108,11 @@ impl CallLog {
         let level = if is_server_fault(status) { tracing::Level::WARN } else { tracing::Level::INFO };
         // A span of the caller's own is not ours to name.
         let span_id = self.trace.as_ref().filter(|trace| !trace.is_remote()).map(|trace| trace.span_id().to_string());
+        let request_id = self.asked.and_then(|(id, _)| id).map(|id| id.to_string());
+        let request_bytes = self.asked.map(|(_, bytes)| bytes);
+        let stream = self.asked.map(|_| self.rpc == Rpc::StreamComplete);
+        // Callers have no names yet.
+        let caller = None::<&str>;
         write_line!(
             level,
             message = "call ended",
@@ -89,8 +120,14 @@ impl CallLog {
             { key::RPC } = self.rpc.as_str(),
             { key::STATUS } = status,
             { key::REASON } = reason,
+            { key::REQUEST_ID } = request_id,
+            { key::CALLER } = caller,
+            { key::STREAM } = stream,
             { key::MODEL } = self.model,
             { key::PROVIDER } = provider,
+            { key::REQUEST_BYTES } = request_bytes,
+            { key::ANSWER_BYTES } = self.answer_bytes,
+            { key::CACHE_STATUS } = self.origin.map(cache_word),
             { key::MAX_TOKENS } = self.max_tokens.map(Tokens::get),
             { key::TEMPERATURE } = self.temperature,
             { key::INPUT_TOKENS } = self.usage.map(|(input, ..)| input.get()),
@@ -172,8 +209,8 @@ mod tests {
         assert_eq!(ended[key::TEMPERATURE], 0.5);
         let keys: BTreeSet<&str> = ended.as_object().unwrap().keys().map(String::as_str).collect();
         let known = [key::ID, key::RPC, key::STATUS, key::MODEL, key::MAX_TOKENS, key::TEMPERATURE, key::DURATION_MS];
-        let known: BTreeSet<&str> =
-            known.into_iter().chain([key::ATTEMPTS, "timestamp", "level", "target", "message"]).collect();
+        let known = known.into_iter().chain([key::STREAM, key::REQUEST_BYTES]);
+        let known: BTreeSet<&str> = known.chain([key::ATTEMPTS, "timestamp", "level", "target", "message"]).collect();
         assert_eq!(keys, known);
     }
 

@@ -7,10 +7,11 @@ use tokio::time::Instant;
 
 use super::attempt_span::Tried;
 use super::call_log::{CallLog, is_server_fault};
-use super::completion::{finish_reasons, request_attributes, response_attributes, usage_attributes};
+use super::capture::Said;
+use super::completion::{finish_reasons, finish_word, request_attributes, response_attributes, usage_attributes};
 use super::feed::{CallRecord, CompletionRecord, Record, TokenSums};
-use super::{CallTrace, Metrics, Tracer, Waits, propagation, semconv};
-use crate::domain::{CallId, Cost, Error, ModelName, Origin, Outcome, Reason, Request, Usage};
+use super::{CallTrace, Metrics, Tracer, Waits, Work, WorkSpan, propagation, semconv};
+use crate::domain::{Block, CallId, Cost, Error, Event, ModelName, Origin, Outcome, Reason, Request, Usage};
 
 /// The methods that are traced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +112,8 @@ pub struct CallSpan {
     waits: Waits,
     /// What was asked for.
     model: Option<ModelName>,
+    /// The answer, where it is captured.
+    said: Option<Said>,
     /// False once its end was told.
     open: bool,
 }
@@ -118,13 +121,14 @@ pub struct CallSpan {
 impl CallSpan {
     /// Begins the span of a call, under the caller's own where `headers` carry one.
     pub fn start(tracer: &Tracer, headers: &HeaderMap, rpc: Rpc, id: CallId) -> Self {
-        let server = tracer.child(&propagation::extract(headers), rpc.full_name(), SpanKind::Server, || {
-            vec![
-                KeyValue::new(semconv::RPC_SYSTEM_NAME, "grpc"),
-                KeyValue::new(semconv::RPC_METHOD, rpc.full_name()),
-                KeyValue::new(semconv::CALL_ID, id.to_string()),
-            ]
-        });
+        let server =
+            tracer.child(&propagation::extract(headers, tracer.baggage()), rpc.full_name(), SpanKind::Server, || {
+                vec![
+                    KeyValue::new(semconv::RPC_SYSTEM_NAME, "grpc"),
+                    KeyValue::new(semconv::RPC_METHOD, rpc.full_name()),
+                    KeyValue::new(semconv::CALL_ID, id.to_string()),
+                ]
+            });
         let log = CallLog::start(id, rpc, server.span().span_context());
         Self {
             tracer: tracer.clone(),
@@ -137,6 +141,7 @@ impl CallSpan {
             metrics: None,
             waits: Waits::default(),
             model: None,
+            said: None,
             open: true,
         }
     }
@@ -165,6 +170,7 @@ impl CallSpan {
             metrics: self.metrics.clone(),
             waits: Waits::default(),
             model: None,
+            said: None,
             open: true,
         }
     }
@@ -181,11 +187,45 @@ impl CallSpan {
             }
             attributes
         });
+        if let Some(capture) = self.tracer.capture()
+            && context.span().is_recording()
+        {
+            context.span().set_attributes(capture.asked(request));
+            self.said = Some(Said::default());
+        }
         self.model.clone_from(&request.model);
         let trace = CallTrace::new(self.tracer.clone(), context, self.started)
             .counted_by(self.metrics.clone(), self.waits.clone());
         self.completion = Some(trace.clone());
         trace
+    }
+
+    /// A piece of the answer goes to the caller.
+    pub fn told(&mut self, event: &Event) {
+        match event {
+            Event::Restarted(_) => self.log.unsaid(),
+            event => match event.text_bytes() {
+                0 => {}
+                bytes => self.log.said(bytes),
+            },
+        }
+        if let Some(said) = &mut self.said {
+            said.event(event);
+        }
+    }
+
+    /// The whole answer goes to the caller.
+    pub fn told_whole(&mut self, content: &[Block]) {
+        self.log.said(content.iter().map(Block::text_bytes).sum());
+        if let Some(said) = &mut self.said {
+            said.whole(content);
+        }
+    }
+
+    /// Begins the span of some work for the call.
+    pub fn work(&self, work: Work) -> WorkSpan {
+        let parent = self.completion.as_ref().map_or(&self.server, CallTrace::context);
+        WorkSpan::start(&self.tracer, parent, work)
     }
 
     /// The call is over.
@@ -301,7 +341,18 @@ impl CallSpan {
         let Some(trace) = &self.completion else { return };
         let span = trace.context().span();
         if span.is_recording() {
-            if let (Rpc::StreamComplete, Some(first)) = (self.rpc, trace.tried().first_event) {
+            // No attribute is set twice: the exporter would send both.
+            let tried = trace.tried();
+            let name = tried.telemetry_name.unwrap_or_else(|| semconv::GEN_AI_PROVIDER_OURSELVES.to_owned());
+            span.set_attribute(KeyValue::new(semconv::GEN_AI_PROVIDER_NAME, name));
+            let max_tokens = match end {
+                Some(CallEnd::Completed(outcome)) => Some(outcome.max_tokens),
+                _ => self.log.max_tokens(),
+            };
+            if let Some(tokens) = max_tokens {
+                span.set_attribute(KeyValue::new(semconv::GEN_AI_REQUEST_MAX_TOKENS, i64::from(tokens.get())));
+            }
+            if let (Rpc::StreamComplete, Some(first)) = (self.rpc, tried.first_event) {
                 span.set_attribute(KeyValue::new(semconv::GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK, first.as_secs_f64()));
             }
             match end {
@@ -319,6 +370,13 @@ impl CallSpan {
                 span.set_attribute(finish_reasons("error"));
                 span.set_status(Status::error(reason));
             }
+            if let (Some(capture), Some(said)) = (self.tracer.capture(), &self.said) {
+                let word = match end {
+                    Some(CallEnd::Completed(outcome)) => finish_word(outcome.finish.reason),
+                    _ => "error",
+                };
+                span.set_attribute(capture.answered(said, word));
+            }
         }
         span.end();
     }
@@ -333,7 +391,7 @@ impl Drop for CallSpan {
 impl Tracer {
     /// Whether spans are made.
     pub(super) const fn is_on(&self) -> bool {
-        self.0.is_some()
+        self.spans.is_some()
     }
 
     /// The context of a new span under `parent`; `parent` itself where no spans are made, so that a caller's trace goes
@@ -345,7 +403,7 @@ impl Tracer {
         kind: SpanKind,
         attributes: impl FnOnce() -> Vec<KeyValue>,
     ) -> Context {
-        let Some(tracer) = &self.0 else { return parent.clone() };
+        let Some(tracer) = &self.spans else { return parent.clone() };
         let mut span = tracer.build_with_context(tracer.span_builder(name).with_kind(kind), parent);
         if span.is_recording() {
             span.set_attributes(attributes());

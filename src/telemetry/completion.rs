@@ -3,7 +3,7 @@
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 
 use super::semconv;
-use crate::domain::{FinishReason, Outcome, ReasoningAmount, Request, ResponseFormat, Tokens, Usage};
+use crate::domain::{FinishReason, Origin, Outcome, ReasoningAmount, Request, ResponseFormat, Tokens, Usage};
 
 /// The words of the conventions for the end of an answer.
 pub(super) const fn finish_word(reason: FinishReason) -> &'static str {
@@ -14,6 +14,17 @@ pub(super) const fn finish_word(reason: FinishReason) -> &'static str {
         FinishReason::ContentFilter | FinishReason::Refusal => "content_filter",
         FinishReason::Pause => "pause",
         FinishReason::Other => "other",
+    }
+}
+
+/// What answered a call, as `cache_status` of the contract tells it, in lower case.
+pub(super) const fn cache_word(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Bypassed => "bypassed",
+        Origin::Missed => "miss",
+        Origin::Hit => "hit",
+        Origin::Coalesced => "coalesced",
+        Origin::Replayed(_) => "replayed",
     }
 }
 
@@ -36,7 +47,6 @@ pub(super) fn request_attributes(request: &Request) -> Vec<KeyValue> {
     [
         Some(KeyValue::new(semconv::GEN_AI_OPERATION_NAME, "chat")),
         request.model.as_ref().map(|model| KeyValue::new(semconv::GEN_AI_REQUEST_MODEL, model.to_string())),
-        whole(semconv::GEN_AI_REQUEST_MAX_TOKENS, request.max_tokens.map(|tokens| i64::from(tokens.get()))),
         float(semconv::GEN_AI_REQUEST_TEMPERATURE, sampling.temperature),
         float(semconv::GEN_AI_REQUEST_TOP_P, sampling.top_p),
         whole(semconv::GEN_AI_REQUEST_TOP_K, sampling.top_k.map(i64::from)),
@@ -56,8 +66,8 @@ pub(super) fn response_attributes(outcome: &Outcome) -> Vec<KeyValue> {
     let mut attributes = vec![
         KeyValue::new(semconv::GEN_AI_RESPONSE_MODEL, outcome.model.to_string()),
         KeyValue::new(semconv::PROVIDER_ID, outcome.provider.to_string()),
-        KeyValue::new(semconv::GEN_AI_REQUEST_MAX_TOKENS, i64::from(outcome.max_tokens.get())),
         finish_reasons(finish_word(outcome.finish.reason)),
+        KeyValue::new(semconv::CACHE_STATUS, cache_word(outcome.origin)),
     ];
     attributes.extend(usage_attributes(&outcome.finish.usage));
     attributes

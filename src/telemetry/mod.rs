@@ -7,8 +7,10 @@
 mod attempt_span;
 mod call_log;
 mod call_span;
+mod capture;
 mod chunks;
 mod completion;
+mod exporter;
 mod feed;
 mod gen_ai;
 mod measured;
@@ -18,9 +20,13 @@ mod observed;
 mod otel;
 mod propagation;
 mod pushed;
+mod records;
+mod redact;
 mod reused;
 pub mod semconv;
 mod subscriber;
+mod turns;
+mod variables;
 mod waits;
 
 pub use attempt_span::{AttemptSpan, CallTrace, Target};
@@ -28,24 +34,28 @@ pub use call_span::{CallEnd, CallSpan, Rpc};
 pub use measured::{GenAiNames, Naming};
 pub use metrics::{Metrics, Used};
 pub use observed::{EndpointNow, ServerNow, WorkerNow};
-pub use otel::Tracer;
+pub use otel::{Habits, Tracer};
+pub use redact::Pattern;
 pub use reused::{Reused, Spared};
-pub use subscriber::LogFormat;
+pub use subscriber::{Levels, LogFormat};
+pub use turns::{Maker, Turn, Work, WorkSpan};
 pub use waits::{Waiting, Waits};
 
-/// How the server speaks of itself. Traces have no settings of their own: the standard `OTEL_*` variables are theirs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How the server speaks of itself. Where traces go, and how many, the standard `OTEL_*` variables say.
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Which logs are written, as `tracing-subscriber` directives (`info`, `completiond=debug,h2=warn`). The variable
     /// `RUST_LOG` overrules it.
     pub log_filter: String,
     /// In which form.
     pub log_format: LogFormat,
+    /// What goes with traces.
+    pub habits: Habits,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { log_filter: "info".to_owned(), log_format: LogFormat::Auto }
+        Self { log_filter: "info".to_owned(), log_format: LogFormat::Auto, habits: Habits::default() }
     }
 }
 
@@ -66,6 +76,9 @@ pub enum Error {
     /// The OTLP exporter could not be made from the `OTEL_*` variables.
     #[error("the OTLP exporter cannot be made")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// The HTTP client of an exporter could not be made.
+    #[error("the exporter's HTTP client cannot be made: {0}")]
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The exporter's thread could not be started.
     #[error("the OTLP exporter's thread cannot be started")]
     Thread(#[from] std::io::Error),
@@ -78,12 +91,18 @@ pub struct Instruments {
     pub tracer: Tracer,
     /// Counts.
     pub metrics: Metrics,
+    /// Which logs are written.
+    pub levels: Levels,
 }
 
 impl From<Tracer> for Instruments {
     /// Metrics that nobody else counts with.
     fn from(tracer: Tracer) -> Self {
-        Self { tracer, metrics: Metrics::new(otel::Wanted::from_variables(|_| None).resource()) }
+        Self {
+            tracer,
+            metrics: Metrics::new(variables::Wanted::from_variables(|_| None).resource()),
+            levels: Levels::default(),
+        }
     }
 }
 
@@ -93,6 +112,8 @@ pub struct Guard {
     pipeline: Option<otel::Pipeline>,
     metrics: Metrics,
     pushing: Option<pushed::Pushing>,
+    levels: Levels,
+    habits: Habits,
 }
 
 /// Begins to write logs, and to export traces where the `OTEL_*` variables ask for it. Once in a process, before the
@@ -101,8 +122,19 @@ pub struct Guard {
 /// # Errors
 /// A log filter that cannot be read, `OTEL_*` variables from which no exporter can be made, or a second call.
 pub fn init(settings: &Settings) -> Result<Guard, Error> {
-    subscriber::install(settings)?;
-    Guard::start(|name| std::env::var(name).ok())
+    let (levels, records) = subscriber::install(settings)?;
+    let mut guard = Guard::start(|name| std::env::var(name).ok())?;
+    if let Some(logger) = guard.pipeline.as_ref().and_then(otel::Pipeline::logger) {
+        records.go_to(logger);
+    }
+    if settings.habits.capture.is_some() {
+        tracing::warn!(
+            "content capture is on: prompts and answers leave with traces, redacted; `telemetry.capture_content: false` ends that"
+        );
+    }
+    guard.levels = levels;
+    guard.habits = settings.habits.clone();
+    Ok(guard)
 }
 
 impl Guard {
@@ -111,7 +143,7 @@ impl Guard {
     /// # Errors
     /// Variables from which no exporter can be made.
     pub fn start(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
-        let mut wanted = otel::Wanted::from_variables(&variable);
+        let mut wanted = variables::Wanted::from_variables(&variable);
         let push = pushed::Push::from_variables(&variable, &mut wanted.complaints);
         for complaint in &wanted.complaints {
             tracing::warn!("{complaint}");
@@ -122,18 +154,25 @@ impl Guard {
             }
             None => (Metrics::new(wanted.resource()), None),
         };
-        let pipeline = if wanted.is_exported { Some(otel::Pipeline::start(wanted)?) } else { None };
-        Ok(Self { pipeline, metrics, pushing })
+        let pipeline = if wanted.exports() { Some(otel::Pipeline::start(wanted)?) } else { None };
+        Ok(Self { pipeline, metrics, pushing, levels: Levels::default(), habits: Habits::default() })
+    }
+
+    /// The same with these habits.
+    #[must_use]
+    pub fn with(mut self, habits: Habits) -> Self {
+        self.habits = habits;
+        self
     }
 
     /// What the server describes itself with.
     pub fn instruments(&self) -> Instruments {
-        Instruments { tracer: self.tracer(), metrics: self.metrics.clone() }
+        Instruments { tracer: self.tracer(), metrics: self.metrics.clone(), levels: self.levels.clone() }
     }
 
     /// What makes spans; where no traces are exported, it costs nothing.
     pub fn tracer(&self) -> Tracer {
-        self.pipeline.as_ref().map_or_else(Tracer::off, otel::Pipeline::tracer)
+        self.pipeline.as_ref().map_or_else(Tracer::off, otel::Pipeline::tracer).with(self.habits.clone())
     }
 }
 

@@ -36,6 +36,8 @@ pub const URL_FULL: &str = "url.full";
 pub const GEN_AI_OPERATION_NAME: &str = "gen_ai.operation.name";
 /// Who does it, by the name that the conventions have for it.
 pub const GEN_AI_PROVIDER_NAME: &str = "gen_ai.provider.name";
+/// Who answered a call for which no provider was asked, since the answer was there.
+pub const GEN_AI_PROVIDER_OURSELVES: &str = "completiond";
 /// The form of the answer, where one is asked for.
 pub const GEN_AI_OUTPUT_TYPE: &str = "gen_ai.output.type";
 /// The model as asked for.
@@ -75,6 +77,17 @@ pub const GEN_AI_USAGE_CACHE_WRITE: &str = "gen_ai.usage.cache_write.input_token
 /// Of the answer: reasoning.
 pub const GEN_AI_USAGE_REASONING: &str = "gen_ai.usage.reasoning.output_tokens";
 
+/// Opt-in: what was asked, as JSON.
+pub const GEN_AI_INPUT_MESSAGES: &str = "gen_ai.input.messages";
+/// Opt-in: what was answered, as JSON.
+pub const GEN_AI_OUTPUT_MESSAGES: &str = "gen_ai.output.messages";
+/// Opt-in: the system prompt, as JSON.
+pub const GEN_AI_SYSTEM_INSTRUCTIONS: &str = "gen_ai.system_instructions";
+/// Opt-in: the tools, as JSON.
+pub const GEN_AI_TOOL_DEFINITIONS: &str = "gen_ai.tool.definitions";
+/// Our own: of what was captured not all is told, because it is long.
+pub const CAPTURE_CUT: &str = "completiond.capture.cut";
+
 /// Our own: the id of a call.
 pub const CALL_ID: &str = "completiond.call.id";
 /// Our own: an entry of the pool.
@@ -83,6 +96,29 @@ pub const PROVIDER_ID: &str = "completiond.provider.id";
 pub const ATTEMPT_OUTCOME: &str = "completiond.attempt.outcome";
 /// Our own: the reason of the public contract for a failure.
 pub const REASON: &str = "completiond.reason";
+
+/// Our own event: the same endpoint is asked again.
+pub const EVENT_RETRY: &str = "completiond.retry";
+/// Our own event: another endpoint is asked.
+pub const EVENT_FAILOVER: &str = "completiond.failover";
+/// Our own event: a second endpoint is asked beside one that is late.
+pub const EVENT_HEDGE: &str = "completiond.hedge";
+/// Our own event: an endpoint is not asked because of how it stands, as with an open breaker.
+pub const EVENT_PASSED_OVER: &str = "completiond.passed_over";
+/// Our own event: an endpoint is not asked because the request does not fit it.
+pub const EVENT_SKIPPED: &str = "completiond.skipped";
+/// Our own event: an answer that broke has begun anew.
+pub const EVENT_RESTART: &str = "completiond.restart";
+/// Our own event: the first event of an answer came from upstream.
+pub const EVENT_FIRST_TOKEN: &str = "completiond.first_token";
+/// Our own: how an endpoint stands that is not asked (`held`, `ejected`, `locked_out`, `full`).
+pub const ENDPOINT_STANDING: &str = "completiond.endpoint.standing";
+/// Our own span: answers that processes share are looked for.
+pub const SPAN_CACHE_LOOKUP: &str = "completiond.cache.lookup";
+/// Our own span: calls that processes share are looked for.
+pub const SPAN_REPLAY_LOOKUP: &str = "completiond.replay.lookup";
+/// Our own span: tokens are counted.
+pub const SPAN_COUNTING: &str = "completiond.tokens.count";
 
 /// Our own: the caller.
 pub const CALLER: &str = "completiond.caller";
@@ -136,6 +172,18 @@ pub mod log {
     pub const MODEL: &str = "model";
     /// The entry of the pool that answered, or was asked last.
     pub const PROVIDER: &str = "provider";
+    /// The caller's own id of the call, where it has one.
+    pub const REQUEST_ID: &str = "request_id";
+    /// The caller, where callers have names.
+    pub const CALLER: &str = "caller";
+    /// Whether the answer is told as it is made.
+    pub const STREAM: &str = "stream";
+    /// Bytes of text in the request: prompts, tools and schemas, but no media.
+    pub const REQUEST_BYTES: &str = "request_bytes";
+    /// Bytes of text in the answer, as far as it was told.
+    pub const ANSWER_BYTES: &str = "answer_bytes";
+    /// What answered: `bypassed`, `miss`, `hit`, `coalesced` or `replayed`.
+    pub const CACHE_STATUS: &str = "cache_status";
     /// The bound on the answer.
     pub const MAX_TOKENS: &str = "max_tokens";
     /// Temperature, where the caller set it.

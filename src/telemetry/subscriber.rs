@@ -1,11 +1,14 @@
 //! Where logs go and what they look like: standard error, JSON for machines, lines for people.
 
+use std::fmt;
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::{Layer, Registry, layer::SubscriberExt};
+use tracing_subscriber::{Layer, Registry, layer::SubscriberExt, reload};
 
+use super::records::Records;
 use super::{Error, Settings};
 
 /// The form of the logs.
@@ -20,14 +23,46 @@ pub enum LogFormat {
     Pretty,
 }
 
-/// Makes this process write its logs to standard error.
-pub(super) fn install(settings: &Settings) -> Result<(), Error> {
+type Replace = Arc<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
+
+/// Which logs are written, as long as the process runs. Clones are the same. By default nothing can be changed: the logs are
+/// not ours, or `RUST_LOG` overrules the configuration.
+#[derive(Clone, Default)]
+pub struct Levels(Option<Replace>);
+
+impl Levels {
+    /// Writes what `directives` say from now on. False where they cannot be changed.
+    ///
+    /// # Errors
+    /// They cannot be read; what was in force stays.
+    pub fn set(&self, directives: &str) -> Result<bool, Error> {
+        let Some(replace) = &self.0 else { return Ok(false) };
+        let filter = parse(directives)?;
+        // It fails only where the subscriber is gone, and then nobody writes logs.
+        Ok(replace(filter).is_ok())
+    }
+}
+
+impl fmt::Debug for Levels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Levels").field(&self.0.is_some()).finish()
+    }
+}
+
+/// Makes this process write its logs to standard error. What is returned changes their levels, and hands them on.
+pub(super) fn install(settings: &Settings) -> Result<(Levels, Records), Error> {
     let directives = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|text| !text.trim().is_empty());
     let filter = parse(directives.as_deref().unwrap_or(&settings.log_filter))?;
     let on_terminal = std::io::stderr().is_terminal();
     let layer = layer(settings.log_format, Surface::of(on_terminal), std::io::stderr);
-    tracing::subscriber::set_global_default(Registry::default().with(layer.with_filter(filter)))?;
-    Ok(())
+    let (filter, handle) = reload::Layer::new(filter);
+    let records = Records::default();
+    tracing::subscriber::set_global_default(Registry::default().with(layer).with(records.clone()).with(filter))?;
+    let levels = match directives {
+        Some(_) => Levels::default(),
+        None => Levels(Some(Arc::new(move |filter| handle.reload(filter)))),
+    };
+    Ok((levels, records))
 }
 
 fn parse(directives: &str) -> Result<EnvFilter, Error> {

@@ -80,7 +80,8 @@ const ALL: &[&str] = &[
 const KEPT_TO: &[(&str, &[&str])] = &[
     ("hyper_util::client", &["transport/"]),
     ("hyper::client", &["transport/"]),
-    ("reqwest", &["transport/"]),
+    // The way to a collector is no upstream's: its exporter is lent a client of its own.
+    ("reqwest", &["transport/", "telemetry/exporter"]),
     ("tonic::Status", &["edge/grpc/", "cli/", "cli."]),
     ("tonic::Code", &["edge/grpc/", "cli/", "cli."]),
     ("ratatui", &["cli/pool/"]),

@@ -38,7 +38,7 @@ fn parse(text: &str) -> Config {
 }
 
 /// What waits for a restart: the key, what stands in the documented file, and what takes its place.
-const AT_A_RESTART: [(&str, &str, &str); 30] = [
+const AT_A_RESTART: [(&str, &str, &str); 32] = [
     ("listen", "listen: 127.0.0.1:50051", "listen: 127.0.0.1:1"),
     ("admin_listen", "127.0.0.1:50052", "127.0.0.1:2"),
     ("ops_listen", "ops.sock", "other.sock"),
@@ -68,12 +68,15 @@ const AT_A_RESTART: [(&str, &str, &str); 30] = [
     ("provider_option_headers", "[anthropic-beta]", "[]"),
     ("workers", "workers: 4", "workers: 5"),
     ("log.format", "format: auto", "format: json"),
-    ("log.level", "level: info", "level: warn"),
     ("telemetry.genai_semconv", "genai_semconv: latest", "genai_semconv: dup"),
+    ("telemetry.capture_content", "capture_content: false", "capture_content: true"),
+    ("telemetry.redact", "redact: ['EMP-[0-9]+']", "redact: []"),
+    ("telemetry.baggage", "baggage: [tenant.id]", "baggage: []"),
 ];
 
 /// What a running server takes over.
-const AT_ONCE: [(&str, &str, &str); 50] = [
+const AT_ONCE: [(&str, &str, &str); 51] = [
+    ("log.level", "level: info", "level: warn"),
     ("default_model", "default_model: smart", "default_model: fast"),
     ("providers[].id", "home", "house"),
     ("providers[].protocol", "protocol: anthropic", "protocol: openai"),

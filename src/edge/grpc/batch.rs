@@ -53,7 +53,7 @@ impl Completions {
                 Ok(call) => this.unless_ended(this.whole(call)).await,
                 Err(error) => Err(error),
             };
-            let how = answer.inspect(|answer| told.completed(&answer.end)).map_err(|error| told.status(error));
+            let how = answer.inspect(|answer| told.completed_whole(answer)).map_err(|error| told.status(error));
             // The request is gone, and its bytes with it.
             told.give_back_bytes();
             Ended { id: told.id, view: told.view, how, place: told.place() }

@@ -15,7 +15,7 @@ use crate::proto::completion_service_server::CompletionService;
 use crate::protocol::Delivery;
 use crate::route::Counted;
 use crate::store::Completion;
-use crate::telemetry::Rpc;
+use crate::telemetry::{Rpc, Work};
 
 /// The size from which a response is compressed for callers that take it, in bytes.
 const WORTH_COMPRESSING: usize = 1024;
@@ -57,6 +57,7 @@ impl Completions {
         let message = request.into_inner();
         told.charge_for(message.request.as_ref().map_or(0, expansion::footprint))?;
         let request = convert::to_count(message, &self.rules)?;
+        let _span = told.work(Work::Counting);
         self.unless_ended(self.router.count(request, deadline)).await
     }
 }
@@ -75,7 +76,7 @@ impl CompletionService for Completions {
         };
         match answer {
             Ok(answer) => {
-                told.completed(&answer.end);
+                told.completed_whole(&answer);
                 Ok(sized(convert::response(answer, told.view)))
             }
             Err(error) => Err(told.status(error)),

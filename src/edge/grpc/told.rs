@@ -7,11 +7,11 @@ use tonic::Status;
 use super::admission::Charge;
 use super::convert::LedgerView;
 use super::status;
-use crate::domain::{Answer, Attempt, CallId, Error, Outcome, Reason, Request};
+use crate::domain::{Answer, Attempt, CallId, Error, Event, Outcome, Reason, Request};
 use crate::pipeline::Keep;
 use crate::pool::Ledger;
 use crate::store::{Books, Fate, Record};
-use crate::telemetry::{CallEnd, CallSpan, CallTrace, Waits};
+use crate::telemetry::{CallEnd, CallSpan, CallTrace, Waits, Work, WorkSpan};
 
 /// What a caller and an operator are told about a call, however it ends. Dropped before its end was told, it says that
 /// the caller went away.
@@ -103,6 +103,26 @@ impl Told {
         if let Some(span) = self.span.take() {
             span.finish(CallEnd::Completed(outcome));
         }
+    }
+
+    /// The whole answer is complete.
+    pub(super) fn completed_whole(&mut self, answer: &Answer) {
+        if let Some(span) = &mut self.span {
+            span.told_whole(&answer.message.content);
+        }
+        self.completed(&answer.end);
+    }
+
+    /// A piece of the answer goes to the caller.
+    pub(super) fn said(&mut self, event: &Event) {
+        if let Some(span) = &mut self.span {
+            span.told(event);
+        }
+    }
+
+    /// Begins the span of some work for the call.
+    pub(super) fn work(&self, work: Work) -> WorkSpan {
+        self.span.as_ref().map_or_else(WorkSpan::off, |span| span.work(work))
     }
 
     /// The answer is no completion.

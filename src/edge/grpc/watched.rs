@@ -168,6 +168,7 @@ impl Slot {
                 self.state = running;
                 let sequence = self.sequence;
                 self.sequence += 1;
+                self.told.said(&event);
                 if let Event::Completed(outcome) = &event {
                     self.told.completed(outcome);
                 }

@@ -25,6 +25,7 @@ use crate::domain::{
 use crate::protocol::Delivery;
 use crate::route::Tables;
 use crate::store::{Age, AnswerKey, AnswerSettings, Answers, Owner, Whose};
+use crate::telemetry::{CallTrace, Work};
 use wish::Wish;
 
 /// What all workers share of it. Clones are the same.
@@ -150,9 +151,9 @@ where
             if with.reuse.answers().is_shared()
                 && let Some(reader) = with.join(Course::of(&call, key), &wish)
             {
-                return with.joined(reader, call.id).await;
+                return with.joined(reader, (call.id, &call.trace)).await;
             }
-            let (kept, age) = with.find(key, &call.request, &wish).await;
+            let (kept, age) = with.find(key, &call, &wish).await;
             if let Some(kept) = kept {
                 return Ok(with.reuse.hit(call.id, kept));
             }
@@ -173,12 +174,14 @@ impl Reusing {
     }
 
     /// The answer that is kept, and how old one is that is begun now.
-    async fn find(&self, key: AnswerKey, request: &Request, wish: &Wish) -> (Option<KeptAnswer>, Age) {
+    async fn find(&self, key: AnswerKey, call: &Call, wish: &Wish) -> (Option<KeptAnswer>, Age) {
         let answers = self.reuse.answers();
+        // In memory it takes no time that a span would show.
+        let _span = answers.is_shared().then(|| call.trace.work(Work::CacheLookup));
         if !wish.asks {
             return (None, answers.age(key).await);
         }
-        let model = request.model.as_ref().map_or("", ModelName::as_str);
+        let model = call.request.model.as_ref().map_or("", ModelName::as_str);
         answers.find(key, Whose { caller: "", model }, wish.max_age).await
     }
 
@@ -194,6 +197,7 @@ impl Reusing {
         S::Future: Send + 'static,
     {
         let id = call.id;
+        let trace = call.trace.clone();
         let (reader, joined) = {
             // Held until the flight can be found, so that there is one.
             let mut airborne = self.reuse.airborne();
@@ -210,13 +214,14 @@ impl Reusing {
             }
         };
         if joined {
-            return self.joined(reader, id).await;
+            return self.joined(reader, (id, &trace)).await;
         }
         self.reuse.0.tally.call(Origin::Missed);
         Ok(self.told(reader.begun().await?, id, Origin::Missed))
     }
 
-    async fn joined(&self, reader: Reader, id: CallId) -> Result<Reply, Error> {
+    async fn joined(&self, reader: Reader, (id, trace): (CallId, &CallTrace)) -> Result<Reply, Error> {
+        trace.joins(reader.maker());
         self.reuse.0.tally.call(Origin::Coalesced);
         Ok(self.told(reader.begun().await?, id, Origin::Coalesced))
     }
@@ -237,7 +242,7 @@ impl Reusing {
     {
         // Its first caller's deadline is not that of the others.
         (call.received, call.patience) = (Instant::now(), Some(self.total));
-        let keep = Arc::clone(&call.keep);
+        let (keep, maker) = (Arc::clone(&call.keep), call.trace.maker());
         let model = call.request.model.as_ref().map(ToString::to_string).unwrap_or_default();
         let landed = move |answer: &Answer| -> Option<Keeping> {
             if !is_lasting(answer.end.finish.reason) {
@@ -252,7 +257,7 @@ impl Reusing {
             }))
         };
         let until = call.received + self.total;
-        let plan = Plan { until, stays: false, keep, landed: Box::new(landed) };
+        let plan = Plan { until, stays: false, maker, keep, landed: Box::new(landed) };
         flight::launch(async move { inner.call(call).await }, plan)
     }
 }

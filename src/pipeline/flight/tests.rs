@@ -8,6 +8,7 @@ use crate::domain::{
     Block, CallId, Delta, Finish, FinishReason, ModelId, Origin, Outcome, ProviderId, Started, Tokens,
 };
 use crate::pipeline::Nothing;
+use crate::telemetry::CallTrace;
 
 const PIECES: usize = 4000;
 const PIECE: usize = 1000;
@@ -52,7 +53,7 @@ fn plan(stays: bool, landed: &Arc<AtomicUsize>) -> Plan {
         landed.fetch_add(1, Ordering::SeqCst);
         None
     });
-    Plan { until, stays, keep: Arc::new(Nothing), landed }
+    Plan { until, stays, maker: CallTrace::off().maker(), keep: Arc::new(Nothing), landed }
 }
 
 async fn rest(reader: Reader) -> Result<usize, Error> {
@@ -159,7 +160,10 @@ async fn the_end_waits_a_moment_for_the_answer_to_be_kept_and_no_longer() {
         let begun = Instant::now();
         let until = begun + Duration::from_secs(60);
         let making = async { Ok(Reply::new(long(Arc::default()))) };
-        let (_, reader) = launch(making, Plan { until, stays: false, keep: Arc::new(Nothing), landed });
+        let (_, reader) = launch(
+            making,
+            Plan { until, stays: false, maker: CallTrace::off().maker(), keep: Arc::new(Nothing), landed },
+        );
         assert_eq!(rest(reader).await.unwrap(), PIECES * PIECE);
         assert_eq!(begun.elapsed(), Duration::from_millis(told_after));
         tokio::time::sleep(Duration::from_secs(20)).await;
@@ -181,7 +185,8 @@ async fn an_answer_that_is_whole_is_kept_though_its_readers_go_before_its_end_is
     });
     let until = Instant::now() + Duration::from_secs(60);
     let making = async { Ok(Reply::new(long(Arc::default()))) };
-    let (_, reader) = launch(making, Plan { until, stays: false, keep: Arc::new(Nothing), landed });
+    let (_, reader) =
+        launch(making, Plan { until, stays: false, maker: CallTrace::off().maker(), keep: Arc::new(Nothing), landed });
     let mut reader = reader.begun().await.unwrap();
     while begun.load(Ordering::SeqCst) == 0 {
         reader.next().await.unwrap().unwrap();

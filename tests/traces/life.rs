@@ -1,0 +1,276 @@
+//! A script of a service's life, and the spans that each part of it leaves, compared with a table. With `OTELCOL` in the
+//! environment they go through a real collector.
+
+use completiond::proto::{BatchCompleteRequest, CompleteRequest, CountTokensRequest};
+use completiond::simulator::{Simulator, Upstream};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind::{Client, Internal, Server as Serves};
+
+use crate::collector::{Collector, text};
+use crate::real::Real;
+use crate::server::Server;
+use crate::table;
+
+const COMPLETE: &str = "completiond.v1.CompletionService/Complete";
+const STREAM: &str = "completiond.v1.CompletionService/StreamComplete";
+const BATCH: &str = "completiond.v1.CompletionService/BatchComplete";
+const COUNT: &str = "completiond.v1.CompletionService/CountTokens";
+const CALLER: &str = "b7ad6b7169203331";
+const FIRST: &str = "completiond.first_token";
+
+/// One line for each span, parents first: depth, name, status or outcome or cache status, reason, events, links.
+type Line<'a> = (usize, &'a str, &'a str, &'a str, &'a [&'a str], usize);
+
+/// What each part of the script leaves, by the number that its trace has.
+const EXPECTED: &[(&str, &[Line<'static>])] = &[
+    (
+        "success",
+        &[
+            (0, COMPLETE, "OK", "", &[], 0),
+            (1, "chat plain", "miss", "", &[FIRST], 0),
+            (2, "POST", "finished", "", &[], 0),
+        ],
+    ),
+    ("cache hit", &[(0, COMPLETE, "OK", "", &[], 0), (1, "chat plain", "hit", "", &[], 0)]),
+    (
+        "retry",
+        &[
+            (0, COMPLETE, "OK", "", &[], 0),
+            (1, "chat plain", "miss", "", &["completiond.retry", FIRST], 0),
+            (2, "POST", "failed", "PROVIDER_UNAVAILABLE", &[], 0),
+            (2, "POST", "finished", "", &[], 0),
+        ],
+    ),
+    (
+        "failover",
+        &[
+            (0, COMPLETE, "OK", "", &[], 0),
+            (1, "chat pair", "miss", "", &["completiond.failover", FIRST], 0),
+            (2, "POST", "failed", "PROVIDER_CREDENTIALS_REFUSED", &[], 0),
+            (2, "POST", "finished", "", &[], 0),
+        ],
+    ),
+    (
+        "breaker",
+        &[
+            (0, COMPLETE, "OK", "", &[], 0),
+            (1, "chat pair", "miss", "", &["completiond.passed_over", FIRST], 0),
+            (2, "POST", "finished", "", &[], 0),
+        ],
+    ),
+    (
+        "made",
+        &[
+            (0, STREAM, "OK", "", &[], 0),
+            (1, "chat plain", "miss", "", &[FIRST], 0),
+            (2, "POST", "finished", "", &[], 0),
+        ],
+    ),
+    ("coalesced", &[(0, STREAM, "OK", "", &[], 0), (1, "chat plain", "coalesced", "", &[], 1)]),
+    (
+        "sent",
+        &[
+            (0, STREAM, "OK", "", &[], 0),
+            (1, "chat plain", "miss", "", &[FIRST], 0),
+            (2, "POST", "finished", "", &[], 0),
+        ],
+    ),
+    ("sent again", &[(0, STREAM, "OK", "", &[], 0), (1, "chat plain", "replayed", "", &[], 1)]),
+    (
+        "cancelled",
+        &[
+            (0, STREAM, "CANCELLED", "CANCELLED", &[], 0),
+            (1, "chat plain", "", "CANCELLED", &[FIRST], 0),
+            (2, "POST", "dropped", "", &[], 0),
+        ],
+    ),
+    (
+        "cut",
+        &[
+            (0, STREAM, "UNAVAILABLE", "STREAM_INTERRUPTED", &[], 0),
+            (1, "chat plain", "", "STREAM_INTERRUPTED", &[FIRST], 0),
+            (2, "POST", "failed", "PROVIDER_UNAVAILABLE", &[], 0),
+        ],
+    ),
+    (
+        "restart",
+        &[
+            (0, STREAM, "OK", "", &[], 0),
+            (1, "chat other", "miss", "", &[FIRST, "completiond.failover", "completiond.restart"], 0),
+            (2, "POST", "failed", "PROVIDER_UNAVAILABLE", &[], 0),
+            (2, "POST", "finished", "", &[], 0),
+        ],
+    ),
+    (
+        "batch",
+        &[
+            (0, BATCH, "OK", "", &[], 0),
+            (1, "chat plain", "bypassed", "", &[FIRST], 0),
+            (2, "POST", "finished", "", &[], 0),
+            (1, "chat plain", "bypassed", "", &[FIRST], 0),
+            (2, "POST", "finished", "", &[], 0),
+        ],
+    ),
+    ("count", &[(0, COUNT, "OK", "", &[], 0), (1, "completiond.tokens.count", "", "", &[], 0)]),
+    (
+        "unpriced",
+        &[
+            (0, COMPLETE, "FAILED_PRECONDITION", "PRICE_UNKNOWN", &[], 0),
+            (1, "chat plain", "", "PRICE_UNKNOWN", &["completiond.skipped"], 0),
+        ],
+    ),
+    ("refused", &[(0, COMPLETE, "INVALID_ARGUMENT", "INVALID_REQUEST", &[], 0)]),
+];
+
+fn trace(number: usize) -> String {
+    format!("0af7651916cd43dd8448eb21{number:08x}")
+}
+
+fn named(part: &str) -> usize {
+    EXPECTED.iter().position(|(name, _)| *name == part).unwrap() + 1
+}
+
+/// A request in the trace of this part of the script.
+fn under<T>(part: &str, message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    let parent = format!("00-{}-{CALLER}-01", trace(named(part)));
+    request.metadata_mut().insert("traceparent", parent.parse().unwrap());
+    request.metadata_mut().insert("baggage", "note=ours,tenant.id=blue".parse().unwrap());
+    request
+}
+
+fn asked(model: &str, words: &str) -> CompleteRequest {
+    CompleteRequest {
+        model: model.to_owned(),
+        prompt: words.to_owned(),
+        temperature: Some(0.0),
+        max_tokens: Some(64),
+        ..CompleteRequest::default()
+    }
+}
+
+fn settings(one: &Upstream, two: &Upstream) -> String {
+    format!(
+        "cache: {{ enabled: true }}\ntelemetry: {{ baggage: [tenant.id] }}\n\
+         providers:\n  - {{ id: one, protocol: openai, base_url: {}, api_key: '${{KEY}}' }}\n  - {{ id: two, protocol: openai, base_url: {}, api_key: '${{KEY}}' }}\n\
+         models:\n  - {{ id: plain, targets: [{{ provider: two, model: simulator }}] }}\n  \
+         - {{ id: pair, targets: [{{ provider: one, model: simulator, priority: 0 }}, {{ provider: two, model: simulator, priority: 1 }}] }}\n  \
+         - {{ id: other, targets: [{{ provider: two, model: 'simulator?cut_after=6', priority: 0 }}, {{ provider: two, model: simulator, priority: 1 }}] }}",
+        one.url(),
+        two.url()
+    )
+}
+
+#[tokio::test]
+async fn each_part_of_a_services_life_leaves_the_spans_of_the_table() {
+    let mut real = std::env::var_os("OTELCOL").map(|program| Real::start(&program));
+    let (collector, address) = Collector::start().await;
+    let one = Upstream::start(Simulator::default()).await.unwrap();
+    let two = Upstream::start(Simulator::default()).await.unwrap();
+    let address = real.as_ref().map_or_else(|| address.to_string(), |real| real.address.clone());
+    let endpoint = format!("http://{address}");
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("KEY", "k")];
+    let mut server = Server::start(&settings(&one, &two), &variables).await;
+    script(&server, &one, &two).await;
+    server.stop().await;
+
+    let spans = match &mut real {
+        Some(real) => real.spans().await,
+        None => collector.spans(),
+    };
+    for (number, (name, expected)) in EXPECTED.iter().enumerate() {
+        let number = trace(number + 1);
+        let of_trace: Vec<&Span> = spans.iter().filter(|span| hex(&span.trace_id) == number).collect();
+        let mut found = Vec::new();
+        lines(&of_trace, CALLER, 0, &mut found);
+        let expected: Vec<String> = expected.iter().map(|line| format!("{line:?}")).collect();
+        assert_eq!(found, expected, "{name}");
+    }
+    let span_of = |part: &str, prefix: &str| {
+        let number = trace(named(part));
+        spans.iter().find(|span| hex(&span.trace_id) == number && span.name.starts_with(prefix)).unwrap().clone()
+    };
+    for (maker, joins) in [("made", "coalesced"), ("sent", "sent again")] {
+        let (maker, joins) = (span_of(maker, "chat"), span_of(joins, "chat"));
+        assert_eq!((&joins.links[0].trace_id, &joins.links[0].span_id), (&maker.trace_id, &maker.span_id));
+    }
+    for received in two.received().iter().filter(|received| received.method == "POST") {
+        let parent = received.headers["traceparent"].to_str().unwrap();
+        assert!(spans.iter().any(|span| span.name == "POST" && parent.contains(&hex(&span.span_id))), "{parent}");
+        assert_eq!(received.headers["baggage"], "tenant.id=blue");
+    }
+    table::holds(&spans);
+}
+
+async fn script(server: &Server, one: &Upstream, two: &Upstream) {
+    let fast = "sim: tokens=5 first_event=0ms pace=0ms\n";
+    let mut client = server.client.clone();
+    for part in ["success", "cache hit"] {
+        client.complete(under(part, asked("plain", &format!("{fast}one")))).await.unwrap();
+    }
+    two.play(["status=503", "tokens=5 pace=0ms"]);
+    client.complete(under("retry", asked("plain", &format!("{fast}two")))).await.unwrap();
+    one.play(["error=credentials"]);
+    client.complete(under("failover", asked("pair", &format!("{fast}three")))).await.unwrap();
+    client.complete(under("breaker", asked("pair", &format!("{fast}four")))).await.unwrap();
+
+    for (made, joined, id) in
+        [("made", "coalesced", ""), ("sent", "sent again", "0191e0a5-5d3c-7c3e-9c56-6f5f2f6d8a11")]
+    {
+        let script = format!("sim: tokens=20 first_event=100ms pace=20ms\nfive {id}");
+        let slow = CompleteRequest { request_id: id.to_owned(), ..asked("plain", &script) };
+        let mut first = client.stream_complete(under(made, slow.clone())).await.unwrap().into_inner();
+        first.message().await.unwrap();
+        let mut second = client.stream_complete(under(joined, slow)).await.unwrap().into_inner();
+        while first.message().await.unwrap().is_some() {}
+        while second.message().await.unwrap().is_some() {}
+    }
+
+    let endless = asked("plain", "sim: tokens=100000 first_event=0ms pace=10ms\nsix");
+    let mut left = client.stream_complete(under("cancelled", endless)).await.unwrap().into_inner();
+    left.message().await.unwrap();
+    drop(left);
+    let cut = asked("plain", "sim: tokens=20 first_event=0ms pace=10ms cut_after=6\nseven");
+    let mut cut = client.stream_complete(under("cut", cut)).await.unwrap().into_inner();
+    while cut.message().await.is_ok_and(|event| event.is_some()) {}
+    let again = CompleteRequest { restart_on_interruption: true, ..asked("other", "a word or two, please, eight") };
+    let mut again = client.stream_complete(under("restart", again)).await.unwrap().into_inner();
+    while again.message().await.unwrap().is_some() {}
+
+    let item = |word: &str| CompleteRequest { temperature: None, ..asked("plain", &format!("{fast}{word}")) };
+    let batch = BatchCompleteRequest { requests: vec![item("nine"), item("ten")], max_concurrency: 1 };
+    client.batch_complete(under("batch", batch)).await.unwrap();
+    let count = CountTokensRequest { request: Some(asked("plain", "eleven")) };
+    client.count_tokens(under("count", count)).await.unwrap();
+    let bound = CompleteRequest { max_cost_pico_usd: Some(1), ..asked("plain", "twelve") };
+    client.complete(under("unpriced", bound)).await.unwrap_err();
+    client.complete(under("refused", asked("plain", ""))).await.unwrap_err();
+}
+
+/// The spans under `parent`, each before its own, in the order in which they began.
+fn lines(spans: &[&Span], parent: &str, depth: usize, found: &mut Vec<String>) {
+    let mut under: Vec<&&Span> = spans.iter().filter(|span| hex(&span.parent_span_id) == parent).collect();
+    under.sort_by_key(|span| span.start_time_unix_nano);
+    for span in under {
+        let kind = match (span.name.as_str(), depth) {
+            (_, 0) => Serves,
+            ("completiond.tokens.count", _) => Internal,
+            _ => Client,
+        };
+        assert_eq!(span.kind(), kind, "{}", span.name);
+        let first = |names: [&str; 3]| names.map(|name| text(&span.attributes, name)).concat();
+        let outcome = first(["rpc.status_code", "completiond.cache.status", "completiond.attempt.outcome"]);
+        let reason = match span.name.starts_with("chat") {
+            true => text(&span.attributes, "error.type"),
+            false => text(&span.attributes, "completiond.reason"),
+        };
+        let events: Vec<&str> = span.events.iter().map(|event| event.name.as_str()).collect();
+        let line: Line<'_> = (depth, &span.name, &outcome, &reason, &events, span.links.len());
+        found.push(format!("{line:?}"));
+        lines(spans, &hex(&span.span_id), depth + 1, found);
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

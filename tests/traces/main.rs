@@ -1,0 +1,16 @@
+//! What a server as a process of its own tells an operator: its traces, its log records and its lines, over real sockets.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what it expects, and this crate is nothing but tests"
+)]
+
+mod canary;
+mod collector;
+mod levels;
+mod life;
+mod real;
+mod server;
+mod table;
