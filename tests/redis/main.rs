@@ -16,10 +16,13 @@ mod ask;
 #[path = "../reuse/calls.rs"]
 mod calls;
 mod cluster;
+#[path = "../traces/collector.rs"]
+mod collector;
 mod ids;
 #[path = "../usage/process.rs"]
 mod process;
 mod servers;
+mod spans;
 #[path = "../stage/mod.rs"]
 mod stage;
 mod sums;

@@ -202,6 +202,8 @@ async fn each_part_of_a_services_life_leaves_the_spans_of_the_table() {
     table::holds(&spans);
 }
 
+type Caller = completiond::proto::completion_service_client::CompletionServiceClient<tonic::transport::Channel>;
+
 async fn script(server: &Server, one: &Upstream, two: &Upstream) {
     let fast = "sim: tokens=5 first_event=0ms pace=0ms\n";
     let mut client = server.client.clone();
@@ -225,7 +227,12 @@ async fn script(server: &Server, one: &Upstream, two: &Upstream) {
         while first.message().await.unwrap().is_some() {}
         while second.message().await.unwrap().is_some() {}
     }
+    endings(client.clone()).await;
+    others(client).await;
+}
 
+/// Calls that do not end as they began.
+async fn endings(mut client: Caller) {
     let endless = asked("plain", "sim: tokens=100000 first_event=0ms pace=10ms\nsix");
     let mut left = client.stream_complete(under("cancelled", endless)).await.unwrap().into_inner();
     left.message().await.unwrap();
@@ -236,7 +243,11 @@ async fn script(server: &Server, one: &Upstream, two: &Upstream) {
     let again = CompleteRequest { restart_on_interruption: true, ..asked("other", "a word or two, please, eight") };
     let mut again = client.stream_complete(under("restart", again)).await.unwrap().into_inner();
     while again.message().await.unwrap().is_some() {}
+}
 
+/// What is no single completion, or none at all.
+async fn others(mut client: Caller) {
+    let fast = "sim: tokens=5 first_event=0ms pace=0ms\n";
     let item = |word: &str| CompleteRequest { temperature: None, ..asked("plain", &format!("{fast}{word}")) };
     let batch = BatchCompleteRequest { requests: vec![item("nine"), item("ten")], max_concurrency: 1 };
     client.batch_complete(under("batch", batch)).await.unwrap();
