@@ -31,8 +31,6 @@ pub(super) struct Tried {
     pub(super) attempts: usize,
     /// Who was asked last.
     pub(super) provider: Option<ProviderId>,
-    /// By the name that the conventions have for it; none as well where no spans are made.
-    pub(super) telemetry_name: Option<String>,
     /// From the beginning of the call to the first event of any answer.
     pub(super) first_event: Option<Duration>,
     /// Who was asked, each once.

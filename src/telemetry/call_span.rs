@@ -343,7 +343,7 @@ impl CallSpan {
         if span.is_recording() {
             // No attribute is set twice: the exporter would send both.
             let tried = trace.tried();
-            let name = tried.telemetry_name.unwrap_or_else(|| semconv::GEN_AI_PROVIDER_OURSELVES.to_owned());
+            let name = tried.vendor.unwrap_or(semconv::GEN_AI_PROVIDER_OURSELVES);
             span.set_attribute(KeyValue::new(semconv::GEN_AI_PROVIDER_NAME, name));
             let max_tokens = match end {
                 Some(CallEnd::Completed(outcome)) => Some(outcome.max_tokens),
