@@ -113,7 +113,9 @@ fn listen_to_the_log() {
 /// The ids of the unary calls that have begun, at all servers of this process.
 fn started() -> Vec<String> {
     let text = String::from_utf8(LINES.lock().unwrap().clone()).unwrap();
-    let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    // Most lines are of others, and reading them takes a while.
+    let ours = text.lines().filter(|line| line.contains("call started") && line.contains("\"Complete\""));
+    let lines = ours.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let fields = lines.map(|line| line["fields"].clone());
     let started = fields.filter(|fields| {
         fields["message"] == "call started" && fields.as_object().unwrap().values().any(|value| value == "Complete")
@@ -408,7 +410,8 @@ async fn ten_thousand_calls_stay_in_their_bound_and_a_call_that_runs_is_never_fo
     let nowhere = CompleteRequest { model: "nowhere".to_owned(), ..prompt("hello") };
     let mut ids = Vec::with_capacity(CALLS);
     for _ in 0..CALLS / 100 {
-        let calls = (0..100).map(|_| failed(&desk, nowhere.clone(), true));
+        // Streams, as other tests look for unary calls in the log of all.
+        let calls = (0..100).map(|_| failed(&desk, nowhere.clone(), false));
         let ended: Vec<Status> = calls.collect::<FuturesUnordered<_>>().collect().await;
         ids.extend(ended.iter().map(|status| failure(status).0));
     }

@@ -147,7 +147,8 @@ impl Table {
         let mut add = |targets: &[Target]| {
             for Target { endpoint, priority, weight } in targets {
                 let Identity { provider, vendor, model, account: _ } = &endpoint.identity;
-                shape.push(format!("{priority} {weight} {vendor} {provider}/{model}"));
+                let address = &endpoint.provider.base_url;
+                shape.push(format!("{priority} {weight} {vendor} {address} {provider}/{model}"));
             }
             shape.push(String::new());
         };
