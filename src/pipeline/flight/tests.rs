@@ -1,3 +1,5 @@
+//! Flights with several readers, on a clock that is paused.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 

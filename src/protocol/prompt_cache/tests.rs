@@ -1,3 +1,5 @@
+//! Where marks go, as tables and for any request.
+
 use proptest::prelude::*;
 
 use super::*;

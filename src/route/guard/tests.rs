@@ -1,3 +1,5 @@
+//! What a call may cost, beforehand.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

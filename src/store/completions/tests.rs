@@ -1,3 +1,5 @@
+//! What is known of calls, while they run and after.
+
 use std::collections::BTreeMap;
 
 use uuid::Uuid;

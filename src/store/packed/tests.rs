@@ -1,3 +1,5 @@
+//! Answers as bytes: what comes out again, and what does not.
+
 use super::*;
 use crate::domain::{
     Answer, Block, BlockKind, CallId, Cost, CostSource, Finish, FinishReason, Message, ModelId, Origin, Outcome,

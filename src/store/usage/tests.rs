@@ -1,3 +1,5 @@
+//! Sums, however they are grouped and paged.
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::UNIX_EPOCH;

@@ -1,3 +1,5 @@
+//! Sums in a file, over ends that were not orderly too.
+
 use super::*;
 
 fn batch(number: u64, hour: u32) -> Batch {
