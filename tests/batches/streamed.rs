@@ -281,13 +281,26 @@ async fn an_item_that_does_not_arrive_holds_its_bytes_no_longer_than_a_request_m
     let (rest, head) = wire.begin_raw("/completiond.v1.CompletionService/StreamBatchComplete");
     rest.send(Ok(Frame::data(framed(&settings(3))))).await.unwrap();
     let events = Events::of(within("a head comes", head).await.unwrap());
-    // A client may be silent for longer than that between its items.
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    // Its time begins with its first byte.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     let whole = framed(&item("a", CompleteRequest { system: "x".repeat(500_000), ..asked(FAST) }));
     rest.send(Ok(Frame::data(whole.slice(..whole.len() - 1)))).await.unwrap();
     let admission = &stage.running.admission;
     eventually("most of it is here", || admission.bytes_in_flight() > 400_000).await;
     events.end().await.expect(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline passed");
     drop(rest);
+    stage.is_quiet().await;
+}
+
+#[tokio::test]
+async fn a_stream_without_items_holds_its_place_for_twice_as_long_as_a_call_may_take() {
+    let stage = Stage::with("timeouts: { total: 1s, connect: 1s, first_event: 1s, idle: 1s, attempt: 1s }").await;
+    let (say, said) = mpsc::channel(4);
+    let mut results = open(&stage, ReceiverStream::new(said)).await;
+    say.send(item("one", asked(&format!("tokens=1 {FAST}")))).await.unwrap();
+    assert_eq!(next(&mut results).await.custom_id, "one");
+    let status = failed(results).await;
+    assert_eq!((status.code(), reason_of(&status).as_str()), (Code::Aborted, "CLIENT_STALLED"));
+    drop(say);
     stage.is_quiet().await;
 }

@@ -41,6 +41,8 @@ pub(super) struct Completions {
     pub(super) replays: Replays,
     /// How long a client may take nothing.
     pub(super) client_stall: Duration,
+    /// How long a call may take; a stream of requests may have none for twice as long.
+    pub(super) total: Duration,
 }
 
 /// What a request brings beside its message.

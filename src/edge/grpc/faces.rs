@@ -95,6 +95,7 @@ impl Faces {
             books: self.books.clone(),
             replays: self.ready.replays.clone(),
             client_stall: self.client_stall,
+            total: self.limits.arrival,
         })
         .max_decoding_message_size(self.limits.max_request_bytes)
         .max_encoding_message_size(usize::MAX)

@@ -103,7 +103,8 @@ impl Batch {
         results: mpsc::Sender<proto::StreamBatchCompleteResponse>,
     ) -> Result<(), Error> {
         let drain = self.completions.drain.clone();
-        let stall = self.completions.client_stall;
+        // Longer than a message may take to arrive, which is nothing to be cut off in.
+        let (stall, idle) = (self.completions.client_stall, self.completions.total.saturating_mul(2));
         let (mut is_open, mut waits_since) = (true, Instant::now());
         while is_open || !self.running.is_empty() || !self.ready.is_empty() {
             let has_room = self.names.len() < self.concurrency.unwrap_or_default().get();
@@ -128,6 +129,10 @@ impl Batch {
                 () = tokio::time::sleep_until(waits_since + stall), if !self.ready.is_empty() => {
                     let message = format!("the client took no result for {stall:?}");
                     return Err(Error::new(Reason::ClientStalled, message));
+                }
+                // It holds a place among the calls in flight, which is not there for nothing.
+                () = tokio::time::sleep_until(waits_since + idle), if self.names.is_empty() => {
+                    return Err(Error::new(Reason::ClientStalled, format!("the client sent no item for {idle:?}")));
                 }
                 () = drain.refusing(), if is_open => {
                     // What was taken in is finished, and what was not is the client's to send elsewhere.
