@@ -3,8 +3,8 @@
 //! What is taken for a call is given back when its response has ended or was dropped.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
 use tonic::body::Body;
@@ -31,6 +32,8 @@ use crate::telemetry::Metrics;
 /// How much is read of a request that was answered before it was read, in bytes, and for how long.
 const READ_OUT_BYTES: usize = 64 * 1024;
 const READ_OUT: Duration = Duration::from_secs(5);
+/// How long its answer waits for that.
+const ANSWER_WAITS: Duration = Duration::from_millis(200);
 
 /// Stands for no deadline.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -218,8 +221,12 @@ where
             Ok(charge) => charge,
             Err(error) => {
                 self.metrics.refused(error.reason);
-                read_out(request.into_body());
-                return Box::pin(std::future::ready(Ok(refusal.status(&error).into_http())));
+                let rest = Rest::default();
+                rest.read_out(request.into_body());
+                return Box::pin(async move {
+                    rest.is_read().await;
+                    Ok(refusal.status(&error).into_http())
+                });
             }
         };
         let stream = self.load.stream();
@@ -236,11 +243,24 @@ where
         let end = tokio::time::sleep_until(arrived + end);
         let of_body = Arc::clone(&charge);
         let metrics = self.metrics.clone();
-        let counted = |body| Counted { body: Some(body), end, each, unread: None, charge: of_body, refusal, metrics };
+        let rest = Rest::default();
+        let unread_of = rest.clone();
+        let counted = |body| Counted {
+            body: Some(body),
+            end,
+            each,
+            unread: None,
+            charge: of_body,
+            refusal,
+            metrics,
+            rest: unread_of,
+        };
         let answer = self.inner.call(request.map(|body| Body::new(counted(body))));
-        Box::pin(
-            async move { Ok(answer.await?.map(|body| Body::new(Holding { body, _charge: charge, _stream: stream }))) },
-        )
+        Box::pin(async move {
+            let answer = answer.await?;
+            rest.is_read().await;
+            Ok(answer.map(|body| Body::new(Holding { body, _charge: charge, _stream: stream })))
+        })
     }
 }
 
@@ -272,33 +292,55 @@ pin_project! {
         charge: Arc<Charge>,
         refusal: Refusal,
         metrics: Metrics,
+        rest: Rest,
     }
 
     impl PinnedDrop for Counted {
         fn drop(this: Pin<&mut Self>) {
-            if let Some(body) = this.project().body.take() {
-                read_out(body);
+            let this = this.project();
+            if let Some(body) = this.body.take() {
+                this.rest.read_out(body);
             }
         }
     }
 }
 
-/// Takes what is left of a request that was answered before it was read, and forgets it. Otherwise the rest of the stream
-/// is reset at once, and there are clients that then lose the answer too (curl 7.88, three times in ten).
-fn read_out(mut body: Incoming) {
-    if body.is_end_stream() {
-        return;
-    }
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-    runtime.spawn(tokio::time::timeout(READ_OUT, async move {
-        let mut read = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            read += frame.data_ref().map_or(0, Bytes::len);
-            if read > READ_OUT_BYTES {
-                break;
-            }
+/// What is left of a request that is answered before it was read. It is read and forgotten: otherwise the rest of the stream is
+/// reset at once, and there are clients that then lose the answer. The answer waits for that a little: a client that has
+/// it before it has sent its request may not notice (curl 7.88, two times in ten).
+#[derive(Clone, Debug, Default)]
+struct Rest(Arc<Mutex<Option<JoinHandle<()>>>>);
+
+impl Rest {
+    fn read_out(&self, mut body: Incoming) {
+        if body.is_end_stream() {
+            return;
         }
-    }));
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let reading = runtime.spawn(async move {
+            let mut read = 0;
+            let reading = async {
+                while let Some(Ok(frame)) = body.frame().await {
+                    read += frame.data_ref().map_or(0, Bytes::len);
+                    if read > READ_OUT_BYTES {
+                        break;
+                    }
+                }
+            };
+            // What comes later is reset.
+            let _ = tokio::time::timeout(READ_OUT, reading).await;
+        });
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reading);
+    }
+
+    /// Waits a little until it was read, if that has begun.
+    async fn is_read(&self) {
+        let reading = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(reading) = reading {
+            // It goes on without this.
+            let _ = tokio::time::timeout(ANSWER_WAITS, reading).await;
+        }
+    }
 }
 
 impl HttpBody for Counted {
