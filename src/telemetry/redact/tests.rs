@@ -1,3 +1,5 @@
+//! What is taken out of captured content, and what is left in it.
+
 use super::*;
 
 fn clean(text: &str) -> String {
