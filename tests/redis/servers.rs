@@ -276,6 +276,8 @@ impl Cluster {
     /// Gives the slots of one server, which must be empty, to another.
     pub(crate) async fn give(&self, from: usize, to: usize) {
         let id: String = self.nodes[to].answer(0, cmd("CLUSTER").arg("MYID")).await;
+        // Of two that say that a slot is theirs the others believe the one with the higher epoch.
+        self.nodes[to].told(0, &["CLUSTER", "BUMPEPOCH"]).await;
         let third = SLOTS / 3;
         let first = u16::try_from(from).unwrap() * third;
         let last = if from == 2 { SLOTS - 1 } else { first + third - 1 };
@@ -290,6 +292,33 @@ impl Cluster {
                 pipeline.exec_async(&mut connection).await.unwrap();
             }
         }
+        within("all servers know who has what", async {
+            loop {
+                let mut told = std::collections::BTreeSet::new();
+                for node in &self.nodes {
+                    told.insert(owners(&node.answer::<String>(0, cmd("CLUSTER").arg("NODES")).await));
+                }
+                if told.len() == 1 {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
         self.is_there().await;
     }
+}
+
+/// Which server has which slots, as one of them was `told`: a line for each server, its id first, the slots from the
+/// ninth word on.
+fn owners(told: &str) -> Vec<String> {
+    let mut owners: Vec<String> = told
+        .lines()
+        .map(|line| {
+            let words: Vec<&str> = line.split(' ').collect();
+            [&words[..1], &words[8..]].concat().join(" ")
+        })
+        .collect();
+    owners.sort();
+    owners
 }
