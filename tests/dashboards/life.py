@@ -1,0 +1,149 @@
+"""The life of a server in a few seconds: whatever happens to calls happens once, so that each metric has something to tell.
+
+All providers are the simulator inside the server. What happens is in the names of models and in lines of prompts.
+"""
+
+import contextlib
+import threading
+import uuid
+
+import grpc
+
+from python_client import ask, completion_service_pb2_grpc
+from servers import equal, holds
+
+from completiond.v1 import completion_pb2
+
+# `REDIS_URL` names a port where nobody listens: the server goes on without it, and counts what it did not answer.
+SERVER = """
+workers: 2
+providers:
+  - { id: one, preset: simulator }
+  - { id: two, preset: simulator }
+  - { id: locked, preset: simulator }
+  - { id: claude, protocol: anthropic, base_url: "simulator://local" }
+simulator: { first_event: 0ms, pace: 0ms }
+retry: { base_delay: 1ms, max_delay: 5ms, max_attempts: 3 }
+limits: { max_in_flight: 8 }
+cache: { enabled: true, max_bytes: 1MiB }
+prompt_cache: { mode: automatic }
+completions: { redis_url: "${REDIS_URL}" }
+usage: { labels: [team] }
+default_model: smart
+models:
+  - { id: smart, targets: [{ provider: one, model: simulator }], price: { input: 3.0, output: 15.0 } }
+  - { id: free, targets: [{ provider: two, model: simulator }] }
+  - { id: down, targets: [{ provider: one, model: "simulator?error=503" }] }
+  - { id: locked, targets: [{ provider: locked, model: "simulator?error=credentials" }] }
+  - id: over
+    targets: [{ provider: one, model: "simulator?error=overloaded" }, { provider: two, model: simulator, priority: 1 }]
+  - id: hedged
+    targets: [{ provider: one, model: "simulator?left=40" }, { provider: two, model: simulator, priority: 1 }]
+    hedge: { quantile: 0.5, min_delay: 1ms, max_share: 1 }
+"""
+MOST_IN_FLIGHT = 8
+# Hedging needs so many answers before it knows what is late.
+KNOWN_AFTER = 20
+SECONDS = 20
+
+
+class Life:
+    """What happens to one server; each life is the same, and has prompts of its own."""
+
+    def __init__(self, server):
+        self.channel = grpc.insecure_channel(server.address)
+        self.stub = completion_service_pb2_grpc.CompletionServiceStub(self.channel)
+        self.own = uuid.uuid4().hex
+        self.number = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.channel.close()
+
+    def prompt(self, script, **fields):
+        """A request that nobody has sent before."""
+        self.number += 1
+        text = f"sim: {script}\nquestion {self.number} of {self.own}"
+        return ask(fields.pop("model", "smart"), text, labels={"team": "search"}, **fields)
+
+    def succeed(self, request):
+        return self.stub.Complete(request, timeout=SECONDS)
+
+    def fail(self, request, code):
+        try:
+            self.stub.Complete(request, timeout=SECONDS)
+        except grpc.RpcError as error:
+            equal(error.code(), code, f"what becomes of {request.model}")
+        else:
+            raise AssertionError(f"{request.model} was answered")
+
+    def live(self):
+        self.answers()
+        self.failures()
+        self.hedge()
+        self.kept_answers()
+        self.kept_prompts()
+
+    def answers(self):
+        self.succeed(self.prompt("tokens=20 think=5"))
+        # Nobody knows what this one costs, and nobody is told what that one used.
+        self.succeed(self.prompt("tokens=20", model="free"))
+        self.succeed(self.prompt("tokens=20 no_usage"))
+        list(self.stub.StreamComplete(self.prompt("tokens=20 first_event=20ms pace=2ms"), timeout=SECONDS))
+
+    def failures(self):
+        self.fail(self.prompt("error=rejected"), grpc.StatusCode.INVALID_ARGUMENT)
+        self.fail(self.prompt("tokens=1", model="locked"), grpc.StatusCode.FAILED_PRECONDITION)
+        # Its breaker opens on the way.
+        for _ in range(8):
+            self.fail(self.prompt("tokens=1", model="down"), grpc.StatusCode.UNAVAILABLE)
+        self.succeed(self.prompt("tokens=5", model="over"))
+
+    def hedge(self):
+        for _ in range(KNOWN_AFTER):
+            self.succeed(self.prompt("tokens=1", model="hedged"))
+        answer = self.succeed(self.prompt("tokens=1 first_event=500ms", model="hedged"))
+        equal(len(answer.outcome.attempts), 2, "attempts at one that is late and beside it")
+
+    def kept_answers(self):
+        kept = self.prompt("tokens=20", temperature=0.0)
+        told = [self.succeed(kept).outcome.cache_status for _ in range(2)]
+        equal(told, [completion_pb2.CACHE_STATUS_MISS, completion_pb2.CACHE_STATUS_HIT], "the cache")
+        again = self.prompt("tokens=20", request_id=str(uuid.uuid4()))
+        told = [self.succeed(again).outcome.cache_status for _ in range(2)][1]
+        equal(told, completion_pb2.CACHE_STATUS_REPLAYED, "the second call under one id")
+        slow = self.prompt("tokens=5 first_event=300ms", temperature=0.0)
+        both = [self.stub.Complete.future(slow, timeout=SECONDS) for _ in range(2)]
+        holds(completion_pb2.CACHE_STATUS_COALESCED in [call.result().outcome.cache_status for call in both], "one call for two")
+        # Four answers, and room for three.
+        for _ in range(4):
+            large = self.prompt("echo", temperature=0.0, max_tokens=200_000)
+            large.prompt += "\n" + "word" * 75_000
+            self.succeed(large)
+
+    def kept_prompts(self):
+        for _ in range(2):
+            request = self.prompt("tokens=5", model="claude/claude-sonnet-5-5", system=f"{self.own} " * 200)
+            self.succeed(request)
+
+    @contextlib.contextmanager
+    def crowd(self):
+        """As many streams as may be, and one more that is refused."""
+        begun = threading.Semaphore(0)
+        streams = [self.stub.StreamComplete(self.prompt("tokens=2000 pace=100ms")) for _ in range(MOST_IN_FLIGHT)]
+        for stream in streams:
+            threading.Thread(target=read, args=(stream, begun), daemon=True).start()
+        for _ in streams:
+            holds(begun.acquire(timeout=SECONDS), "a stream does not begin")
+        self.fail(self.prompt("tokens=1"), grpc.StatusCode.UNAVAILABLE)
+        yield
+        for stream in streams:
+            stream.cancel()
+
+
+def read(stream, begun):
+    with contextlib.suppress(grpc.RpcError):
+        for _ in stream:
+            begun.release()
