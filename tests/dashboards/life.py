@@ -1,6 +1,6 @@
 """The life of a server in a few seconds: whatever happens to calls happens once, so that each metric has something to tell.
 
-All providers are the simulator inside the server. What happens is in the names of models and in lines of prompts.
+All providers but one are the simulator inside the server. What happens is in the names of models and in lines of prompts.
 """
 
 import contextlib
@@ -15,12 +15,14 @@ from servers import equal, holds
 from completiond.v1 import completion_pb2
 
 # `REDIS_URL` names a port where nobody listens: the server goes on without it, and counts what it did not answer.
+# `LONG_ANSWERS` is an upstream of long_answers.py.
 SERVER = """
 workers: 2
 providers:
   - { id: one, preset: simulator }
   - { id: two, preset: simulator }
   - { id: locked, preset: simulator }
+  - { id: long, protocol: openai, base_url: "${LONG_ANSWERS}" }
   - { id: claude, protocol: anthropic, base_url: "simulator://local" }
 simulator: { first_event: 0ms, pace: 0ms }
 retry: { base_delay: 1ms, max_delay: 5ms, max_attempts: 3 }
@@ -119,9 +121,7 @@ class Life:
         holds(completion_pb2.CACHE_STATUS_COALESCED in [call.result().outcome.cache_status for call in both], "one call for two")
         # Four answers, and room for three.
         for _ in range(4):
-            large = self.prompt("echo", temperature=0.0, max_tokens=200_000)
-            large.prompt += "\n" + "word" * 75_000
-            self.succeed(large)
+            self.succeed(self.prompt("a long one", model="long/long", temperature=0.0, max_tokens=1000))
 
     def kept_prompts(self):
         for _ in range(2):
