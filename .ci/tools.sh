@@ -8,6 +8,7 @@ GRPCURL_VERSION=1.9.4
 GRPC_PYTHON_VERSION=1.85.1
 OTEL_PYTHON_VERSION=1.45.2
 PYYAML_VERSION=6.0.3
+GRAFANA_SDK_VERSION=0.0.21
 HELM_VERSION=3.22.0
 LITELLM_VERSION=1.106.2
 LLAMA_VERSION=0.3.36
@@ -50,10 +51,11 @@ tool_buf() { once "buf-$BUF_VERSION" install_buf; }
 tool_grpcurl() { once "grpcurl-$GRPCURL_VERSION" install_grpcurl; }
 tool_helm() { once "helm-$HELM_VERSION" install_helm; }
 tool_python() {
-    once "python-$GRPC_PYTHON_VERSION-$OTEL_PYTHON_VERSION-$PYYAML_VERSION" venv "python-grpc-$GRPC_PYTHON_VERSION" \
+    once "python-$GRPC_PYTHON_VERSION-$OTEL_PYTHON_VERSION-$PYYAML_VERSION-$GRAFANA_SDK_VERSION" venv "python-grpc-$GRPC_PYTHON_VERSION" \
         grpcio=="$GRPC_PYTHON_VERSION" grpcio-tools=="$GRPC_PYTHON_VERSION" grpcio-status=="$GRPC_PYTHON_VERSION" \
         grpcio-health-checking=="$GRPC_PYTHON_VERSION" grpcio-reflection=="$GRPC_PYTHON_VERSION" \
-        opentelemetry-exporter-otlp-proto-grpc=="$OTEL_PYTHON_VERSION" pyyaml=="$PYYAML_VERSION"
+        opentelemetry-exporter-otlp-proto-grpc=="$OTEL_PYTHON_VERSION" pyyaml=="$PYYAML_VERSION" \
+        grafana-foundation-sdk=="$GRAFANA_SDK_VERSION"
 }
 tool_litellm() {
     once "litellm-$LITELLM_VERSION" venv "litellm-$LITELLM_VERSION" "litellm[proxy]==$LITELLM_VERSION"

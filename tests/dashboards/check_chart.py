@@ -1,5 +1,5 @@
-"""Checks the chart by itself: what helm makes of it, what promtool says of its rules, and that no alert is without a test and a
-section of the handbook. No server runs.
+"""Checks the chart by itself: what helm makes of it, what promtool says of its rules, and that no alert is without a
+test and a section of the handbook. No server runs.
 """
 
 import copy
@@ -13,7 +13,9 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "clients"))
 
 import yaml  # noqa: E402
-from chart import ALL_ON, CHART, alert_tests, dashboards, groups, helm, of_kind, promtool, rendered, rules, write_rules  # noqa: E402
+from chart import ALL_ON, CHART, dashboards, groups, helm, of_kind, rendered, rules  # noqa: E402
+from chart import alert_tests, promtool, write_rules  # noqa: E402
+from grafana_types import unknown  # noqa: E402
 from servers import ROOT, Checks, equal, holds  # noqa: E402
 from shapes import of_alerts, of_dashboard  # noqa: E402
 
@@ -33,6 +35,7 @@ def main():
         "promtool finds nothing wrong with the rules": lambda: promtool_is_content(groups(all_on)),
         "alerts fire when they shall": lambda: fire(groups(all_on)),
         "each alert has tests, texts and a section": lambda: belong(rules(groups(all_on), "alert")),
+        "Grafana's own types know all of the dashboards": lambda: typed(dashboards(all_on)),
         "dashboards have what panels need": lambda: shaped(dashboards(all_on)),
     }.items():
         with checks.case(f"chart: {name}"):
@@ -52,7 +55,8 @@ def defaults():
     equal(sorted(f"{document['kind']}" for document in made), ["ConfigMap"] * len(files), "without an operator")
     for document in made:
         equal(document["metadata"]["labels"]["grafana_dashboard"], "1", "the label that the sidecar looks for")
-    equal(len(groups(rendered(OPERATOR))), len(list((CHART / "alerts").iterdir())) - 1, "groups with an operator, cost off")
+    named = {group["name"] for group in groups(rendered(OPERATOR))}
+    equal(len(named), len(list((CHART / "alerts").iterdir())) - 1, "groups with an operator, that of the cost being off")
     equal(groups(rendered(OPERATOR, "--set=prometheusRule.enabled=false")), [], "groups where rules are off")
     equal(rendered("--set=dashboards.enabled=false"), [], "what is made where all is off")
 
@@ -62,7 +66,7 @@ def whole(documents):
     for path in (CHART / "dashboards").iterdir():
         equal(made.pop(f"completiond-{path.name}"), json.loads(path.read_text()), path.name)
     equal(made, {}, "dashboards without a file")
-    holds(any("{{" in json.dumps(json.loads(path.read_text())) for path in (CHART / "dashboards").iterdir()), "no legend to lose")
+    holds("{{" in json.dumps(dashboards(documents)), "a legend has braces")
     for document in of_kind(documents, "ConfigMap"):
         equal(document["metadata"]["annotations"], {"grafana_folder": "completiond"}, "annotations")
 
@@ -77,10 +81,13 @@ def rules_are_whole(made):
         known, came = rules([group for file in written for group in file["groups"]], kind), rules(made, kind)
         equal(sorted(came), sorted(known), kind)
         for name, rule in known.items():
-            text = re.sub(r"@\{(\w+)\}", lambda found: as_helm_writes(words[found[1]]), json.dumps(rule["expr"])[1:-1].replace('\\"', '"'))
-            equal(came[name]["expr"], text, f"{name}'s expression")
-            texts = {key: text.replace("@{runbook}", words["runbook"]) for key, text in rule.get("annotations", {}).items()}
+            equal(came[name]["expr"], in_place(words, rule["expr"]), f"{name}'s expression")
+            texts = {key: in_place(words, text) for key, text in rule.get("annotations", {}).items()}
             equal(came[name].get("annotations", {}), texts, f"{name}'s annotations")
+
+
+def in_place(words, text):
+    return re.sub(r"@\{(\w+)\}", lambda found: as_helm_writes(words[found[1]]), text)
 
 
 def as_helm_writes(value):
@@ -101,14 +108,16 @@ def changes():
         '--set=prometheusRule.selector=cluster=\\"a\\"',
     )
     alerts = rules(groups(changed), "alert")
+    absent = alerts["CompletiondAbsent"]
     holds("> 0.2 and" in alerts["CompletiondErrorRatioHigh"]["expr"], "a threshold")
-    equal([name for name in ("CompletiondWorkerSaturated", "CompletiondTargetDown") if name in alerts], [], "alerts that are off")
+    equal({"CompletiondWorkerSaturated", "CompletiondTargetDown"} & set(alerts), set(), "alerts that are off")
     equal(alerts["CompletiondBreakerOpen"]["for"], "30m", "an override")
-    equal(alerts["CompletiondAbsent"]["labels"], {"severity": "critical", "team": "platform"}, "labels")
-    equal(alerts["CompletiondAbsent"]["annotations"]["runbook_url"], "https://handbook/ops#completiondabsent", "the handbook")
-    equal(alerts["CompletiondAbsent"]["expr"], 'absent(up{cluster="a"})', "the selector")
+    equal(absent["labels"], {"severity": "critical", "team": "platform"}, "labels")
+    equal(absent["annotations"]["runbook_url"], "https://handbook/ops#completiondabsent", "the handbook")
+    equal(absent["expr"], 'absent(up{cluster="a"})', "the selector")
     for wrong in ("thresholds.errorRation=1", "overrides.CompletiondBreakerOpened.for=1m", "enabled=perhaps"):
-        holds(helm("template", "completiond", CHART, f"--set=prometheusRule.{wrong}").returncode != 0, f"{wrong} is taken")
+        told = helm("template", "completiond", CHART, f"--set=prometheusRule.{wrong}")
+        holds(told.returncode != 0 and "prometheusRule." in told.stderr, f"{wrong}: {told.stderr}")
 
 
 def version():
@@ -155,8 +164,18 @@ def belong(alerts):
     name, rule = next(iter(alerts.items()))
     strange = {"labels": {"severity": "loud"}, "annotations": {**rule["annotations"], "summary": "{{ $labels.nothing }}"}}
     found = list(of_alerts({**alerts, name: strange, "CompletiondNew": rule}, tests, handbook))
-    equal(len([one for one in found if one.startswith(name)]), 2, f"complaints about {name}: {found}")
-    equal(len([one for one in found if one.startswith("CompletiondNew")]), 4, f"complaints about an alert without anything: {found}")
+    of_name = {one.split(": ")[0]: [what for what in found if what.startswith(one.split(": ")[0])] for one in found}
+    equal({one: len(whats) for one, whats in of_name.items()}, {name: 2, "CompletiondNew": 4}, f"complaints: {found}")
+
+
+def typed(made):
+    equal([what for name, dashboard in made.items() for what in unknown(dashboard, name)], [], "what Grafana does not know")
+    # And it would be seen.
+    name, broken = next(iter(copy.deepcopy(made).items()))
+    panel = next(panel for panel in broken["panels"] if panel["type"] == "stat")
+    panel["options"]["colourMode"] = panel["fieldConfig"]["defaults"]["units"] = "red"
+    told = [what.rpartition(".")[2] for what in unknown(broken, name)]
+    equal(told, ["units", "colourMode"], "what Grafana does not know")
 
 
 def shaped(made):

@@ -1,6 +1,8 @@
-"""The life of a server in a few seconds: whatever happens to calls happens once, so that each metric has something to tell.
+"""The life of a server in a few seconds: whatever happens to calls happens once, so that each metric has something to
+tell.
 
-All providers but one are the simulator inside the server. What happens is in the names of models and in lines of prompts.
+All providers but one are the simulator inside the server. What happens is in the names of models and in lines of
+prompts.
 """
 
 import contextlib
@@ -118,7 +120,8 @@ class Life:
         equal(told, completion_pb2.CACHE_STATUS_REPLAYED, "the second call under one id")
         slow = self.prompt("tokens=5 first_event=300ms", temperature=0.0)
         both = [self.stub.Complete.future(slow, timeout=SECONDS) for _ in range(2)]
-        holds(completion_pb2.CACHE_STATUS_COALESCED in [call.result().outcome.cache_status for call in both], "one call for two")
+        told = [call.result().outcome.cache_status for call in both]
+        holds(completion_pb2.CACHE_STATUS_COALESCED in told, f"one call for two: {told}")
         # Four answers, and room for three.
         for _ in range(4):
             self.succeed(self.prompt("a long one", model="long/long", temperature=0.0, max_tokens=1000))

@@ -1,4 +1,4 @@
-"""An upstream in the OpenAI chat format whose every answer is long and there at once: the simulator takes its time for one."""
+"""An upstream in the OpenAI chat format whose every answer is long and there at once: the simulator takes its time."""
 
 import contextlib
 import http.server
@@ -13,8 +13,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         choice = {"index": 0, "message": {"role": "assistant", "content": TEXT}, "finish_reason": "stop"}
         usage = {"prompt_tokens": 12, "completion_tokens": 9, "total_tokens": 21}
-        body = {"id": "1", "object": "chat.completion", "created": 1, "model": "long", "choices": [choice], "usage": usage}
-        answer = json.dumps(body).encode()
+        body = {"id": "1", "object": "chat.completion", "created": 1, "model": "long", "choices": [choice]}
+        answer = json.dumps({**body, "usage": usage}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))

@@ -1,4 +1,6 @@
-"""What is wrong with a dashboard or with what belongs to an alert, as far as it can be seen without a Grafana and a Prometheus."""
+"""What is wrong with a dashboard or with what belongs to an alert, as far as it can be seen without a Grafana and a
+Prometheus.
+"""
 
 import re
 
