@@ -22,6 +22,27 @@ CHOSEN = {"job": "completiond", "instance": ".*", "model": ".*", "endpoint": ".*
 PAPERS = ["docs/metrics.md", "docs/caching.md", "docs/accounting.md"]
 # Metrics that stay at 0 here.
 NEVER = {"completiond_telemetry_lost_total": "thousands of calls must end within a quarter of a second"}
+# What has happened to the server, as alerts see it before they wait whether it lasts; and what has not. How long things took
+# is a matter of the machine, so the others are not looked at.
+HAPPENED = {
+    "CompletiondErrorRatioHigh",
+    "CompletiondCallsRefused",
+    "CompletiondProviderFailing",
+    "CompletiondKeyRefused",
+    "CompletiondBreakerOpen",
+    "CompletiondSharedStoreAway",
+}
+HAPPENED_NOT = {
+    "CompletiondTargetDown",
+    "CompletiondAbsent",
+    "CompletiondRestarting",
+    "CompletiondMostCallsFail",
+    "CompletiondNoEndpointHealthy",
+    "CompletiondMemoryHigh",
+    "CompletiondTelemetryLost",
+    "CompletiondCostHigh",
+    "CompletiondRateLimitNearlyUsed",
+}
 # Variables without a value to choose here: all that there is is all.
 NOTHING_TO_CHOOSE = {"caller": "callers have no names yet"}
 
@@ -45,6 +66,7 @@ def main():
                     "every query of the papers has an answer": lambda: papers_are_answered(prometheus),
                     "the dashboards' variables have values": lambda: chosen(prometheus, boards),
                     "every rule is evaluated, and asks for what is there": lambda: evaluated(prometheus, made),
+                    "alerts see what has happened, and nothing else": lambda: seen(prometheus, rules(made, "alert")),
                     "the rules' tests are about series that are there": lambda: tested(prometheus),
                 }.items():
                     with checks.case(f"queries: {name}"):
@@ -54,10 +76,12 @@ def main():
 
 def live(server, prometheus):
     """Twice, so that counters have moved while they were looked at."""
+    in_flight = "completiond_calls_in_flight"
     with Life(server) as first:
         first.live()
+        eventually(lambda: prometheus.values(in_flight) == [0], "all calls have given back their places")
         with first.crowd():
-            for gauge in ("completiond_calls_in_flight", "completiond_calls_request_bytes_in_flight_bytes"):
+            for gauge in (in_flight, "completiond_calls_request_bytes_in_flight_bytes"):
                 eventually(lambda: any(prometheus.values(gauge)), f"{gauge} is above 0")
             eventually(lambda: any(prometheus.values("completiond_endpoint_in_flight")), "attempts are in flight")
             eventually(lambda: prometheus.values("completiond_calls_refused_total") == [1], "one was refused")
@@ -65,6 +89,7 @@ def live(server, prometheus):
     eventually(lambda: prometheus.values(hits) == [1], "the first life was scraped")
     with Life(server) as second:
         second.live()
+        eventually(lambda: prometheus.values(in_flight) == [0], "all calls have given back their places")
         with second.crowd():
             eventually(lambda: prometheus.values("completiond_calls_refused_total") == [2], "another one was refused")
     left = 'sum(completiond_usage_calls_total{completiond_call_outcome="cancelled"})'
@@ -135,9 +160,9 @@ def values(prometheus, series, label):
 
 def evaluated(prometheus, made):
     recorded = set(rules(made, "record"))
-    seen = [rule for group in prometheus.ask("rules")["groups"] for rule in group["rules"]]
-    equal({rule["name"] for rule in seen}, recorded | set(rules(made, "alert")), "rules that are in force")
-    equal([(rule["name"], rule.get("lastError")) for rule in seen if rule["health"] != "ok"], [], "rules that fail")
+    in_force = [rule for group in prometheus.ask("rules")["groups"] for rule in group["rules"]]
+    equal({rule["name"] for rule in in_force}, recorded | set(rules(made, "alert")), "rules that are in force")
+    equal([(rule["name"], rule.get("lastError")) for rule in in_force if rule["health"] != "ok"], [], "rules that fail")
     equal([name for name in recorded if not prometheus.values(name)], [], "recording rules without an answer")
     expressions = [rule["expr"] for group in made for rule in group["rules"]]
     equal([what for expression in expressions for what in strange(prometheus, expression)], [], "what is not there")
@@ -153,6 +178,11 @@ def strange(prometheus, expression):
     known = {name: prometheus.labels_of(name) for name in read}
     yield from (name for name, seen in known.items() if not seen)
     yield from labels(expression) - set().union(*known.values())
+
+
+def seen(prometheus, alerts):
+    holding = {name for name in HAPPENED | HAPPENED_NOT if prometheus.values(alerts[name]["expr"])}
+    equal(holding, HAPPENED, "alerts whose condition holds")
 
 
 def tested(prometheus):

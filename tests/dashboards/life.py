@@ -139,7 +139,8 @@ class Life:
         for stream in streams:
             threading.Thread(target=read, args=(stream, begun), daemon=True).start()
         for _ in streams:
-            holds(begun.acquire(timeout=SECONDS), "a stream does not begin")
+            began = begun.acquire(timeout=SECONDS)
+            holds(began, f"a stream does not begin: {[stream.code() for stream in streams if stream.done()]}")
         self.fail(self.prompt("tokens=1"), grpc.StatusCode.UNAVAILABLE)
         yield
         for stream in streams:
