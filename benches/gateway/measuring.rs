@@ -11,7 +11,7 @@ use crate::arguments::Arguments;
 use crate::cores::{Cores, open_many_files};
 use crate::figures::{self, GROUPS};
 use crate::process::{Place, Process, free_address};
-use crate::production::{self, Cache, Others};
+use crate::production::{self, Cache, Others, Setting};
 use crate::report::Report;
 
 /// How much is measured.
@@ -123,11 +123,11 @@ impl Stage {
     }
 
     /// A gateway of its own, which may not listen yet.
-    pub(crate) fn gateway(&self, cache: Cache) -> Result<Process, Failure> {
+    pub(crate) fn gateway(&self, setting: Setting) -> Result<Process, Failure> {
         let address = free_address()?;
         let others = Others { upstream: self.upstream.address, collector: self.collector.address };
         let folder = self.folder.path().join(address.port().to_string());
-        let command = production::command(&self.completiond, address, (others, cache), &folder)?;
+        let command = production::command(&self.completiond, address, (others, setting), &folder)?;
         Process::start(command, address, &folder.join("log.json"), (&self.cores, Place::Measured))
     }
 }

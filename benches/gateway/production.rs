@@ -1,5 +1,6 @@
 //! The gateway as it is run in production: bounds, retries and breakers as they come, usage with prices and kept in a file,
-//! metrics, one log line for each call to a file, and traces of which one in a hundred is sampled.
+//! metrics, one log line for each call to a file, and traces of which one in a hundred is sampled. To see what telemetry
+//! costs, more or less of it.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -21,6 +22,48 @@ pub(crate) enum Cache {
     Shared(SocketAddr),
 }
 
+/// How much the gateway tells of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Telemetry {
+    /// Neither logs nor metrics nor traces.
+    Off,
+    /// Metrics, a log line for each call, and one trace in a hundred: as in production.
+    Sampled,
+    /// The same, and the trace of every call.
+    Whole,
+}
+
+impl Telemetry {
+    /// Sets what is told by variables.
+    fn set(self, command: &mut Command) {
+        let share = match self {
+            Self::Off => {
+                command.env("OTEL_SDK_DISABLED", "true").env("RUST_LOG", "off");
+                return;
+            }
+            Self::Sampled => "0.01",
+            Self::Whole => "1",
+        };
+        command.env("OTEL_TRACES_SAMPLER", "parentbased_traceidratio").env("OTEL_TRACES_SAMPLER_ARG", share);
+    }
+}
+
+/// What of the gateway is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    /// Where answers are kept.
+    pub(crate) cache: Cache,
+    /// What is told.
+    pub(crate) telemetry: Telemetry,
+}
+
+impl Setting {
+    /// Production, with this cache.
+    pub(crate) const fn with(cache: Cache) -> Self {
+        Self { cache, telemetry: Telemetry::Sampled }
+    }
+}
+
 /// Whom the gateway is connected with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Others {
@@ -34,7 +77,7 @@ pub(crate) struct Others {
 pub(crate) fn command(
     binary: &Path,
     listen: SocketAddr,
-    (others, cache): (Others, Cache),
+    (others, Setting { cache, telemetry }): (Others, Setting),
     folder: &Path,
 ) -> Result<Command, Failure> {
     std::fs::create_dir_all(folder)?;
@@ -42,10 +85,8 @@ pub(crate) fn command(
     std::fs::write(&file, configuration(listen, others.upstream, cache, folder)?)?;
     let mut command = Command::new(binary);
     command.args(["serve", "--config"]).arg(file).env_remove("RUST_LOG").env("BENCH_KEY", "bench-key");
-    command
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", others.collector))
-        .env("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
-        .env("OTEL_TRACES_SAMPLER_ARG", "0.01");
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", others.collector));
+    telemetry.set(&mut command);
     if let Cache::Shared(server) = cache {
         command.env("BENCH_REDIS", format!("redis://{server}"));
     }

@@ -7,7 +7,7 @@ use super::{CALLERS, Subject, checked, turns};
 use crate::Failure;
 use crate::load::{Amount, Caller, alone, open};
 use crate::measuring::{Plan, Stage};
-use crate::production::Cache;
+use crate::production::{Cache, Setting};
 use crate::report::{REFERENCE, Report, Unit};
 use crate::shapes::{CALL, Delivery, SHORT, Shape, Wire};
 
@@ -23,8 +23,8 @@ async fn whole_or_streamed(
     (shape, delivery): (Shape, Delivery),
 ) -> Result<(), Failure> {
     let reference = stage.reference()?.listening()?;
-    let own = stage.gateway(Cache::Memory)?.listening()?;
-    let shared = stage.shared().map(|cache| stage.gateway(cache)?.listening()).transpose()?;
+    let own = stage.gateway(Setting::with(Cache::Memory))?.listening()?;
+    let shared = stage.shared().map(|cache| stage.gateway(Setting::with(cache))?.listening()).transpose()?;
     let caller = Caller::of_reference(reference.address, Wire::Chat, shape, delivery)?;
     let mut subjects = vec![Subject { who: REFERENCE, process: &reference, caller }];
     let gateways =

@@ -7,7 +7,7 @@ use crate::Failure;
 use crate::load::{Amount, Caller, closed};
 use crate::measuring::{Plan, Stage};
 use crate::process::Process;
-use crate::production::Cache;
+use crate::production::{Cache, Setting};
 use crate::report::{Report, Unit};
 use crate::samples::real;
 use crate::shapes::{Delivery, SHORT, SILENT, Wire};
@@ -18,7 +18,8 @@ const MIB: f64 = 1024.0 * 1024.0;
 pub(super) async fn measure(stage: &Stage, plan: &Plan, report: &mut Report) -> Result<(), Failure> {
     for round in 0..plan.starts {
         for turn in turns(round, 2) {
-            let process = if turn == 0 { stage.reference()? } else { stage.gateway(Cache::Off)? }.listening()?;
+            let process =
+                if turn == 0 { stage.reference()? } else { stage.gateway(Setting::with(Cache::Off))? }.listening()?;
             // Only one of both is called.
             let silent = pair([&process, &process], (Wire::Chat, SILENT, Delivery::Stream))?;
             let short = pair([&process, &process], (Wire::Chat, SHORT, Delivery::Stream))?;

@@ -6,6 +6,7 @@ mod events;
 mod latency;
 mod memory;
 mod start;
+mod telemetry;
 
 use std::net::SocketAddr;
 
@@ -22,7 +23,7 @@ use crate::samples::{micros, real};
 use crate::shapes::{Delivery, Shape, Wire};
 
 /// The groups, in the order in which they are measured.
-pub(crate) const GROUPS: [&str; 6] = ["calls", "events", "latency", "cache", "memory", "start"];
+pub(crate) const GROUPS: [&str; 7] = ["calls", "events", "latency", "cache", "telemetry", "memory", "start"];
 
 /// Measures a group.
 pub(crate) async fn measure(group: &str, stage: &Stage, plan: &Plan, report: &mut Report) -> Result<(), Failure> {
@@ -31,6 +32,7 @@ pub(crate) async fn measure(group: &str, stage: &Stage, plan: &Plan, report: &mu
         "events" => events::measure(stage, plan, report).await,
         "latency" => latency::measure(stage, plan, report).await,
         "cache" => cache::measure(stage, plan, report).await,
+        "telemetry" => telemetry::measure(stage, plan, report).await,
         "memory" => memory::measure(stage, plan, report).await,
         _ => start::measure(stage, plan, report).await,
     }
@@ -65,8 +67,8 @@ fn pair<'a>(
 
 /// Both servers, listening.
 fn servers(stage: &Stage) -> Result<[Process; 2], Failure> {
-    use crate::production::Cache;
-    Ok([stage.reference()?.listening()?, stage.gateway(Cache::Off)?.listening()?])
+    use crate::production::{Cache, Setting};
+    Ok([stage.reference()?.listening()?, stage.gateway(Setting::with(Cache::Off))?.listening()?])
 }
 
 /// Everyone once in each round, in turns from either end, so that no one is always after the same other.

@@ -3,7 +3,7 @@
 use super::{pair, turns};
 use crate::Failure;
 use crate::measuring::{Plan, Stage};
-use crate::production::Cache;
+use crate::production::{Cache, Setting};
 use crate::report::{Report, Unit};
 use crate::samples::micros;
 use crate::shapes::{CALL, Delivery, Wire};
@@ -12,7 +12,8 @@ pub(super) async fn measure(stage: &Stage, plan: &Plan, report: &mut Report) -> 
     // It is over soon, and one start is not like the other.
     for round in 0..plan.rounds * 2 {
         for turn in turns(round, 2) {
-            let process = if turn == 0 { stage.reference()? } else { stage.gateway(Cache::Off)? }.listening()?;
+            let process =
+                if turn == 0 { stage.reference()? } else { stage.gateway(Setting::with(Cache::Off))? }.listening()?;
             let subjects = pair([&process, &process], (Wire::Chat, CALL, Delivery::Whole))?;
             let Some(subject) = subjects.get(turn) else { continue };
             subject.caller.call().await?;
