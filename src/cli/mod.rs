@@ -15,6 +15,7 @@ mod render;
 mod serve;
 mod settings;
 mod tokens;
+mod watch;
 
 pub use check::Report;
 
