@@ -94,7 +94,7 @@ impl Watch {
             }
             Other::Left => self.chosen.sort(-1),
             Other::Right => self.chosen.sort(1),
-            Other::Letter('?' | 'h') => self.helps = !self.helps,
+            Other::Letter('?') => self.helps = !self.helps,
             Other::Letter('p') => {
                 self.held = if self.held.is_some() { None } else { Some(now) };
                 if self.held.is_none() {

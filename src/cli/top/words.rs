@@ -28,7 +28,7 @@ pub(super) fn number(value: f64) -> String {
 
 /// A rate: as a number, but that whole ones have a decimal as well, so that those below each other are read alike.
 pub(super) fn rate(value: f64) -> String {
-    if value >= 0.995 && value < 99.95 { format!("{value:.1}") } else { number(value) }
+    if (0.995..99.95).contains(&value) { format!("{value:.1}") } else { number(value) }
 }
 
 /// A rate, or that it is not known.
