@@ -10,7 +10,7 @@ use super::figures::{Figure, PastLine, figures};
 use super::history::History;
 use super::tables::Tab;
 use super::view::{Continuity, View};
-use super::words::sparkline;
+use super::words::{length, sparkline};
 use crate::cli::watch::grid::{Cell, Column, cut, fit, line, width};
 use crate::cli::watch::{Freshness, plain, words};
 
@@ -139,9 +139,7 @@ fn head(known: &Known<'_>, chosen: &Chosen, room: usize) -> Line<'static> {
     spans.extend(paused.map(|text| Span::styled(text, alert)));
     spans.extend(news.map(|text| Span::styled(text, alert)));
     spans.push(Span::raw(match known.view.window_seconds {
-        Some(seconds) => {
-            format!("the last {}", super::words::seconds(Some(super::histogram::Estimate::About(seconds))))
-        }
+        Some(seconds) => format!("the last {}", length(seconds)),
         None => "rates follow".to_owned(),
     }));
     spans.extend(known.uptime.map(|uptime| Span::raw(format!("up {}", words::time(uptime)))));

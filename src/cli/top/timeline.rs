@@ -12,8 +12,9 @@ use super::server::Scrape;
 use super::snapshot::Snapshot;
 use super::view::{Continuity, View};
 
-/// The most snapshots of a window: with more, the oldest go.
-const MOST_SNAPSHOTS: usize = 64;
+/// Into how many steps a window is divided: of the scrapes of a step the last is kept, so that a long window with a short
+/// interval holds no more than a short one.
+const STEPS: u32 = 48;
 /// How long the server may give out the text of before again, with a little more. One that is the same after that was
 /// written anew, by a server at which nothing has happened.
 const REPEATED: Duration = Duration::from_millis(1500);
@@ -68,6 +69,7 @@ impl Timeline {
             let point = Point::of(&between::view(&snapshot, Some(window)));
             self.history.push(at, point);
         }
+        self.thin_out();
         self.snapshots.push_back((at, snapshot));
         self.forget(at);
         News::New
@@ -79,10 +81,18 @@ impl Timeline {
         // an interval older.
         let old = self.window - self.window / 20;
         let is_old = |at: &Instant| now.saturating_duration_since(*at) >= old;
-        while self.snapshots.len() > 2 && self.snapshots.get(1).is_some_and(|(at, _)| is_old(at))
-            || self.snapshots.len() > MOST_SNAPSHOTS
-        {
+        while self.snapshots.len() > 2 && self.snapshots.get(1).is_some_and(|(at, _)| is_old(at)) {
             self.snapshots.pop_front();
+        }
+    }
+
+    /// The latest snapshot goes before the next one comes, where the one before it is of the same step.
+    fn thin_out(&mut self) {
+        let mut latest = self.snapshots.iter().rev().map(|(at, _)| *at);
+        if let (Some(last), Some(before)) = (latest.next(), latest.next())
+            && last.saturating_duration_since(before) < self.window / STEPS
+        {
+            self.snapshots.pop_back();
         }
     }
 
@@ -107,6 +117,11 @@ impl Timeline {
     /// What happened before.
     pub(super) fn history(&self) -> &History {
         &self.history
+    }
+
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.snapshots.len()
     }
 
     /// When the server was scraped last.

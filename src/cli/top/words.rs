@@ -70,6 +70,14 @@ pub(super) fn seconds(estimate: Option<Estimate>) -> String {
     if matches!(estimate, Estimate::Above(_)) { format!(">{shown}") } else { shown }
 }
 
+/// How long a window is: `0.2 s`, `2.0 s`, `10 s`, `5 min`.
+pub(super) fn length(seconds: f64) -> String {
+    if seconds < 9.95 {
+        return format!("{seconds:.1} s");
+    }
+    Duration::try_from_secs_f64(seconds.round()).map_or(NOTHING.to_owned(), time)
+}
+
 /// All three.
 pub(super) fn percentiles(of: &Percentiles) -> [String; 3] {
     [("p50", of.p50), ("p95", of.p95), ("p99", of.p99)].map(|(name, value)| format!("{name} {}", seconds(value)))
@@ -150,6 +158,7 @@ mod tests {
         ] {
             assert_eq!(seconds(Some(estimate)), expected, "{estimate:?}");
         }
+        assert_eq!([0.21, 2.04, 9.96, 59.6, 300.0].map(length), ["0.2 s", "2.0 s", "10 s", "60 s", "5 min"]);
         assert_eq!(percentiles(&Percentiles::default()), ["p50 –", "p95 –", "p99 –"]);
     }
 

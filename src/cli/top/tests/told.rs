@@ -130,8 +130,14 @@ fn the_window_reaches_back_as_far_as_it_shall_and_no_more_is_kept() {
     assert_eq!(timeline.history().len(), MOST_POINTS);
     // An interval only, where the window is shorter.
     assert_eq!(told(1, &scrapes).1.window_seconds, Some(2.0));
-    // However long it shall be, it is bounded.
-    assert_eq!(told(100_000, &scrapes).1.window_seconds, Some(126.0));
+    // However long it shall be, few snapshots are enough for it.
+    for window in [10, 60, 600, 100_000] {
+        let (timeline, view) = told(window, &scrapes);
+        let (length, wanted) = (view.window_seconds.unwrap(), f64::from(u32::try_from(window.min(3998)).unwrap()));
+        assert!((length - wanted).abs() <= wanted * 0.06, "{length} s of {wanted} s");
+        assert_eq!(view.calls.ended.recent, Some(length / 2.0));
+        assert!(timeline.kept() <= 52, "{} snapshots for {window} s", timeline.kept());
+    }
 }
 
 #[test]
