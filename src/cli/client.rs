@@ -39,6 +39,38 @@ pub(super) struct ServerArgs {
     pub(super) key: Option<PathBuf>,
 }
 
+/// What a server that is always elsewhere is shown, and what it is trusted by.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct ProofArgs {
+    /// The key to show to the server
+    #[arg(long, value_name = "KEY", env = "COMPLETIOND_API_KEY", hide_env_values = true)]
+    api_key: Option<String>,
+    /// A PEM file with the authorities to trust, in place of the system's; implies TLS
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// A PEM file with this client's certificate; implies TLS
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// A PEM file with the certificate's private key
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+}
+
+impl ProofArgs {
+    /// Connects as [`ServerArgs::dial`] does.
+    ///
+    /// # Errors
+    /// The server is not reachable; it was told.
+    pub(super) async fn dial(
+        &self,
+        address: &str,
+        doubt: &str,
+    ) -> Result<(Channel, Option<MetadataValue<Ascii>>), Exit> {
+        let Self { api_key, ca, cert, key } = self.clone();
+        ServerArgs { server: None, api_key, ca, cert, key }.dial(address, doubt).await
+    }
+}
+
 /// A connection, and what keeps its other end alive.
 #[derive(Debug)]
 pub(super) struct Connection {

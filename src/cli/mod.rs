@@ -15,6 +15,8 @@ mod render;
 mod serve;
 mod settings;
 mod tokens;
+mod top;
+mod watch;
 
 pub use check::Report;
 
@@ -79,6 +81,9 @@ enum Command {
     /// Watch the pool of a running server: how each endpoint is
     #[command(after_long_help = pool::HELP)]
     Pool(pool::PoolArgs),
+    /// Watch a running server: calls, errors, latency, tokens, cost
+    #[command(after_long_help = top::HELP)]
+    Top(top::TopArgs),
     /// Show what models cost, or put a newer price table over your own
     Prices(prices::PricesArgs),
     /// Count the tokens of a prompt, and what it would cost
@@ -104,6 +109,7 @@ pub fn run() -> ExitCode {
         Command::Prices(args) => prices::run(&config, &args),
         Command::Tokens(args) => tokens::run(&config, &args),
         Command::Pool(args) => pool::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Check { json, listen } => run_check(&config, &listen.or(before), json),
     };
     done.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)

@@ -84,7 +84,7 @@ const KEPT_TO: &[(&str, &[&str])] = &[
     ("reqwest", &["transport/", "telemetry/exporter"]),
     ("tonic::Status", &["edge/grpc/", "cli/", "cli."]),
     ("tonic::Code", &["edge/grpc/", "cli/", "cli."]),
-    ("ratatui", &["cli/pool/"]),
+    ("ratatui", &["cli/pool/", "cli/top/", "cli/watch/"]),
     ("redb", &["store/usage/"]),
     ("redis", &["store/"]),
     ("bpe", &["tokens/"]),

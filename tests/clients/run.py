@@ -14,11 +14,12 @@ import python_client
 import service_config
 import shell
 import simulator
+import terminal
 import traces
 from servers import ROOT, Checks, Completiond, Upstream, holds
 
 GO_CHECKS = os.environ.get("GO_CHECKS")
-GROUPS = ("python", "batches", "shell", "go", "service-config", "pool", "traces", "simulator")
+GROUPS = ("python", "batches", "shell", "go", "service-config", "pool", "traces", "simulator", "terminal")
 
 
 def go(checks, server, upstream):
@@ -69,6 +70,8 @@ def main():
             traces.run(checks, upstream, config, environment)
     if "simulator" in chosen:
         simulator.run(checks)
+    if "terminal" in chosen:
+        terminal.run(checks)
     checks.close()
 
 

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::view::{EndpointView, Failure, Left, PoolView, Share, Standing};
+use super::view::{EndpointView, Failure, Left, PoolView, Standing};
+use crate::cli::watch::Share;
 use crate::proto::{BreakerState, EndpointFailure, EndpointStatus, GetPoolResponse, RateLimit};
 
 /// What the contract calls the failures that are charged to a key and that are no refusal of it.

@@ -6,15 +6,13 @@ use std::time::Duration;
 use ratatui::Terminal;
 use ratatui::backend::Backend;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, interval};
 
-use super::draw::{draw, last_top, rows_seen};
-use super::screen::{Input, Scroll};
+use super::draw::{draw, rows};
 use super::table::Table;
-use super::view::{Freshness, PoolView};
-
-/// The longest time between two pictures, so that ages move on while nothing else does.
-const REDRAW: Duration = Duration::from_secs(1);
+use super::view::PoolView;
+use crate::cli::watch::screen::Input;
+use crate::cli::watch::{Freshness, REDRAW, keep_asking};
 
 /// What is asked for: the pool, or why it is not known.
 pub(super) type Answer = Result<PoolView, String>;
@@ -49,29 +47,8 @@ impl Watch {
         }
     }
 
-    fn scrolled(&mut self, scroll: Scroll, rows: usize, last: usize) {
-        let top = self.top.min(last);
-        self.top = match scroll {
-            Scroll::Up => top.saturating_sub(1),
-            Scroll::Down => top.saturating_add(1),
-            Scroll::PageUp => top.saturating_sub(rows.max(1)),
-            Scroll::PageDown => top.saturating_add(rows.max(1)),
-            Scroll::Top => 0,
-            Scroll::Bottom => last,
-        }
-        .min(last);
-    }
-
-    /// An answer that is merely late is not told at once: two more may be missing.
     fn freshness(&self, now: Instant) -> Freshness {
-        let age = now.saturating_duration_since(self.taken);
-        match &self.trouble {
-            Some(why) => Freshness::Stale { age, why: why.clone() },
-            None if age > self.interval.saturating_mul(3).max(REDRAW * 2) => {
-                Freshness::Stale { age, why: "it is slow".to_owned() }
-            }
-            None => Freshness::Fresh,
-        }
+        Freshness::of(now.saturating_duration_since(self.taken), self.interval, self.trouble.as_deref())
     }
 
     fn table(&self, room: u16, now: Instant) -> Table {
@@ -97,20 +74,6 @@ pub(super) async fn show<B: Backend>(
     }
 }
 
-/// Asks at every interval; an answer that is slow delays the next question.
-async fn keep_asking(every: Duration, mut ask: impl AsyncFnMut() -> Answer, told: mpsc::Sender<Answer>) {
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The first tick is at once, and the first answer is there already.
-    ticks.tick().await;
-    loop {
-        ticks.tick().await;
-        if told.send(ask().await).await.is_err() {
-            return;
-        }
-    }
-}
-
 async fn redraw<B: Backend>(
     terminal: &mut Terminal<B>,
     mut typed: mpsc::Receiver<Input>,
@@ -126,11 +89,11 @@ async fn redraw<B: Backend>(
         tokio::select! {
             input = typed.recv() => match input {
                 None | Some(Input::Quit) => return Ok(()),
-                Some(Input::Resized) => {}
+                Some(Input::Resized | Input::Other(_)) => {}
                 Some(Input::Scroll(scroll)) => {
                     let size = terminal.size()?;
                     let table = watch.table(size.width, Instant::now());
-                    watch.scrolled(scroll, rows_seen(&table, size.height), last_top(&table, size.height));
+                    watch.top = rows(&table, size.height).scrolled(watch.top, scroll);
                 }
             },
             Some(answer) = answers.recv() => watch.told(answer, Instant::now()),

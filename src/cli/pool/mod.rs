@@ -1,14 +1,12 @@
 //! `completiond pool`: how the endpoints of a running server are, as a table that is drawn again and again, or once.
 //!
 //! A message of the admin listener becomes a view ([`convert`]), the view becomes lines ([`table`]), and the lines go to
-//! a screen ([`draw`], [`live`]) or to standard output ([`plain`]).
+//! a screen ([`draw`], [`live`]) or to standard output.
 
 mod columns;
 mod convert;
 mod draw;
 mod live;
-mod plain;
-mod screen;
 mod server;
 mod table;
 #[cfg(test)]
@@ -16,20 +14,18 @@ mod tests;
 mod view;
 mod words;
 
-use std::io::IsTerminal as _;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
-use super::{Exit, json, print, print_json, runtime, tell};
+use super::watch::screen::Screen;
+use super::watch::{Freshness, can_be_drawn_on, room, unable, until_interrupted};
+use super::{Exit, json, print, print_json};
 use crate::config::read_duration;
 use live::Watch;
-use screen::Screen;
 use server::{AdminArgs, Server, failed};
 use table::Table;
-use view::Freshness;
 
 /// What `completiond pool --help` says below the flags.
 pub(super) const HELP: &str = "\
@@ -67,21 +63,7 @@ pub(super) struct PoolArgs {
 
 /// Shows the pool.
 pub(super) fn run(args: &PoolArgs) -> Result<(), Exit> {
-    let runtime = runtime()?;
-    let done = runtime.block_on(async {
-        let ending = |kind| signal(kind).map_err(|error| unable(&error));
-        let (mut terminated, mut hung_up) = (ending(SignalKind::terminate())?, ending(SignalKind::hangup())?);
-        tokio::select! {
-            done = pool(args) => done,
-            // What is dropped here gives the terminal back.
-            _ = tokio::signal::ctrl_c() => Err(Exit::Interrupted),
-            _ = terminated.recv() => Err(Exit::Interrupted),
-            _ = hung_up.recv() => Err(Exit::Interrupted),
-        }
-    });
-    // A name that is being looked up is waited for by nobody.
-    runtime.shutdown_background();
-    done
+    until_interrupted(pool(args))
 }
 
 async fn pool(args: &PoolArgs) -> Result<(), Exit> {
@@ -92,8 +74,8 @@ async fn pool(args: &PoolArgs) -> Result<(), Exit> {
     }
     let view = convert::view(&response, SystemTime::now());
     if args.once || !can_be_drawn_on() {
-        let table = Table::of(&view, &args.server.server, &Freshness::Fresh, room());
-        print(&plain::text(&table));
+        let table = Table::of(&view, &args.server.server, &Freshness::Fresh, room().unwrap_or(usize::MAX));
+        print(&table.text());
         return Ok(());
     }
     let watch = Watch::new(&args.server.server, view, args.interval, Instant::now());
@@ -109,22 +91,6 @@ async fn watched(watch: Watch, server: &Server) -> Result<(), Exit> {
     let shown = live::show(&mut screen.terminal, typed, watch, ask).await;
     drop(screen);
     shown.map_err(|error| unable(&error))
-}
-
-fn unable(error: &std::io::Error) -> Exit {
-    tell(format_args!("the table cannot be shown: {error}; --once prints it"));
-    Exit::Failed
-}
-
-/// Whether there is a terminal that can do more than write lines.
-fn can_be_drawn_on() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
-}
-
-/// How wide text may be: as a terminal is; elsewhere nobody minds.
-fn room() -> usize {
-    let size = std::io::stdout().is_terminal().then(ratatui::crossterm::terminal::size);
-    size.and_then(Result::ok).map_or(usize::MAX, |(columns, _)| usize::from(columns))
 }
 
 fn interval(text: &str) -> Result<Duration, String> {

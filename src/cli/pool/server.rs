@@ -1,6 +1,5 @@
 //! The admin listener that is asked about the pool.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,7 +7,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use super::super::client::{ServerArgs, root_cause};
+use super::super::client::{ProofArgs, root_cause};
 use super::super::{Exit, render, tell};
 use crate::proto::admin_service_client::AdminServiceClient;
 use crate::proto::{GetPoolRequest, GetPoolResponse};
@@ -25,18 +24,8 @@ pub(super) struct AdminArgs {
     /// The server's admin listener: `host:port`, `https://host:port` or `unix:/path`
     #[arg(long, value_name = "ADDR", env = "COMPLETIOND_ADMIN_SERVER", default_value = "127.0.0.1:50052")]
     pub(super) server: String,
-    /// The key to show to the server
-    #[arg(long, value_name = "KEY", env = "COMPLETIOND_API_KEY", hide_env_values = true)]
-    api_key: Option<String>,
-    /// A PEM file with the authorities to trust, in place of the system's; implies TLS
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// A PEM file with this client's certificate; implies TLS
-    #[arg(long, value_name = "FILE", requires = "key")]
-    cert: Option<PathBuf>,
-    /// A PEM file with the certificate's private key
-    #[arg(long, value_name = "FILE", requires = "cert")]
-    key: Option<PathBuf>,
+    #[command(flatten)]
+    proof: ProofArgs,
 }
 
 /// A connection to an admin listener. It connects anew by itself when it is lost.
@@ -52,10 +41,8 @@ impl AdminArgs {
     /// # Errors
     /// The server is not reachable; it was told.
     pub(super) async fn connect(&self) -> Result<Server, Exit> {
-        let Self { api_key, ca, cert, key, .. } = self.clone();
-        let flags = ServerArgs { server: None, api_key, ca, cert, key };
         let doubt = "is this its admin listener (`admin_listen`, with --server ADDR)?";
-        let (channel, authorization) = flags.dial(&self.server, doubt).await?;
+        let (channel, authorization) = self.proof.dial(&self.server, doubt).await?;
         let client = AdminServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
         Ok(Server { client, authorization })
     }

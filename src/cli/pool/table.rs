@@ -3,9 +3,10 @@
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::columns::{self, Column, GAP, Widths, width};
-use super::view::{EndpointView, Freshness, PoolView, Share, Standing};
-use super::words;
+use super::columns::{COLUMNS, cells};
+use super::view::{EndpointView, PoolView, Standing};
+use crate::cli::watch::grid::{Cell, Column, cut, fit, line, width};
+use crate::cli::watch::{Freshness, Share, plain, words};
 
 /// The lines of a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,16 +22,27 @@ pub(super) struct Table {
 impl Table {
     /// The table of `view`, which `server` told, in `room` cells.
     pub(super) fn of(view: &PoolView, server: &str, freshness: &Freshness, room: usize) -> Self {
-        let widths = columns::fit(&view.endpoints, room);
+        let rows: Vec<_> = view.endpoints.iter().map(cells).collect();
+        let shown = fit(&COLUMNS, &rows, room);
+        let bold = Style::new().add_modifier(Modifier::BOLD);
+        let title = |column| (COLUMNS.get(column).map_or("", |column: &Column| column.title).to_owned(), bold);
+        let cell = |row: &Vec<Cell>, column| row.get(column).cloned().unwrap_or_default();
         let mut table = Self {
             head: vec![first_line(view, server, freshness, room), sums(view, room)],
-            titles: line(&widths, |column| (column.title().to_owned(), Style::new().add_modifier(Modifier::BOLD))),
-            rows: view.endpoints.iter().map(|endpoint| line(&widths, |column| column.cell(endpoint))).collect(),
+            titles: line(&COLUMNS, &shown, title),
+            rows: rows.iter().map(|row| line(&COLUMNS, &shown, |column| cell(row, column))).collect(),
         };
         if matches!(freshness, Freshness::Stale { .. }) {
             table.fade();
         }
         table
+    }
+
+    /// The whole table as text.
+    pub(super) fn text(&self) -> String {
+        let empty = Line::default();
+        let lines = self.head.iter().chain([&empty, &self.titles]).chain(&self.rows);
+        lines.map(|line| plain::written(line) + "\n").collect()
     }
 
     /// Figures that may no longer be true have no colour.
@@ -48,19 +60,12 @@ impl Table {
 /// of this is old.
 fn first_line(view: &PoolView, server: &str, freshness: &Freshness, room: usize) -> Line<'static> {
     let bold = Style::new().add_modifier(Modifier::BOLD);
-    match freshness {
-        Freshness::Fresh => {
-            let whose = cut(&format!("pool of {server}"), room);
-            let left = room.saturating_sub(width(&whose));
-            Line::from(vec![Span::styled(whose, bold), Span::raw(cut(&format!(" · {}", tally(&view.endpoints)), left))])
-        }
-        Freshness::Stale { age, why } => {
-            // How old the figures are matters more than why.
-            let age = format!("{server} does not answer: figures of {} ago, still trying", words::time(*age));
-            let text = if why.is_empty() { age } else { format!("{age} ({why})") };
-            Line::from(Span::styled(cut(&text, room), bold.fg(Color::Red)))
-        }
+    if let Some(stale) = freshness.told(server) {
+        return Line::from(Span::styled(cut(&stale, room), bold.fg(Color::Red)));
     }
+    let whose = cut(&format!("pool of {server}"), room);
+    let left = room.saturating_sub(width(&whose));
+    Line::from(vec![Span::styled(whose, bold), Span::raw(cut(&format!(" · {}", tally(&view.endpoints)), left))])
 }
 
 /// The sums, with the least important left out where there is no room.
@@ -110,40 +115,4 @@ fn tally(endpoints: &[EndpointView]) -> String {
     let states = states.into_iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}"));
     let states: Vec<String> = states.collect();
     if states.is_empty() { "no endpoints".to_owned() } else { states.join(", ") }
-}
-
-fn line(widths: &Widths, cell: impl Fn(Column) -> (String, Style)) -> Line<'static> {
-    let mut spans = Vec::new();
-    for (at, (column, room)) in widths.iter().enumerate() {
-        let (text, style) = cell(*column);
-        let text = cut(&text, *room);
-        let padding = " ".repeat(room.saturating_sub(width(&text)));
-        let gap = " ".repeat(if at == 0 { 0 } else { GAP });
-        if column.is_numeric() {
-            spans.extend([Span::raw(gap + &padding), Span::styled(text, style)]);
-        } else {
-            spans.extend([Span::raw(gap), Span::styled(text, style), Span::raw(padding)]);
-        }
-    }
-    Line::from(spans)
-}
-
-/// `text` in at most `room` cells; what is cut ends with a mark.
-fn cut(text: &str, room: usize) -> String {
-    if width(text) <= room {
-        return text.to_owned();
-    }
-    let mut kept = String::new();
-    let mut taken = 1;
-    for letter in text.chars() {
-        taken += width(letter.encode_utf8(&mut [0; 4]));
-        if taken > room {
-            break;
-        }
-        kept.push(letter);
-    }
-    if room > 0 {
-        kept.push('…');
-    }
-    kept
 }

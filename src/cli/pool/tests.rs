@@ -17,10 +17,10 @@ use tokio::time::Instant;
 
 use super::draw::draw;
 use super::live::{Answer, Watch, show};
-use super::plain;
-use super::screen::{Input, Scroll};
 use super::table::Table;
-use super::view::{EndpointView, Failure, Freshness, Left, PoolView, Share, Standing};
+use super::view::{EndpointView, Failure, Left, PoolView, Standing};
+use crate::cli::watch::screen::{Input, Scroll};
+use crate::cli::watch::{Freshness, Share};
 
 const SERVER: &str = "127.0.0.1:50052";
 
@@ -241,7 +241,7 @@ fn a_screen_of_any_size_can_be_drawn_on() {
 #[test]
 fn plain_text_has_the_same_cells_and_all_columns() {
     let table = Table::of(&troubled(), SERVER, &Freshness::Fresh, usize::MAX);
-    let coloured = plain::text(&table);
+    let coloured = table.text();
     let plain = anstream::adapter::strip_str(&coloured).to_string();
     check("plain", &plain);
     assert!(coloured.contains("\u{1b}[32mok"), "{coloured:?}");

@@ -1,4 +1,5 @@
-//! The terminal while the table is watched: taken over, read from, and given back as it was, however that ends.
+//! The terminal while a table is watched: taken over, read from, and given back as it was, however that ends. It knows
+//! nothing of the table.
 
 use std::io;
 use std::sync::Arc;
@@ -10,20 +11,22 @@ use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use tokio::sync::mpsc;
 
-/// What a person wants of the table.
+/// What a person wants of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Input {
+pub(crate) enum Input {
     /// To leave.
     Quit,
     /// The lines above or below.
     Scroll(Scroll),
+    /// What only this table knows.
+    Other(Other),
     /// Nothing, but the screen has another size.
     Resized,
 }
 
 /// How far the rows move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scroll {
+pub(crate) enum Scroll {
     Up,
     Down,
     PageUp,
@@ -32,13 +35,26 @@ pub(super) enum Scroll {
     Bottom,
 }
 
+/// Keys that not every table obeys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Other {
+    /// A letter, a digit or a sign.
+    Letter(char),
+    /// To what comes next.
+    Next,
+    /// To what came before.
+    Previous,
+    Left,
+    Right,
+}
+
 /// How long the reader waits before it looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The terminal, taken over. It is given back when this is dropped, and before a panic is told.
 #[derive(Debug)]
-pub(super) struct Screen {
-    pub(super) terminal: DefaultTerminal,
+pub(crate) struct Screen {
+    pub(crate) terminal: DefaultTerminal,
     done: Arc<AtomicBool>,
     reader: Option<JoinHandle<()>>,
 }
@@ -48,7 +64,7 @@ impl Screen {
     ///
     /// # Errors
     /// The terminal cannot do it; it is as it was.
-    pub(super) fn enter() -> io::Result<(Self, mpsc::Receiver<Input>)> {
+    pub(crate) fn enter() -> io::Result<(Self, mpsc::Receiver<Input>)> {
         let terminal = ratatui::try_init().inspect_err(|_| restore())?;
         let done = Arc::new(AtomicBool::new(false));
         let (typed, inputs) = mpsc::channel(16);
@@ -97,7 +113,7 @@ fn read(typed: &mpsc::Sender<Input>, done: &AtomicBool) {
 }
 
 /// What an event of the terminal asks for; none: nothing.
-pub(super) fn input(event: &Event) -> Option<Input> {
+pub(crate) fn input(event: &Event) -> Option<Input> {
     match event {
         Event::Resize(..) => Some(Input::Resized),
         Event::Key(key) if key.kind != KeyEventKind::Release => pressed(*key),
@@ -116,6 +132,11 @@ fn pressed(key: KeyEvent) -> Option<Input> {
         KeyCode::PageDown | KeyCode::Char(' ') => Input::Scroll(Scroll::PageDown),
         KeyCode::Home | KeyCode::Char('g') => Input::Scroll(Scroll::Top),
         KeyCode::End | KeyCode::Char('G') => Input::Scroll(Scroll::Bottom),
+        KeyCode::Tab => Input::Other(Other::Next),
+        KeyCode::BackTab => Input::Other(Other::Previous),
+        KeyCode::Left => Input::Other(Other::Left),
+        KeyCode::Right => Input::Other(Other::Right),
+        KeyCode::Char(letter) if !control => Input::Other(Other::Letter(letter)),
         _ => return None,
     })
 }
@@ -130,7 +151,9 @@ mod tests {
         assert_eq!(key(KeyCode::Char('q'), KeyModifiers::NONE), Some(Input::Quit));
         assert_eq!(key(KeyCode::Esc, KeyModifiers::NONE), Some(Input::Quit));
         assert_eq!(key(KeyCode::Char('c'), KeyModifiers::CONTROL), Some(Input::Quit));
-        assert_eq!(key(KeyCode::Char('c'), KeyModifiers::NONE), None);
+        assert_eq!(key(KeyCode::Char('c'), KeyModifiers::NONE), Some(Input::Other(Other::Letter('c'))));
+        assert_eq!(key(KeyCode::Char('z'), KeyModifiers::CONTROL), None);
+        assert_eq!(key(KeyCode::BackTab, KeyModifiers::SHIFT), Some(Input::Other(Other::Previous)));
         assert_eq!(key(KeyCode::Char('G'), KeyModifiers::SHIFT), Some(Input::Scroll(Scroll::Bottom)));
         assert_eq!(input(&Event::Resize(80, 24)), Some(Input::Resized));
         assert_eq!(input(&Event::FocusGained), None);

@@ -1,20 +1,12 @@
-//! The table as plain text: the same lines, with the colours that a terminal knows. Whoever prints it takes the
-//! colours out where no terminal reads them.
+//! Lines of styled text as plain text with the colours that a terminal knows. Whoever prints it takes the colours out where
+//! no terminal reads them.
 
 use anstyle::{AnsiColor, Effects};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
 
-use super::table::Table;
-
-/// The whole table.
-pub(super) fn text(table: &Table) -> String {
-    let empty = Line::default();
-    let lines = table.head.iter().chain([&empty, &table.titles]).chain(&table.rows);
-    lines.map(|line| written(line) + "\n").collect()
-}
-
-fn written(line: &Line<'_>) -> String {
+/// `line`, without the spaces at its end.
+pub(crate) fn written(line: &Line<'_>) -> String {
     let text: String = line.spans.iter().map(|span| span.content.as_ref()).collect();
     let mut left = text.trim_end().len();
     let mut written = String::new();
@@ -32,6 +24,7 @@ fn ansi(style: Style) -> anstyle::Style {
         Some(Color::Green) => Some(AnsiColor::Green.into()),
         Some(Color::Yellow) => Some(AnsiColor::Yellow.into()),
         Some(Color::Red) => Some(AnsiColor::Red.into()),
+        Some(Color::Cyan) => Some(AnsiColor::Cyan.into()),
         _ => None,
     };
     let mut effects = Effects::new();
