@@ -16,7 +16,7 @@ use completiond::simulator::{Simulator, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::collector::{Collector, text};
+use crate::receiver::{Received, Receiver, text};
 use crate::server::Server;
 
 /// Stands in every marked word, and nowhere else.
@@ -200,10 +200,10 @@ async fn streamed(client: &mut Client, message: CompleteRequest) -> Result<(), t
     Ok(())
 }
 
-async fn told(telemetry: &str, level: &str) -> (Collector, String, Vec<tonic::Status>) {
-    let (collector, address) = Collector::start().await;
+async fn told(telemetry: &str, level: &str) -> (Received, String, Vec<tonic::Status>) {
+    let receiver = Receiver::start();
     let upstream = Upstream::start(Simulator::default()).await.unwrap();
-    let endpoint = format!("http://{address}");
+    let endpoint = receiver.url();
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_LOGS_EXPORTER", "otlp"),
@@ -215,7 +215,7 @@ async fn told(telemetry: &str, level: &str) -> (Collector, String, Vec<tonic::St
     let failed = calls(&server).await;
     let metrics = server.metrics().await;
     server.stop().await;
-    (collector, format!("{}\n{metrics}", server.log()), failed)
+    (receiver.received(), format!("{}\n{metrics}", server.log()), failed)
 }
 
 /// The lines with a mark in them, beginning and all.
@@ -229,12 +229,12 @@ fn found(text: &str) -> Vec<String> {
 #[tokio::test]
 async fn no_word_of_a_prompt_no_key_and_no_word_of_an_upstream_is_told_to_an_operator() {
     for level in ["info", "completiond=trace"] {
-        let (collector, told, failed) = told("", level).await;
+        let (received, told, failed) = told("", level).await;
         assert!(failed.len() > 10, "{failed:?}");
-        assert!(collector.spans().len() > 50 && collector.records().len() > 20, "there is something to search in");
+        assert!(received.spans().len() > 50 && received.records().len() > 20, "there is something to search in");
         assert!(told.contains("call ended") && told.contains("completiond_"), "{told}");
         assert_eq!(found(&told), Vec::<String>::new(), "log or metrics at {level}");
-        assert_eq!(found(&collector.text()), Vec::<String>::new(), "spans or records at {level}");
+        assert_eq!(found(&received.text()), Vec::<String>::new(), "spans or records at {level}");
         for status in failed {
             let details = String::from_utf8_lossy(status.details()).into_owned();
             let all = format!("{} {details} {:?}", status.message(), status.metadata());
@@ -248,12 +248,12 @@ async fn no_word_of_a_prompt_no_key_and_no_word_of_an_upstream_is_told_to_an_ope
 #[tokio::test]
 async fn what_is_captured_is_redacted_and_stands_in_spans_only() {
     let telemetry = "telemetry: { capture_content: true, redact: ['(?i)canary[a-z]*'], baggage: [other] }";
-    let (collector, told, _) = told(telemetry, "info").await;
+    let (received, told, _) = told(telemetry, "info").await;
     assert!(told.contains("content capture is on"));
     assert_eq!(found(&told), Vec::<String>::new(), "log or metrics");
-    assert_eq!(found(&collector.text()), Vec::<String>::new(), "spans or records");
+    assert_eq!(found(&received.text()), Vec::<String>::new(), "spans or records");
     assert!(!told.contains("[redacted] last of a [redacted]"));
-    let spans = collector.spans();
+    let spans = received.spans();
     let with = |name: &str, part: &str| spans.iter().any(|span| text(&span.attributes, name).contains(part));
     assert!(with("gen_ai.input.messages", "[redacted] last of a [redacted]"));
     assert!(with("gen_ai.system_instructions", "[redacted] system of a [redacted]"));
@@ -263,13 +263,13 @@ async fn what_is_captured_is_redacted_and_stands_in_spans_only() {
 
 #[tokio::test]
 async fn what_is_captured_holds_words_but_neither_addresses_nor_numbers_nor_keys() {
-    let (collector, told, _) = told("telemetry: { capture_content: true }", "completiond=trace").await;
+    let (received, told, _) = told("telemetry: { capture_content: true }", "completiond=trace").await;
     assert_eq!(found(&told), Vec::<String>::new(), "log or metrics");
-    let all = collector.text();
+    let all = received.text();
     assert!(all.contains("canaryprompt last") && all.contains("[e-mail], [card], [phone], [key]"));
     for secret in SECRETS.split(", ").chain([KEY, UPSTREAM, "canaryheader", "canarybaggage"]) {
         assert!(!all.contains(secret), "{secret}");
     }
-    let records = format!("{:?}", collector.records());
+    let records = format!("{:?}", received.records());
     assert!(!records.contains(MARK), "log records are for names and numbers");
 }

@@ -7,10 +7,14 @@
     reason = "a test says what it expects, and this crate is nothing but tests"
 )]
 
+#[path = "../receiver/mod.rs"]
+mod receiver;
+
 mod canary;
-mod collector;
+mod conventions;
 mod levels;
 mod life;
+mod outage;
 mod real;
+mod seen;
 mod server;
-mod table;
