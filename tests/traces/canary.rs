@@ -22,7 +22,7 @@ use crate::server::Server;
 /// Stands in every marked word, and nowhere else.
 const MARK: &str = "canary";
 /// The key that is sent upstream.
-const KEY: &str = "sk-canarykeycanarykeycanarykey";
+pub(crate) const KEY: &str = "sk-canarykeycanarykeycanarykey";
 /// What a caller should not have written.
 const SECRETS: &str = "ann.canary@example.org, 4111 1111 1111 1111, +49 30 1234567, sk-canarykeycanarykeycanarykey";
 /// What an upstream says in its errors.
@@ -32,7 +32,7 @@ fn words(place: &str) -> String {
     format!("canaryprompt {place} of a canary")
 }
 
-fn said(text: &str) -> ContentBlock {
+pub(crate) fn said(text: &str) -> ContentBlock {
     let text = Text { text: text.to_owned(), ..Text::default() };
     ContentBlock { block: Some(Block::Text(text)), ..ContentBlock::default() }
 }
@@ -119,7 +119,7 @@ async fn unfriendly(status: u16, content: &str, body: String) -> String {
     format!("http://{address}/v1")
 }
 
-async fn settings(simulated: &Upstream, telemetry: &str) -> String {
+pub(crate) async fn settings(simulated: &Upstream, telemetry: &str) -> String {
     let quoted = format!("{UPSTREAM} {KEY} {}", words("last"));
     let error =
         format!(r#"{{"error":{{"message":"{quoted}","type":"{UPSTREAM}","code":"{UPSTREAM}","param":"{UPSTREAM}"}}}}"#);
@@ -141,7 +141,7 @@ async fn settings(simulated: &Upstream, telemetry: &str) -> String {
     )
 }
 
-fn request<T>(message: T) -> tonic::Request<T> {
+pub(crate) fn request<T>(message: T) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
     for name in ["authorization", "x-api-key", "cookie", "x-note"] {
         request.metadata_mut().insert(name, format!("Bearer {KEY}").parse().unwrap());
@@ -192,9 +192,10 @@ async fn calls(server: &Server) -> Vec<tonic::Status> {
     failed
 }
 
-type Client = completiond::proto::completion_service_client::CompletionServiceClient<tonic::transport::Channel>;
+pub(crate) type Client =
+    completiond::proto::completion_service_client::CompletionServiceClient<tonic::transport::Channel>;
 
-async fn streamed(client: &mut Client, message: CompleteRequest) -> Result<(), tonic::Status> {
+pub(crate) async fn streamed(client: &mut Client, message: CompleteRequest) -> Result<(), tonic::Status> {
     let mut events = client.stream_complete(request(message)).await?.into_inner();
     while events.message().await?.is_some() {}
     Ok(())
@@ -219,7 +220,7 @@ async fn told(telemetry: &str, level: &str) -> (Received, String, Vec<tonic::Sta
 }
 
 /// The lines with a mark in them, beginning and all.
-fn found(text: &str) -> Vec<String> {
+pub(crate) fn found(text: &str) -> Vec<String> {
     let around = |(place, _): (usize, &str)| {
         text.chars().skip(text[..place].chars().count().saturating_sub(200)).take(260).collect()
     };

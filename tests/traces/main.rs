@@ -7,11 +7,14 @@
     reason = "a test says what it expects, and this crate is nothing but tests"
 )]
 
+#[path = "../kept/mod.rs"]
+mod kept;
 #[path = "../receiver/mod.rs"]
 mod receiver;
 
 mod canary;
 mod conventions;
+mod fields;
 mod levels;
 mod life;
 mod outage;

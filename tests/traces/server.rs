@@ -9,6 +9,8 @@ use completiond::proto::completion_service_client::CompletionServiceClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::transport::{Channel, Endpoint};
 
+use crate::kept;
+
 pub(crate) struct Server {
     process: Child,
     pub(crate) client: CompletionServiceClient<Channel>,
@@ -21,6 +23,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        kept::text(&self.log());
     }
 }
 
