@@ -3,6 +3,8 @@
 
 use completiond::proto::{BatchCompleteRequest, CompleteRequest, CountTokensRequest};
 use completiond::simulator::{Simulator, Upstream};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind::{Client, Internal, Server as Serves};
 
@@ -112,6 +114,7 @@ const EXPECTED: &[(&str, &[Line<'static>])] = &[
         ],
     ),
     ("count", &[(0, COUNT, "OK", "", &[], 0), (1, "completiond.tokens.count", "", "", &[], 0)]),
+    ("count there", &[(0, COUNT, "OK", "", &[], 0), (1, "completiond.tokens.count", "", "", &[], 0)]),
     (
         "unpriced",
         &[
@@ -152,12 +155,13 @@ fn asked(model: &str, words: &str) -> CompleteRequest {
 fn settings(one: &Upstream, two: &Upstream) -> String {
     format!(
         "cache: {{ enabled: true }}\ntelemetry: {{ baggage: [tenant.id], genai_semconv: dup }}\nusage: {{ labels: [team] }}\n\
-         providers:\n  - {{ id: one, protocol: openai, base_url: {}, api_key: '${{KEY}}' }}\n  - {{ id: two, protocol: openai, base_url: {}, api_key: '${{KEY}}' }}\n\
+         providers:\n  - {{ id: one, protocol: openai, base_url: {}, api_key: '${{KEY}}' }}\n  - {{ id: two, protocol: openai, base_url: {}, api_key: '${{KEY}}' }}\n  - {{ id: counting, protocol: anthropic, base_url: {}, api_key: '${{KEY}}' }}\n\
          models:\n  - {{ id: plain, targets: [{{ provider: two, model: simulator }}] }}\n  \
          - {{ id: pair, targets: [{{ provider: one, model: simulator, priority: 0 }}, {{ provider: two, model: simulator, priority: 1 }}] }}\n  \
          - {{ id: other, targets: [{{ provider: two, model: 'simulator?cut_after=6', priority: 0 }}, {{ provider: two, model: simulator, priority: 1 }}] }}",
         one.url(),
-        two.url()
+        two.url(),
+        one.url()
     )
 }
 
@@ -174,6 +178,11 @@ async fn each_part_of_a_services_life_leaves_the_spans_metrics_and_records_of_th
             assert!(spans.iter().any(|span| span.name == "POST" && parent.contains(&hex(&span.span_id))), "{parent}");
             assert_eq!(request.headers["baggage"], "tenant.id=blue");
         }
+        memory_is_told_by_what_it_is(&received);
+        let counted = spans.iter().find(|span| span.name == "completiond.tokens.count" && is_of("count there", span));
+        let asked = one.received().into_iter().find(|request| request.path.ends_with("/count_tokens")).unwrap();
+        let expected = format!("00-{}-{}-01", trace(named("count there")), hex(&counted.unwrap().span_id));
+        assert_eq!(asked.headers["traceparent"], expected);
         records_are_in_their_traces(&received);
         let resources = received.resources();
         let all: Vec<_> = resources.iter().flatten().map(|it| &it.attributes).collect();
@@ -207,6 +216,10 @@ async fn lived(protocol: &str, one: &Upstream, two: &Upstream) -> Received {
     }
 }
 
+fn is_of(part: &str, span: &Span) -> bool {
+    hex(&span.trace_id) == trace(named(part))
+}
+
 fn are_as_expected(spans: &[Span]) {
     for (number, (name, expected)) in EXPECTED.iter().enumerate() {
         let number = trace(number + 1);
@@ -217,13 +230,29 @@ fn are_as_expected(spans: &[Span]) {
         assert_eq!(found, expected, "{name}");
     }
     let span_of = |part: &str, prefix: &str| {
-        let number = trace(named(part));
-        spans.iter().find(|span| hex(&span.trace_id) == number && span.name.starts_with(prefix)).unwrap().clone()
+        spans.iter().find(|span| is_of(part, span) && span.name.starts_with(prefix)).unwrap().clone()
     };
     for (maker, joins) in [("made", "coalesced"), ("sent", "sent again")] {
         let (maker, joins) = (span_of(maker, "chat"), span_of(joins, "chat"));
         assert_eq!((&joins.links[0].trace_id, &joins.links[0].span_id), (&maker.trace_id, &maker.span_id));
     }
+}
+
+/// What was asked for is more than nothing, and lies in pages. The system may have given less, where nothing was written yet.
+fn memory_is_told_by_what_it_is(received: &Received) {
+    let metrics = received.latest();
+    let memory = metrics.iter().find(|metric| metric.name == "completiond.memory").unwrap();
+    let Some(Data::Gauge(gauge)) = &memory.data else { panic!("{memory:?}") };
+    let of = |kind: &str| {
+        let point = gauge.data_points.iter().find(|it| text(&it.attributes, "completiond.memory.kind") == kind);
+        match point.unwrap_or_else(|| panic!("no {kind}: {memory:?}")).value {
+            Some(number_data_point::Value::AsInt(bytes)) => bytes,
+            other => panic!("{other:?}"),
+        }
+    };
+    let (allocated, active) = (of("allocated"), of("active"));
+    assert!((1 << 20..=active).contains(&allocated), "{allocated} of {active}");
+    assert!(of("resident") > 1 << 20);
 }
 
 /// Each call has a line, in its trace and at its span.
@@ -299,8 +328,10 @@ async fn others(mut client: Caller) {
     let item = |word: &str| CompleteRequest { temperature: None, ..asked("plain", &format!("{fast}{word}")) };
     let batch = BatchCompleteRequest { requests: vec![item("nine"), item("ten")], max_concurrency: 1 };
     client.batch_complete(under("batch", batch)).await.unwrap();
-    let count = CountTokensRequest { request: Some(asked("plain", "eleven")) };
-    client.count_tokens(under("count", count)).await.unwrap();
+    for (part, model) in [("count", "plain"), ("count there", "counting/simulator")] {
+        let count = CountTokensRequest { request: Some(asked(model, "eleven")) };
+        client.count_tokens(under(part, count)).await.unwrap();
+    }
     let bound = CompleteRequest { max_cost_pico_usd: Some(1), ..asked("plain", "twelve") };
     client.complete(under("unpriced", bound)).await.unwrap_err();
     client.complete(under("refused", asked("plain", ""))).await.unwrap_err();
