@@ -49,6 +49,7 @@ impl Site {
         let config = read(&path).unwrap();
         let load: Load = Arc::new(move || Box::pin(std::future::ready(read(&path))));
         let tracer = Guard::start(|_| None).unwrap().tracer();
+        stage::kept::logs();
         let running = app::start_reloadable(&config, load, tracer).await.unwrap();
         Self { folder, upstream, running }
     }

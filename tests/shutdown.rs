@@ -44,9 +44,10 @@ impl Server {
             .arg("--config")
             .arg(config.path())
             .env_clear()
+            .envs(stage::kept::variables())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(stage::kept::stderr())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();

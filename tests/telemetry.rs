@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test says what it expects")]
 
+mod receiver;
+
 use std::net::SocketAddr;
-use std::sync::mpsc;
 
 use completiond::config::{Config, Discovered, Overrides, Sources};
 use completiond::domain::{
@@ -17,10 +18,10 @@ use completiond::telemetry::{CallEnd, CallSpan, Guard, Rpc, Target, Tracer, semc
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use opentelemetry::Value;
 use opentelemetry::trace::{SpanKind, Status};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
-use opentelemetry_proto::tonic::common::v1::{self as wire, any_value};
+use opentelemetry_proto::tonic::common::v1::any_value;
+use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracerProvider, SpanData};
+use receiver::Receiver;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
@@ -243,59 +244,26 @@ fn a_callers_trace_reaches_the_provider_whether_or_not_spans_are_made() {
     assert!(header.starts_with(&format!("00-{TRACE}-")) && header.ends_with("-00"), "{header}");
 }
 
-fn said(attributes: &[wire::KeyValue], name: &str) -> Option<any_value::Value> {
-    attributes.iter().find(|attribute| attribute.key == name)?.value.clone()?.value
-}
-
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A collector that hands over what it gets.
-struct Collector(mpsc::Sender<ExportTraceServiceRequest>);
-
-#[tonic::async_trait]
-impl TraceService for Collector {
-    async fn export(
-        &self,
-        request: tonic::Request<ExportTraceServiceRequest>,
-    ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
-        self.0.send(request.into_inner()).unwrap();
-        Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
-fn collector() -> (SocketAddr, mpsc::Receiver<ExportTraceServiceRequest>) {
-    let (spans, received) = mpsc::channel();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            listener.set_nonblocking(true).unwrap();
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            let incoming = tonic::transport::server::TcpIncoming::from(listener);
-            let service = TraceServiceServer::new(Collector(spans));
-            tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming).await.unwrap();
-        });
-    });
-    (address, received)
-}
-
 fn exporting_to(address: SocketAddr) -> Guard {
-    let endpoint = format!("http://{address}");
-    Guard::start(|name| match name {
-        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.clone()),
-        "OTEL_SERVICE_NAME" => Some("under-test".to_owned()),
-        _ => None,
+    exporting(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{address}"))])
+}
+
+fn exporting(variables: &[(&str, &str)]) -> Guard {
+    Guard::start(|name| {
+        let set = variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        set.or_else(|| (name == "OTEL_SERVICE_NAME").then(|| "under-test".to_owned()))
     })
     .unwrap()
 }
 
 #[test]
 fn spans_of_a_worker_arrive_at_a_collector() {
-    let (address, received) = collector();
-    let guard = exporting_to(address);
+    let receiver = Receiver::start();
+    let guard = exporting_to(receiver.address());
     let tracer = guard.tracer();
     let worker = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -304,13 +272,11 @@ fn spans_of_a_worker_arrive_at_a_collector() {
     worker.join().unwrap();
     drop(guard);
 
-    let resources: Vec<_> = received.try_iter().flat_map(|request| request.resource_spans).collect();
-    let resource = resources[0].resource.clone().unwrap();
-    let text = |text: &str| Some(any_value::Value::StringValue(text.to_owned()));
-    assert_eq!(said(&resource.attributes, "service.name"), text("under-test"));
-    assert_eq!(said(&resource.attributes, "service.version"), text(env!("CARGO_PKG_VERSION")));
-    let spans: Vec<_> =
-        resources.iter().flat_map(|resource| &resource.scope_spans).flat_map(|scope| &scope.spans).collect();
+    let received = receiver.received();
+    let [traces, ..] = received.resources();
+    assert_eq!(receiver::text(&traces[0].attributes, "service.name"), "under-test");
+    assert_eq!(receiver::text(&traces[0].attributes, "service.version"), env!("CARGO_PKG_VERSION"));
+    let spans = received.spans();
     let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
     assert_eq!(names, ["POST", "POST", "chat smart", "completiond.v1.CompletionService/StreamComplete"]);
     assert!(spans.iter().all(|span| hex(&span.trace_id) == TRACE));
@@ -322,30 +288,43 @@ fn a_collector_that_is_down_or_silent_stops_neither_calls_nor_the_end() {
     let refusing = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     for address in [refusing, silent.local_addr().unwrap()] {
-        let guard = exporting_to(address);
-        let tracer = guard.tracer();
-        // More spans than the exporter's queue holds.
-        for _ in 0..1000 {
-            drop(call(&tracer, &caller()));
+        for protocol in ["grpc", "http/protobuf"] {
+            let endpoint = format!("http://{address}");
+            let guard = exporting(&[
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+                ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+                ("OTEL_LOGS_EXPORTER", "otlp"),
+            ]);
+            let tracer = guard.tracer();
+            // More spans than the exporter's queue holds.
+            for _ in 0..1000 {
+                drop(call(&tracer, &caller()));
+            }
+            drop(guard);
         }
-        drop(guard);
     }
 }
 
 #[test]
+fn a_variable_that_would_change_what_numbers_mean_stops_the_start() {
+    let started = Guard::start(|name| match name {
+        "OTEL_METRICS_EXPORTER" => Some("otlp".to_owned()),
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE" => Some("weekly".to_owned()),
+        _ => None,
+    });
+    let error = started.err().unwrap().to_string();
+    assert!(error.contains("weekly") && error.contains("cumulative, delta or lowmemory"), "{error}");
+}
+
+#[test]
 fn a_call_to_the_server_is_one_trace_from_its_caller_to_the_provider() {
-    let (address, received) = collector();
-    let guard = exporting_to(address);
+    let receiver = Receiver::start();
+    let guard = exporting_to(receiver.address());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let id = runtime.block_on(complete_by_the_simulator(guard.tracer()));
     drop(guard);
 
-    let spans: Vec<_> = received
-        .try_iter()
-        .flat_map(|request| request.resource_spans)
-        .flat_map(|resource| resource.scope_spans)
-        .flat_map(|scope| scope.spans)
-        .collect();
+    let spans = receiver.received().spans();
     let span =
         |name: &str| spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no {name}: {spans:?}"));
     let (server, attempt) = (span("completiond.v1.CompletionService/Complete"), span("POST"));
@@ -354,13 +333,12 @@ fn a_call_to_the_server_is_one_trace_from_its_caller_to_the_provider() {
     assert_eq!(hex(&server.parent_span_id), PARENT);
     assert_eq!(completion.parent_span_id, server.span_id);
     assert_eq!(attempt.parent_span_id, completion.span_id);
-    assert_eq!(said(&server.attributes, semconv::CALL_ID), Some(any_value::Value::StringValue(id)));
-    assert_eq!(said(&server.attributes, semconv::RPC_STATUS_CODE), Some(any_value::Value::StringValue("OK".into())));
-    assert_eq!(said(&attempt.attributes, semconv::HTTP_RESPONSE_STATUS_CODE), Some(any_value::Value::IntValue(200)));
-    assert!(matches!(
-        said(&completion.attributes, semconv::GEN_AI_USAGE_OUTPUT_TOKENS),
-        Some(any_value::Value::IntValue(1..))
-    ));
+    assert_eq!(receiver::text(&server.attributes, semconv::CALL_ID), id);
+    assert_eq!(receiver::text(&server.attributes, semconv::RPC_STATUS_CODE), "OK");
+    let number = |span: &Span, name| receiver::attribute(&span.attributes, name);
+    assert_eq!(number(attempt, semconv::HTTP_RESPONSE_STATUS_CODE), Some(any_value::Value::IntValue(200)));
+    let tokens = number(completion, semconv::GEN_AI_USAGE_OUTPUT_TOKENS);
+    assert!(matches!(tokens, Some(any_value::Value::IntValue(1..))));
     assert!(!format!("{spans:?}").contains(SECRET));
 }
 

@@ -10,20 +10,24 @@ use super::Endpoint;
 use super::attempt::addressed;
 use crate::domain::Tokens;
 use crate::protocol::Counting;
+use crate::telemetry::WorkSpan;
 use crate::transport::Transport;
 
 /// The most that is read of an answer, in bytes.
 const ANSWER_BYTES: usize = 64 * 1024;
 
-/// What the provider of `endpoint` says; none: it has not said it within `patience`, whatever the reason.
+/// What the provider of `endpoint` says, as a part of the work of `span`; none: it has not said it within `patience`, whatever
+/// the reason.
 pub async fn count(
     endpoint: &Endpoint,
     counting: Counting,
     transport: &dyn Transport,
     patience: Duration,
+    span: &WorkSpan,
 ) -> Option<Tokens> {
     let Counting { path, headers, body, read } = counting;
-    let outgoing = addressed(endpoint, path, headers, body, HeaderValue::from_static("application/json"));
+    let mut outgoing = addressed(endpoint, path, headers, body, HeaderValue::from_static("application/json"));
+    span.inject(outgoing.request.headers_mut());
     let asking = async {
         let response = transport.send(outgoing).await.ok()?;
         let status = response.status();

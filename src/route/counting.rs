@@ -15,6 +15,7 @@ use crate::domain::{
 };
 use crate::pool::{self, Endpoint};
 use crate::protocol::{Delivery, Order, Unfit};
+use crate::telemetry::WorkSpan;
 use crate::tokens;
 use crate::transport::Transport;
 
@@ -39,6 +40,7 @@ pub struct Counted {
 }
 
 /// Counts at the first of `leads`' targets that can take the request, model after model.
+/// What is asked of a provider for it is a part of `span`.
 ///
 /// # Errors
 /// None can, or the deadline has passed.
@@ -48,10 +50,11 @@ pub(super) async fn count(
     request: Request,
     deadline: Option<Instant>,
     transport: &dyn Transport,
+    span: &WorkSpan,
 ) -> Result<Counted, Error> {
     let (endpoint, max_tokens) = first_fit(leads, rules, &request)?;
     let request = Arc::new(request);
-    let counting = tokens_at(&endpoint, &request, max_tokens, deadline, transport);
+    let counting = tokens_at(&endpoint, &request, max_tokens, deadline, transport, span);
     let count = match deadline {
         None => counting.await,
         Some(deadline) => tokio::time::timeout_at(deadline, counting).await.map_err(|_| too_late())?,
@@ -103,12 +106,13 @@ async fn tokens_at(
     max_tokens: Tokens,
     deadline: Option<Instant>,
     transport: &dyn Transport,
+    span: &WorkSpan,
 ) -> TokenCount {
     let protocol = &endpoint.provider.protocol;
     if let Some(counting) = protocol.counting(&order(endpoint, request, max_tokens)) {
         // A quarter of what is left is kept for an estimate.
         let left = deadline.map_or(PATIENCE, |deadline| deadline.saturating_duration_since(Instant::now()) * 3 / 4);
-        if let Some(input) = pool::count(endpoint, counting, transport, left.min(PATIENCE)).await {
+        if let Some(input) = pool::count(endpoint, counting, transport, left.min(PATIENCE), span).await {
             return TokenCount { input, source: CountSource::Provider, parts: None, tokenizer: None };
         }
     }

@@ -17,7 +17,7 @@ use super::{Lead, Table, Tables, Target};
 use crate::domain::{Error, Event, ModelName, Reason, Recovery, Request, Restarted};
 use crate::pool::RetryBudget;
 use crate::protocol::Delivery;
-use crate::telemetry::Turn;
+use crate::telemetry::{Turn, WorkSpan};
 use crate::transport::Transport;
 
 /// Finds the endpoint that answers.
@@ -66,17 +66,17 @@ impl Router {
 
 impl Router {
     /// Counts the tokens of `request` at the first target that can take it, by priority and weight, and nothing is asked
-    /// of a model. `deadline`: when the caller has lost interest.
+    /// of a model. `deadline`: when the caller has lost interest; `span`: what a provider's own count is a part of.
     ///
     /// # Errors
     /// No such model, no target that can take the request, or the deadline has passed.
-    pub async fn count(&self, request: Request, deadline: Option<Instant>) -> Result<Counted, Error> {
+    pub async fn count(&self, request: Request, deadline: Option<Instant>, span: &WorkSpan) -> Result<Counted, Error> {
         let table = self.tables.current();
         let rules = *table.rules();
         let lead = table.resolve(request.model.as_ref())?;
         let leads = leads(&table, &lead, &request.fallback_models)?;
         drop(table);
-        counting::count(leads, &rules, request, deadline, self.transport.as_ref()).await
+        counting::count(leads, &rules, request, deadline, self.transport.as_ref(), span).await
     }
 }
 

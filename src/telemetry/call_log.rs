@@ -35,8 +35,10 @@ pub(super) struct CallLog {
 macro_rules! write_line {
     ($level:expr, $($fields:tt)*) => {
         match $level {
-            tracing::Level::WARN => tracing::event!(target: key::TARGET, tracing::Level::WARN, $($fields)*),
-            _ => tracing::event!(target: key::TARGET, tracing::Level::INFO, $($fields)*),
+            tracing::Level::WARN => {
+                tracing::event!(name: key::EVENT_ENDED, target: key::TARGET, tracing::Level::WARN, $($fields)*)
+            }
+            _ => tracing::event!(name: key::EVENT_ENDED, target: key::TARGET, tracing::Level::INFO, $($fields)*),
         }
     };
 }
@@ -44,7 +46,14 @@ macro_rules! write_line {
 impl CallLog {
     /// A call begins.
     pub(super) fn start(id: CallId, rpc: Rpc, trace: &SpanContext) -> Self {
-        tracing::debug!(target: key::TARGET, message = "call started", { key::ID } = %id, { key::RPC } = rpc.as_str());
+        tracing::event!(
+            name: key::EVENT_STARTED,
+            target: key::TARGET,
+            tracing::Level::DEBUG,
+            message = "call started",
+            { key::ID } = %id,
+            { key::RPC } = rpc.as_str(),
+        );
         Self {
             id,
             rpc,

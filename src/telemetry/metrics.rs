@@ -11,6 +11,7 @@ use bytes::Bytes;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Meter, MeterProvider as _};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::{Instrument, MeterProviderBuilder, SdkMeterProvider, Stream};
 use prometheus::{Registry, TextEncoder};
 use tokio::sync::Mutex;
@@ -19,9 +20,9 @@ use tokio::time::Instant;
 use super::feed::{Feed, Record};
 use super::measured::{Measured, Naming};
 use super::observed::{self, ServerNow};
-use super::pushed::{Push, Pushing};
+use super::pushed::Reader;
 use super::reused::{self, Reused};
-use super::{Error, otel, semconv};
+use super::{otel, semconv};
 
 /// How old a text may be.
 const FRESH: Duration = Duration::from_secs(1);
@@ -94,10 +95,9 @@ impl Metrics {
         Self::read_by(SdkMeterProvider::builder().with_resource(resource))
     }
 
-    /// The same, which is also sent as `push` says.
-    pub(super) fn pushed(resource: Resource, push: &Push) -> Result<(Self, Pushing), Error> {
-        let (reader, pushing) = push.start()?;
-        Ok((Self::read_by(SdkMeterProvider::builder().with_resource(resource).with_reader(reader)), pushing))
+    /// The same, which `reader` sends as well.
+    pub(super) fn pushed(resource: Resource, reader: Reader) -> Self {
+        Self::read_by(SdkMeterProvider::builder().with_resource(resource).with_reader(reader))
     }
 
     fn read_by(provider: MeterProviderBuilder) -> Self {
@@ -136,11 +136,9 @@ impl Metrics {
     }
 
     /// Sends what is left, and counts no more.
-    pub(super) fn end(&self, within: Duration) {
+    pub(super) fn end(&self, within: Duration) -> OTelSdkResult {
         self.count_now();
-        if let Err(error) = self.0.provider.shutdown_with_timeout(within) {
-            tracing::warn!(%error, "the last metrics were not sent");
-        }
+        self.0.provider.shutdown_with_timeout(within)
     }
 
     /// Counts what calls leave, by these names. What they left before is counted too, as far as it found a place.

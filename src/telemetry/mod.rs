@@ -1,7 +1,7 @@
 //! What an operator sees: one log line for each call, its trace, and metrics.
 //!
-//! Names of attributes are constants ([`semconv`]), logs go to standard error, traces go to an OTLP collector where the
-//! standard `OTEL_*` variables ask for it, metrics wait for who scrapes them. Nothing here takes a prompt, an answer, a key or an upstream's body: the
+//! Names of attributes are constants ([`semconv`]), logs go to standard error, metrics wait for who scrapes them, and all of it
+//! goes to an OTLP collector where the standard `OTEL_*` variables ask for it. Nothing here takes a prompt, an answer, a key or an upstream's body: the
 //! types of this module have no place for them. It knows no provider and no protobuf.
 
 mod attempt_span;
@@ -22,6 +22,7 @@ mod propagation;
 mod pushed;
 mod records;
 mod redact;
+mod reported;
 mod reused;
 pub mod semconv;
 mod subscriber;
@@ -41,7 +42,7 @@ pub use subscriber::{Levels, LogFormat};
 pub use turns::{Maker, Turn, Work, WorkSpan};
 pub use waits::{Waiting, Waits};
 
-/// How the server speaks of itself. Where traces go, and how many, the standard `OTEL_*` variables say.
+/// How the server speaks of itself. Where it is sent to, and how many calls are traced, the standard `OTEL_*` variables say.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Which logs are written, as `tracing-subscriber` directives (`info`, `completiond=debug,h2=warn`). The variable
@@ -73,12 +74,30 @@ pub enum Error {
     /// Logs are already written elsewhere in this process.
     #[error("a log subscriber is already set")]
     AlreadySet(#[from] tracing::subscriber::SetGlobalDefaultError),
-    /// The OTLP exporter could not be made from the `OTEL_*` variables.
+    /// An OTLP exporter could not be made from the `OTEL_*` variables.
     #[error("the OTLP exporter cannot be made")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
     /// The HTTP client of an exporter could not be made.
     #[error("the exporter's HTTP client cannot be made: {0}")]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A file that an exporter needs could not be read.
+    #[error("{file}, which a variable of the OTLP exporter names, cannot be read")]
+    File {
+        /// Which one.
+        file: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A variable says what is not known, and to go on without it would change what numbers mean.
+    #[error("{name} is {value:?}: {rule}")]
+    Variable {
+        /// Which one.
+        name: &'static str,
+        /// What it says.
+        value: String,
+        /// What it may say.
+        rule: &'static str,
+    },
     /// The exporter's thread could not be started.
     #[error("the OTLP exporter's thread cannot be started")]
     Thread(#[from] std::io::Error),
@@ -98,11 +117,7 @@ pub struct Instruments {
 impl From<Tracer> for Instruments {
     /// Metrics that nobody else counts with.
     fn from(tracer: Tracer) -> Self {
-        Self {
-            tracer,
-            metrics: Metrics::new(variables::Wanted::from_variables(|_| None).resource()),
-            levels: Levels::default(),
-        }
+        Self { tracer, metrics: Metrics::new(variables::resource(None)), levels: Levels::default() }
     }
 }
 
@@ -111,12 +126,11 @@ impl From<Tracer> for Instruments {
 pub struct Guard {
     pipeline: Option<otel::Pipeline>,
     metrics: Metrics,
-    pushing: Option<pushed::Pushing>,
     levels: Levels,
     habits: Habits,
 }
 
-/// Begins to write logs, and to export traces where the `OTEL_*` variables ask for it. Once in a process, before the
+/// Begins to write logs, and to export where the `OTEL_*` variables ask for it. Once in a process, before the
 /// first worker.
 ///
 /// # Errors
@@ -138,24 +152,25 @@ pub fn init(settings: &Settings) -> Result<Guard, Error> {
 }
 
 impl Guard {
-    /// Exports traces as the `OTEL_*` variables ask for it, and leaves logs alone.
+    /// Exports as the `OTEL_*` variables ask for it, and leaves the process' own logs alone.
     ///
     /// # Errors
     /// Variables from which no exporter can be made.
     pub fn start(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
-        let mut wanted = variables::Wanted::from_variables(&variable);
-        let push = pushed::Push::from_variables(&variable, &mut wanted.complaints);
+        let wanted = variables::Wanted::from_variables(&variable)?;
         for complaint in &wanted.complaints {
             tracing::warn!("{complaint}");
         }
-        let (metrics, pushing) = match push {
-            Some(push) => {
-                Metrics::pushed(wanted.resource(), &push).map(|(metrics, pushing)| (metrics, Some(pushing)))?
-            }
-            None => (Metrics::new(wanted.resource()), None),
+        let resource = wanted.resource();
+        let (pipeline, reader) = match wanted.exports() {
+            true => otel::Pipeline::start(wanted).map(|(pipeline, reader)| (Some(pipeline), reader))?,
+            false => (None, None),
         };
-        let pipeline = if wanted.exports() { Some(otel::Pipeline::start(wanted)?) } else { None };
-        Ok(Self { pipeline, metrics, pushing, levels: Levels::default(), habits: Habits::default() })
+        let metrics = match reader {
+            Some(reader) => Metrics::pushed(resource, reader),
+            None => Metrics::new(resource),
+        };
+        Ok(Self { pipeline, metrics, levels: Levels::default(), habits: Habits::default() })
     }
 
     /// The same with these habits.
@@ -178,9 +193,8 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // Dropped after this, its thread ends once the last points were sent.
-        if self.pushing.is_some() {
-            self.metrics.end(otel::FLUSH);
+        if let Some(pipeline) = &self.pipeline {
+            pipeline.end(&self.metrics);
         }
     }
 }

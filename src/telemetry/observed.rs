@@ -129,13 +129,32 @@ fn process(meter: &Meter) {
     meter
         .u64_observable_gauge(names::MEMORY)
         .with_unit("By")
-        .with_description("Memory that the system has given to the process.")
+        .with_description("Memory of the process: given by the system, asked for, and in pages that are in use.")
         .with_callback(|observer| {
-            if let Some(bytes) = resident() {
-                observer.observe(bytes, &[KeyValue::new(names::MEMORY_KIND, "resident")]);
+            let told = [("resident", resident())].into_iter().chain(of_allocator());
+            for (kind, bytes) in told {
+                if let Some(bytes) = bytes {
+                    observer.observe(bytes, &[KeyValue::new(names::MEMORY_KIND, kind)]);
+                }
             }
         })
         .build();
+}
+
+/// What the allocator counts: the bytes that were asked for, and those of the pages in which they lie.
+#[cfg(target_os = "linux")]
+fn of_allocator() -> [(&'static str, Option<u64>); 2] {
+    use tikv_jemalloc_ctl::{epoch, stats};
+    // What it tells is as old as the last time that it was asked to count.
+    let is_counted = epoch::advance().is_ok();
+    let told = |bytes: Option<usize>| bytes.filter(|_| is_counted).and_then(|bytes| u64::try_from(bytes).ok());
+    [("allocated", told(stats::allocated::read().ok())), ("active", told(stats::active::read().ok()))]
+}
+
+/// The allocator of other systems is not asked.
+#[cfg(not(target_os = "linux"))]
+const fn of_allocator() -> [(&'static str, Option<u64>); 0] {
+    []
 }
 
 /// The bytes that are in memory; none: this system does not tell.

@@ -1,33 +1,29 @@
-//! What makes spans, and the way of spans and log records out of the process, where the standard `OTEL_*` variables ask for
-//! it.
+//! What makes spans, and the way of spans, log records and metrics out of the process, where the standard `OTEL_*` variables
+//! ask for it.
 //!
 //! The exporters have a thread with a runtime of its own, so they work beside workers whose runtimes are bound to their
 //! threads. What is exported waits in bounded queues: a collector that is slow or down costs what does not fit there, and
 //! nothing else.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::LoggerProvider as _;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{LogExporter, SpanExporter as OtlpExporter};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{BatchLogProcessor, SdkLogger, SdkLoggerProvider};
-use opentelemetry_sdk::trace::{
-    BatchSpanProcessor, SdkTracer, SdkTracerProvider, SpanData, SpanExporter as ExportSpans,
-};
+use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracer, SdkTracerProvider};
 use tokio::sync::oneshot;
 
 use super::capture::Capture;
-use super::exporter::{by_grpc, by_http};
-use super::variables::{Destination, Protocol, SERVICE, Wanted};
-use super::{Error, Pattern, semconv};
+use super::exporter::{of_points, of_records, of_spans};
+use super::pushed::Reader;
+use super::variables::{SERVICE, Wanted};
+use super::{Error, Metrics, Pattern, semconv};
 
-/// How long the last spans may take when the server stops.
-pub(super) const FLUSH: Duration = Duration::from_secs(5);
+/// How long the last words may take when the server stops.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// Makes spans, or nothing. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -98,12 +94,21 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts to export. Endpoint, headers, timeout, compression and queue follow the `OTEL_*` variables.
-    pub(super) fn start(wanted: Wanted) -> Result<Self, Error> {
+    /// Starts to export, and makes what reads metrics and sends them, where they are to be sent. Headers, queues and batches
+    /// follow the `OTEL_*` variables by themselves.
+    pub(super) fn start(wanted: Wanted) -> Result<(Self, Option<Reader>), Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (traces, logs) = {
+        let (traces, logs, points) = {
             let _entered = runtime.enter();
-            (wanted.traces.as_ref().map(spans).transpose()?, wanted.logs.as_ref().map(records).transpose()?)
+            let points = match &wanted.metrics {
+                Some((to, pace)) => Some((of_points(to, pace.temporality)?, *pace)),
+                None => None,
+            };
+            (
+                wanted.traces.as_ref().map(of_spans).transpose()?,
+                wanted.logs.as_ref().map(of_records).transpose()?,
+                points,
+            )
         };
         let (stop, stopped) = oneshot::channel::<()>();
         std::thread::Builder::new().name("telemetry".to_owned()).spawn(move || {
@@ -115,14 +120,15 @@ impl Pipeline {
             SdkTracerProvider::builder()
                 .with_resource(resource.clone())
                 .with_sampler(wanted.sampler)
-                .with_span_processor(BatchSpanProcessor::builder(Reported::new(exporter)).build())
+                .with_span_processor(BatchSpanProcessor::builder(exporter).build())
                 .build()
         });
         let logs = logs.map(|exporter| {
             let processor = BatchLogProcessor::builder(exporter).build();
             SdkLoggerProvider::builder().with_resource(resource).with_log_processor(processor).build()
         });
-        Ok(Self { traces, logs, _stop: stop })
+        let reader = points.map(|(exporter, pace)| pace.reader(exporter));
+        Ok((Self { traces, logs, _stop: stop }, reader))
     }
 
     pub(super) fn tracer(&self) -> Tracer {
@@ -133,71 +139,28 @@ impl Pipeline {
     pub(super) fn logger(&self) -> Option<SdkLogger> {
         self.logs.as_ref().map(|provider| provider.logger_with_scope(scope()))
     }
-}
 
-fn spans(to: &Destination) -> Result<OtlpExporter, Error> {
-    Ok(match to.protocol {
-        Protocol::Grpc => by_grpc(OtlpExporter::builder().with_tonic(), to)?.build()?,
-        Protocol::Http => by_http(OtlpExporter::builder().with_http(), to)?.build()?,
-    })
-}
-
-fn records(to: &Destination) -> Result<LogExporter, Error> {
-    Ok(match to.protocol {
-        Protocol::Grpc => by_grpc(LogExporter::builder().with_tonic(), to)?.build()?,
-        Protocol::Http => by_http(LogExporter::builder().with_http(), to)?.build()?,
-    })
-}
-
-impl Drop for Pipeline {
-    fn drop(&mut self) {
-        // Logs go last, as the end of traces may be logged.
-        let traces = self.traces.as_ref().map(|provider| provider.shutdown_with_timeout(FLUSH));
-        if let Some(Err(error)) = traces {
-            tracing::warn!(%error, "the last traces were not sent");
-        }
-        let logs = self.logs.as_ref().map(|provider| provider.shutdown_with_timeout(FLUSH));
-        if let Some(Err(error)) = logs {
-            tracing::warn!(%error, "the last log records were not sent");
-        }
-    }
-}
-
-/// An exporter that says once when its collector goes away, and once when it is back.
-#[derive(Debug)]
-struct Reported<E> {
-    exporter: E,
-    failing: AtomicBool,
-}
-
-impl<E> Reported<E> {
-    fn new(exporter: E) -> Self {
-        Self { exporter, failing: AtomicBool::new(false) }
-    }
-}
-
-impl<E: ExportSpans> ExportSpans for Reported<E> {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let result = self.exporter.export(batch).await;
-        match &result {
-            Err(error) if !self.failing.swap(true, Ordering::Relaxed) => {
-                tracing::warn!(%error, "traces cannot be exported");
+    /// Sends the last words of all signals at the same time: none waits for another one's collector.
+    pub(super) fn end(&self, metrics: &Metrics) {
+        let traces = || told("traces", self.traces.as_ref().map(|it| it.shutdown_with_timeout(FLUSH)));
+        let logs = || told("logs", self.logs.as_ref().map(|it| it.shutdown_with_timeout(FLUSH)));
+        let metrics = || told("metrics", Some(metrics.end(FLUSH)));
+        std::thread::scope(|scope| {
+            // Where the system gives no thread, it is done here, and later.
+            let begin = |name: &str| std::thread::Builder::new().name(format!("last-{name}"));
+            if begin("traces").spawn_scoped(scope, traces).is_err() {
+                traces();
             }
-            Ok(()) if self.failing.swap(false, Ordering::Relaxed) => tracing::info!("traces are exported again"),
-            _ => {}
-        }
-        result
+            if begin("logs").spawn_scoped(scope, logs).is_err() {
+                logs();
+            }
+            metrics();
+        });
     }
+}
 
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.exporter.shutdown_with_timeout(timeout)
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        self.exporter.force_flush()
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.exporter.set_resource(resource);
+fn told(signal: &str, end: Option<OTelSdkResult>) {
+    if let Some(Err(error)) = end {
+        tracing::warn!(%error, "the last {signal} were not sent");
     }
 }

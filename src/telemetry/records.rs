@@ -44,6 +44,10 @@ impl<S: Subscriber> Layer<S> for Records {
         let mut record = logger.create_log_record();
         let (number, word) = severity(level);
         record.set_target(target);
+        if target == key::TARGET {
+            // The names of other events are the places in the code that write them.
+            record.set_event_name(event.metadata().name());
+        }
         record.set_timestamp(SystemTime::now());
         record.set_severity_number(number);
         record.set_severity_text(word);

@@ -212,6 +212,10 @@ pub mod log {
     pub const TRACE_ID: &str = "trace_id";
     /// The span of the call in it.
     pub const SPAN_ID: &str = "span_id";
+    /// Our own event: a call has begun.
+    pub const EVENT_STARTED: &str = "completiond.call.started";
+    /// Our own event: a call is over.
+    pub const EVENT_ENDED: &str = "completiond.call.ended";
     /// The target of the line, for filters.
     pub const TARGET: &str = "completiond::call";
 }

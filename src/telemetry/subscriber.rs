@@ -65,8 +65,13 @@ pub(super) fn install(settings: &Settings) -> Result<(Levels, Records), Error> {
     Ok((levels, records))
 }
 
+/// The exporters' crates tell each export that fails. That they fail at all is told by us, once.
+const UNLESS_NAMED: &str = "opentelemetry=off";
+
 fn parse(directives: &str) -> Result<EnvFilter, Error> {
-    EnvFilter::builder().parse(directives).map_err(|source| Error::Filter { filter: directives.to_owned(), source })
+    EnvFilter::builder()
+        .parse(format!("{UNLESS_NAMED},{directives}"))
+        .map_err(|source| Error::Filter { filter: directives.to_owned(), source })
 }
 
 /// What reads the logs.

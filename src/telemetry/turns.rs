@@ -1,10 +1,11 @@
 //! What happens to a call on its way, as events of its completion's span, the work that is done for it here, as spans of
 //! their own, and the call that it shares an answer with, as a link.
 
+use http::HeaderMap;
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 
-use super::{CallTrace, Tracer, semconv};
+use super::{CallTrace, Tracer, propagation, semconv};
 use crate::domain::{Identity, Reason};
 
 /// A turn that a call takes.
@@ -108,22 +109,34 @@ impl Work {
 /// The span of some work. It ends when it is dropped.
 #[derive(Debug)]
 #[must_use = "the span ends when it is dropped"]
-pub struct WorkSpan(Option<Context>);
+pub struct WorkSpan {
+    /// That of the span; the caller's where no spans are made.
+    context: Option<Context>,
+    is_ours: bool,
+}
 
 impl WorkSpan {
     /// Where nobody listens.
     pub const fn off() -> Self {
-        Self(None)
+        Self { context: None, is_ours: false }
     }
 
     pub(super) fn start(tracer: &Tracer, parent: &Context, work: Work) -> Self {
-        Self(tracer.is_on().then(|| tracer.child(parent, work.name(), SpanKind::Internal, Vec::new)))
+        let context = tracer.child(parent, work.name(), SpanKind::Internal, Vec::new);
+        Self { context: Some(context), is_ours: tracer.is_on() }
+    }
+
+    /// Adds `traceparent` and `tracestate` to a request that is made for the work.
+    pub fn inject(&self, headers: &mut HeaderMap) {
+        if let Some(context) = &self.context {
+            propagation::inject(context, headers);
+        }
     }
 }
 
 impl Drop for WorkSpan {
     fn drop(&mut self) {
-        if let Some(context) = &self.0 {
+        if let Some(context) = self.context.as_ref().filter(|_| self.is_ours) {
             context.span().end();
         }
     }

@@ -1,12 +1,30 @@
 //! What the standard `OTEL_*` variables ask for, for each signal in the same way.
+//!
+//! Headers are the one thing that is not read here: the exporters take them from the environment by themselves.
+
+mod reading;
+mod sampling;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
 
 use opentelemetry::KeyValue;
+use opentelemetry_otlp::Compression;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::Sampler;
 
+use super::Error;
+use super::pushed::Pace;
+pub(super) use reading::Reading;
+
 /// The service's name, where `OTEL_SERVICE_NAME` has no other.
 pub(super) const SERVICE: &str = "completiond";
+/// How long an export may take with all its attempts, where no variable says it: what the specification wants.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// No export is faster.
+const SHORTEST_TIMEOUT: Duration = Duration::from_millis(1);
 
 /// What is exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +33,8 @@ pub(super) enum Signal {
     Traces,
     /// Log records.
     Logs,
+    /// Points of metrics.
+    Metrics,
 }
 
 impl Signal {
@@ -22,20 +42,30 @@ impl Signal {
         match self {
             Self::Traces => "TRACES",
             Self::Logs => "LOGS",
+            Self::Metrics => "METRICS",
         }
     }
 
-    /// The path that is added to an endpoint of all signals, over HTTP.
-    const fn path(self) -> &'static str {
+    /// As the log calls it, and the path that is added to an endpoint of all signals, over HTTP.
+    pub(super) const fn name(self) -> &'static str {
         match self {
-            Self::Traces => "v1/traces",
-            Self::Logs => "v1/logs",
+            Self::Traces => "traces",
+            Self::Logs => "logs",
+            Self::Metrics => "metrics",
         }
     }
 
     /// Whether an endpoint is enough to export it. Logs are written anyway, and go out only where they are asked for.
     const fn follows_endpoint(self) -> bool {
-        matches!(self, Self::Traces)
+        matches!(self, Self::Traces | Self::Metrics)
+    }
+
+    /// The names that its `OTEL_*_EXPORTER` may have. Prometheus' text is always there.
+    const fn exporters(self) -> &'static [&'static str] {
+        match self {
+            Self::Traces | Self::Logs => &["otlp", "none"],
+            Self::Metrics => &["otlp", "prometheus", "none"],
+        }
     }
 }
 
@@ -48,14 +78,20 @@ pub(super) enum Protocol {
     Http,
 }
 
-/// Where one signal goes.
+/// Where one signal goes, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Destination {
+    pub(super) signal: Signal,
     pub(super) protocol: Protocol,
     /// The whole address; none: the default of the protocol.
     pub(super) endpoint: Option<String>,
     /// A file of certificates; none: the machine's own.
     pub(super) certificate: Option<String>,
+    /// The files of our own certificate and its key, for a collector that wants to know who speaks.
+    pub(super) identity: Option<(String, String)>,
+    pub(super) compression: Option<Compression>,
+    /// How long an export may take, with all its attempts.
+    pub(super) timeout: Duration,
 }
 
 /// What the variables ask for.
@@ -63,6 +99,7 @@ pub(super) struct Destination {
 pub(super) struct Wanted {
     pub(super) traces: Option<Destination>,
     pub(super) logs: Option<Destination>,
+    pub(super) metrics: Option<(Destination, Pace)>,
     /// What was asked for and cannot be had, for the log.
     pub(super) complaints: Vec<String>,
     pub(super) sampler: Sampler,
@@ -72,189 +109,121 @@ pub(super) struct Wanted {
 impl Wanted {
     /// Reads the variables. One that cannot be understood is complained of and ignored, as the specification wants it:
     /// they are often set for a whole cluster, and no server shall stop for them.
-    pub(super) fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
-        let read = |name: &str| variable(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-        let mut complaints = Vec::new();
-        let traces = destination(Signal::Traces, &read, &mut complaints);
-        let logs = destination(Signal::Logs, &read, &mut complaints);
-        let sampler = if traces.is_some() { sampler(&read, &mut complaints) } else { Sampler::AlwaysOff };
-        Self { traces, logs, complaints, sampler, service_name: read("OTEL_SERVICE_NAME") }
+    ///
+    /// # Errors
+    /// What would make numbers mean something else without a sign of it.
+    pub(super) fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let mut reading = Reading::new(variable);
+        let traces = destination(Signal::Traces, &mut reading);
+        let logs = destination(Signal::Logs, &mut reading);
+        let metrics = match destination(Signal::Metrics, &mut reading) {
+            Some(to) => Some((to, Pace::read(&mut reading)?)),
+            None => None,
+        };
+        let sampler = if traces.is_some() { sampling::sampler(&mut reading) } else { Sampler::AlwaysOff };
+        let service_name = reading.of("OTEL_SERVICE_NAME");
+        Ok(Self { traces, logs, metrics, complaints: reading.complaints, sampler, service_name })
     }
 
     /// Whether anything is exported.
     pub(super) const fn exports(&self) -> bool {
-        self.traces.is_some() || self.logs.is_some()
+        self.traces.is_some() || self.logs.is_some() || self.metrics.is_some()
     }
 
-    /// Who is described: the service, overruled by `OTEL_RESOURCE_ATTRIBUTES`, and its name by `OTEL_SERVICE_NAME`.
+    /// Who is described by all signals.
     pub(super) fn resource(&self) -> Resource {
-        let defaults =
-            [KeyValue::new("service.name", SERVICE), KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))];
-        let builder = Resource::builder_empty()
-            .with_attributes(defaults)
-            .with_detectors(&[Box::new(TelemetryResourceDetector), Box::new(EnvResourceDetector::new())]);
-        match &self.service_name {
-            Some(name) => builder.with_service_name(name.clone()).build(),
-            None => builder.build(),
-        }
+        resource(self.service_name.clone())
+    }
+}
+
+/// The service, overruled by `OTEL_RESOURCE_ATTRIBUTES`, and its name by `OTEL_SERVICE_NAME`.
+pub(super) fn resource(service_name: Option<String>) -> Resource {
+    let defaults =
+        [KeyValue::new("service.name", SERVICE), KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))];
+    let builder = Resource::builder_empty()
+        .with_attributes(defaults)
+        .with_detectors(&[Box::new(TelemetryResourceDetector), Box::new(EnvResourceDetector::new())]);
+    match service_name {
+        Some(name) => builder.with_service_name(name).build(),
+        None => builder.build(),
     }
 }
 
 /// Where `signal` goes; none: nowhere.
-fn destination(
-    signal: Signal,
-    read: &impl Fn(&str) -> Option<String>,
-    complaints: &mut Vec<String>,
-) -> Option<Destination> {
-    let of = |what: &str| read(&format!("OTEL_EXPORTER_OTLP_{}_{what}", signal.word()));
-    let general = |what: &str| read(&format!("OTEL_EXPORTER_OTLP_{what}"));
-    if !is_exported(signal, read, complaints) {
+fn destination<F: Fn(&str) -> Option<String>>(signal: Signal, reading: &mut Reading<F>) -> Option<Destination> {
+    if !is_exported(signal, reading) {
         return None;
     }
-    let protocol = match of("PROTOCOL").or_else(|| general("PROTOCOL")).as_deref() {
+    let protocol = match reading.export(signal, "PROTOCOL").as_ref().map(|(_, text)| text.as_str()) {
         None | Some("grpc") => Protocol::Grpc,
         Some("http/protobuf") => Protocol::Http,
         Some(other) => {
-            let nothing = signal.word().to_ascii_lowercase();
-            complaints
-                .push(format!("OTLP is spoken over grpc and http/protobuf, not {other}: no {nothing} are exported"));
+            let nothing = signal.name();
+            reading.complain(format!(
+                "OTLP is spoken over grpc and http/protobuf, not {other}: no {nothing} are exported"
+            ));
             return None;
         }
     };
-    let endpoint = of("ENDPOINT").or_else(|| {
-        let general = general("ENDPOINT")?;
-        Some(match protocol {
-            Protocol::Grpc => general,
-            Protocol::Http => format!("{}/{}", general.trim_end_matches('/'), signal.path()),
-        })
-    });
-    let certificate = of("CERTIFICATE").or_else(|| general("CERTIFICATE"));
-    Some(Destination { protocol, endpoint, certificate })
+    let file = |what: &str| reading.export(signal, what).map(|(_, file)| file);
+    let certificate = file("CERTIFICATE");
+    let identity = match (file("CLIENT_CERTIFICATE"), file("CLIENT_KEY")) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        _ => {
+            reading.complain("a client certificate and its key need each other: neither is used".to_owned());
+            None
+        }
+    };
+    let endpoint = endpoint(signal, protocol, reading);
+    let compression = compression(signal, reading);
+    let timeout = reading.export(signal, "TIMEOUT");
+    let timeout = reading.milliseconds(timeout, SHORTEST_TIMEOUT, TIMEOUT);
+    Some(Destination { signal, protocol, endpoint, certificate, identity, compression, timeout })
 }
 
-fn is_exported(signal: Signal, read: &impl Fn(&str) -> Option<String>, complaints: &mut Vec<String>) -> bool {
-    if read("OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true")) {
+/// Over HTTP an address for all signals has the path of each behind it; over gRPC one without a scheme is that of TLS,
+/// unless a variable says otherwise.
+fn endpoint<F: Fn(&str) -> Option<String>>(signal: Signal, protocol: Protocol, reading: &Reading<F>) -> Option<String> {
+    let (name, endpoint) = reading.export(signal, "ENDPOINT")?;
+    Some(match protocol {
+        Protocol::Http if name == "OTEL_EXPORTER_OTLP_ENDPOINT" => {
+            format!("{}/v1/{}", endpoint.trim_end_matches('/'), signal.name())
+        }
+        Protocol::Grpc if !endpoint.contains("://") => {
+            let insecure = reading.export(signal, "INSECURE");
+            let is_insecure = Reading::<F>::is_true(insecure.as_ref().map(|(_, text)| text.as_str()));
+            format!("{}://{endpoint}", if is_insecure { "http" } else { "https" })
+        }
+        _ => endpoint,
+    })
+}
+
+fn compression<F: Fn(&str) -> Option<String>>(signal: Signal, reading: &mut Reading<F>) -> Option<Compression> {
+    let (name, text) = reading.export(signal, "COMPRESSION")?;
+    match text.to_ascii_lowercase().as_str() {
+        "gzip" => Some(Compression::Gzip),
+        "none" => None,
+        _ => {
+            reading.complain(format!("{name} {text:?} is not known, only gzip and none: nothing is compressed"));
+            None
+        }
+    }
+}
+
+fn is_exported<F: Fn(&str) -> Option<String>>(signal: Signal, reading: &mut Reading<F>) -> bool {
+    if Reading::<F>::is_true(reading.of("OTEL_SDK_DISABLED").as_deref()) {
         return false;
     }
     let variable = format!("OTEL_{}_EXPORTER", signal.word());
-    let Some(names) = read(&variable) else {
-        let own = format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", signal.word());
-        return signal.follows_endpoint() && (read(&own).is_some() || read("OTEL_EXPORTER_OTLP_ENDPOINT").is_some());
+    let Some(names) = reading.of(&variable) else {
+        return signal.follows_endpoint() && reading.export(signal, "ENDPOINT").is_some();
     };
     let mut names = names.split(',').map(str::trim);
     let known = names.clone().any(|name| name == "otlp");
-    if let Some(other) = names.find(|name| !matches!(*name, "otlp" | "none")) {
-        complaints.push(format!("{variable} names {other:?}; only otlp and none are known"));
+    if let Some(other) = names.find(|name| !signal.exporters().contains(name)) {
+        let all = signal.exporters().join(", ");
+        reading.complain(format!("{variable} names {other:?}; what is known is {all}"));
     }
     known
-}
-
-fn sampler(read: &impl Fn(&str) -> Option<String>, complaints: &mut Vec<String>) -> Sampler {
-    let parent_based = |root: Sampler| Sampler::ParentBased(Box::new(root));
-    let Some(name) = read("OTEL_TRACES_SAMPLER") else { return parent_based(Sampler::AlwaysOn) };
-    let ratio = || read("OTEL_TRACES_SAMPLER_ARG")?.parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
-    match name.as_str() {
-        "always_on" => Sampler::AlwaysOn,
-        "always_off" => Sampler::AlwaysOff,
-        "parentbased_always_on" => parent_based(Sampler::AlwaysOn),
-        "parentbased_always_off" => parent_based(Sampler::AlwaysOff),
-        "traceidratio" | "parentbased_traceidratio" => {
-            let root = Sampler::TraceIdRatioBased(ratio().unwrap_or_else(|| {
-                complaints.push("OTEL_TRACES_SAMPLER_ARG is no number from 0 to 1: every call is traced".to_owned());
-                1.0
-            }));
-            if name == "traceidratio" { root } else { parent_based(root) }
-        }
-        _ => {
-            complaints.push(format!("OTEL_TRACES_SAMPLER {name:?} is not known: parentbased_always_on is used"));
-            parent_based(Sampler::AlwaysOn)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wanted(variables: &[(&str, &str)]) -> Wanted {
-        Wanted::from_variables(|name| {
-            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-        })
-    }
-
-    #[test]
-    fn traces_are_exported_only_where_a_variable_asks_for_it() {
-        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317");
-        type Case<'a> = (&'a [(&'a str, &'a str)], bool, usize);
-        let cases: [Case<'_>; 14] = [
-            (&[], false, 0),
-            (&[endpoint], true, 0),
-            (&[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")], false, 0),
-            (&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:4317")], true, 0),
-            (&[("OTEL_TRACES_EXPORTER", "otlp")], true, 0),
-            (&[endpoint, ("OTEL_TRACES_EXPORTER", "none")], false, 0),
-            (&[endpoint, ("OTEL_TRACES_EXPORTER", "zipkin")], false, 1),
-            (&[("OTEL_TRACES_EXPORTER", "otlp,console")], true, 1),
-            (&[endpoint, ("OTEL_SDK_DISABLED", "true")], false, 0),
-            (&[endpoint, ("OTEL_SDK_DISABLED", "no")], true, 0),
-            (&[endpoint, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], true, 0),
-            (&[endpoint, ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")], true, 0),
-            (&[endpoint, ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")], false, 1),
-            (&[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")], false, 0),
-        ];
-        for (variables, exported, complaints) in cases {
-            let wanted = wanted(variables);
-            assert_eq!(wanted.traces.is_some(), exported, "{variables:?}");
-            assert_eq!(wanted.complaints.len(), complaints, "{variables:?} {:?}", wanted.complaints);
-        }
-    }
-
-    #[test]
-    fn samplers_are_those_of_the_specification() {
-        let cases: &[(&str, &str, &str, usize)] = &[
-            ("", "", "ParentBased(AlwaysOn)", 0),
-            ("always_off", "", "AlwaysOff", 0),
-            ("always_on", "", "AlwaysOn", 0),
-            ("traceidratio", "0.25", "TraceIdRatioBased(0.25)", 0),
-            ("parentbased_traceidratio", "0.5", "ParentBased(TraceIdRatioBased(0.5))", 0),
-            ("parentbased_always_off", "", "ParentBased(AlwaysOff)", 0),
-            ("traceidratio", "many", "TraceIdRatioBased(1.0)", 1),
-            ("traceidratio", "7", "TraceIdRatioBased(1.0)", 1),
-            ("xray", "", "ParentBased(AlwaysOn)", 1),
-        ];
-        for (name, argument, expected, complaints) in cases {
-            let wanted = wanted(&[
-                ("OTEL_TRACES_EXPORTER", "otlp"),
-                ("OTEL_TRACES_SAMPLER", name),
-                ("OTEL_TRACES_SAMPLER_ARG", argument),
-            ]);
-            assert_eq!(format!("{:?}", wanted.sampler), *expected, "{name} {argument}");
-            assert_eq!(wanted.complaints.len(), *complaints, "{name} {argument}: {:?}", wanted.complaints);
-        }
-    }
-
-    #[test]
-    fn logs_are_exported_only_where_they_are_asked_for_and_each_signal_has_its_own_address() {
-        let logs = ("OTEL_LOGS_EXPORTER", "otlp");
-        let http = ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
-        let all = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/base/");
-        let own = ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://logs:1/in");
-        type Case<'a> = (&'a [(&'a str, &'a str)], Option<(Protocol, &'a str)>);
-        let cases: [Case<'_>; 6] = [
-            (&[all], None),
-            (&[all, logs], Some((Protocol::Grpc, "http://c:4318/base/"))),
-            (&[all, logs, http], Some((Protocol::Http, "http://c:4318/base/v1/logs"))),
-            (&[all, logs, http, own], Some((Protocol::Http, "http://logs:1/in"))),
-            (
-                &[all, logs, ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "grpc"), http],
-                Some((Protocol::Grpc, "http://c:4318/base/")),
-            ),
-            (&[logs], Some((Protocol::Grpc, ""))),
-        ];
-        for (variables, expected) in cases {
-            let logs = wanted(variables).logs;
-            let found = logs.as_ref().map(|to| (to.protocol, to.endpoint.as_deref().unwrap_or_default()));
-            assert_eq!(found, expected, "{variables:?}");
-        }
-    }
 }

@@ -13,6 +13,7 @@ use tokio::sync::Barrier;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::pair::{Peer, Upstreams, configuration};
+use crate::stage::kept;
 use crate::stage::{Events, Wire, seen, within};
 use crate::support::{KEY, PROTOCOLS};
 use crate::way::Way;
@@ -49,9 +50,10 @@ impl Process {
             .arg(config.path())
             .env_clear()
             .env("TEST_KEY", KEY)
+            .envs(kept::variables())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(kept::stderr())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

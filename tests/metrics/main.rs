@@ -8,6 +8,8 @@
     reason = "a test says what it expects; counts are whole numbers"
 )]
 
+#[path = "../receiver/mod.rs"]
+mod receiver;
 #[path = "../stage/mod.rs"]
 mod stage;
 

@@ -1,56 +1,21 @@
 //! The same by OTLP: to a collector in this process, and to one that is down.
 
 use std::net::SocketAddr;
-use std::sync::mpsc;
 
 use completiond::telemetry::Guard;
-use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
-    MetricsService, MetricsServiceServer,
-};
-use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric};
 
+use crate::receiver::{Receiver, text};
 use crate::stage::{BOUND, Wire, configuration, parsed, prompt, tcp};
 
-/// A collector that hands over what it gets.
-struct Collector(mpsc::Sender<ExportMetricsServiceRequest>);
-
-#[tonic::async_trait]
-impl MetricsService for Collector {
-    async fn export(
-        &self,
-        request: tonic::Request<ExportMetricsServiceRequest>,
-    ) -> Result<tonic::Response<ExportMetricsServiceResponse>, tonic::Status> {
-        // Who asked for them may be gone.
-        let _ = self.0.send(request.into_inner());
-        Ok(tonic::Response::new(ExportMetricsServiceResponse::default()))
-    }
-}
-
-fn collector() -> (SocketAddr, mpsc::Receiver<ExportMetricsServiceRequest>) {
-    let (points, received) = mpsc::channel();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            listener.set_nonblocking(true).unwrap();
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            let incoming = tonic::transport::server::TcpIncoming::from(listener);
-            let service = MetricsServiceServer::new(Collector(points));
-            tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming).await.unwrap();
-        });
-    });
-    (address, received)
-}
-
-/// A server that pushes to `address` answers once.
-fn served(address: SocketAddr) {
+/// A server that pushes to `address`, as these variables say, answers once.
+fn served(address: SocketAddr, variables: &[(&str, &str)]) {
     let guard = Guard::start(|name| match name {
-        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT" => Some(format!("http://{address}")),
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(format!("http://{address}")),
         "OTEL_METRIC_EXPORT_INTERVAL" => Some("60000".to_owned()),
         "OTEL_SERVICE_NAME" => Some("under-test".to_owned()),
-        _ => None,
+        _ => variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()),
     })
     .unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -67,15 +32,49 @@ fn served(address: SocketAddr) {
     drop(guard);
 }
 
+/// What arrives of that.
+fn arrived(variables: &[(&str, &str)]) -> (Receiver, Vec<Metric>) {
+    let receiver = Receiver::start();
+    served(receiver.address(), variables);
+    let latest = receiver.received().latest();
+    (receiver, latest)
+}
+
 #[test]
-fn what_calls_leave_arrives_at_a_collector() {
-    let (address, received) = collector();
-    served(address);
-    let last = received.try_iter().last().unwrap();
-    let resource = format!("{:?}", last.resource_metrics[0].resource);
-    assert!(resource.contains("under-test"), "{resource}");
-    let metrics: Vec<_> =
-        last.resource_metrics.iter().flat_map(|it| &it.scope_metrics).flat_map(|it| &it.metrics).collect();
+fn what_calls_leave_arrives_at_a_collector_over_grpc_and_over_http_compressed_or_not() {
+    let grpc = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+    for (protocol, path) in [("grpc", grpc), ("http/protobuf", "/v1/metrics")] {
+        for encoding in ["none", "gzip"] {
+            let variables =
+                [("OTEL_EXPORTER_OTLP_PROTOCOL", protocol), ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", encoding)];
+            let (receiver, metrics) = arrived(&variables);
+            let [_, _, resources] = receiver.received().resources();
+            assert_eq!(text(&resources[0].attributes, "service.name"), "under-test", "{protocol}");
+            let asked = receiver.asked().into_iter().find(|asked| asked.path == path);
+            let asked = asked.unwrap_or_else(|| panic!("{protocol}: {:?}", receiver.asked()));
+            assert_eq!(asked.encoding, encoding.replace("none", ""), "{protocol}");
+            has_all(&metrics);
+        }
+    }
+}
+
+#[test]
+fn what_is_told_is_the_sum_since_the_start_or_what_was_added() {
+    for (preference, temporality) in
+        [("cumulative", AggregationTemporality::Cumulative), ("delta", AggregationTemporality::Delta)]
+    {
+        let (_, metrics) = arrived(&[("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", preference)]);
+        let told = metrics.iter().filter_map(|metric| match metric.data.as_ref()? {
+            Data::Sum(sum) => Some(sum.aggregation_temporality()),
+            Data::Histogram(histogram) => Some(histogram.aggregation_temporality()),
+            _ => None,
+        });
+        let told: Vec<AggregationTemporality> = told.collect();
+        assert!(told.len() > 10 && told.iter().all(|it| *it == temporality), "{preference}: {told:?}");
+    }
+}
+
+fn has_all(metrics: &[Metric]) {
     let of = |name: &str| metrics.iter().find(|metric| metric.name == name).unwrap_or_else(|| panic!("no {name}"));
     for (name, unit) in [
         ("rpc.server.call.duration", "s"),
@@ -112,6 +111,8 @@ fn a_collector_that_is_down_or_silent_stops_neither_calls_nor_the_end() {
     let refusing = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     for address in [refusing, silent.local_addr().unwrap()] {
-        served(address);
+        for protocol in ["grpc", "http/protobuf"] {
+            served(address, &[("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
+        }
     }
 }

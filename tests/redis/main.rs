@@ -16,11 +16,11 @@ mod ask;
 #[path = "../reuse/calls.rs"]
 mod calls;
 mod cluster;
-#[path = "../traces/collector.rs"]
-mod collector;
 mod ids;
 #[path = "../usage/process.rs"]
 mod process;
+#[path = "../receiver/mod.rs"]
+mod receiver;
 mod servers;
 mod spans;
 #[path = "../stage/mod.rs"]

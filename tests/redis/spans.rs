@@ -4,16 +4,16 @@ use completiond::proto::CompleteRequest;
 
 use crate::answers::{QUICK, SHARED};
 use crate::calls::{asked, whole};
-use crate::collector::Collector;
 use crate::process::Server;
+use crate::receiver::Receiver;
 use crate::servers::Redis;
 use crate::stage::Wire;
 
 #[tokio::test]
 async fn what_is_looked_for_elsewhere_is_a_span_of_its_call() {
     let redis = Redis::start().await;
-    let (collector, address) = Collector::start().await;
-    let endpoint = format!("http://{address}");
+    let receiver = Receiver::start();
+    let endpoint = receiver.url();
     let variables = [("REDIS_URL", redis.url()), ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)];
     let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
     let settings = format!("{SHARED}\ncompletions: {{ redis_url: \"${{REDIS_URL}}\" }}");
@@ -21,8 +21,8 @@ async fn what_is_looked_for_elsewhere_is_a_span_of_its_call() {
     let request_id = "0191e0a5-5d3c-7c3e-9c56-6f5f2f6d8a11".to_owned();
     let wire = Wire::connect(server.public).await;
     whole(&wire, &CompleteRequest { request_id, ..asked(QUICK) }).await;
-    collector.until("all spans have come", |got| got.spans().len() == 5).await;
-    let spans = collector.spans();
+    receiver.until("all spans have come", |got| got.spans().len() == 5).await;
+    let spans = receiver.received().spans();
     let chat = spans.iter().find(|span| span.name.starts_with("chat")).unwrap();
     for name in ["completiond.cache.lookup", "completiond.replay.lookup"] {
         let lookup = spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no {name}"));

@@ -10,6 +10,9 @@
     reason = "a test says what it expects, and each uses its own part of this"
 )]
 
+#[path = "../kept/mod.rs"]
+pub mod kept;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -46,9 +49,12 @@ pub struct Stage {
 /// The text of a configuration for `upstream`, on free ports.
 pub fn configuration(upstream: &str, protocol: &str, settings: &str) -> String {
     let free = "127.0.0.1:0";
+    // A key that no log may have.
+    let key = concat!("    api_key: 'file:", env!("CARGO_MANIFEST_DIR"), "/tests/stage/key.txt'\n");
+    let key = if settings.contains("api_key") { "" } else { key };
     format!(
         "listen: {free}\nadmin_listen: {free}\nops_listen: {free}\ndefault_model: up/simulator\n\
-         providers:\n  - id: up\n    protocol: {protocol}\n    base_url: {upstream}\n{settings}\n"
+         providers:\n  - id: up\n    protocol: {protocol}\n    base_url: {upstream}\n{key}{settings}\n"
     )
 }
 
@@ -71,6 +77,7 @@ impl Stage {
 
     /// The same, with a configuration that is changed after it was read.
     pub async fn set(protocol: &str, settings: &str, change: impl FnOnce(&mut Config)) -> Self {
+        kept::logs();
         let upstream = Upstream::start(Simulator::default()).await.unwrap();
         let mut config = parsed(&configuration(&upstream.url(), protocol, settings));
         change(&mut config);

@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 pub(crate) mod fold;
+#[path = "../kept/mod.rs"]
+pub(crate) mod kept;
 pub(crate) mod raw;
 pub(crate) mod seen;
 
@@ -43,6 +45,7 @@ impl Server {
 
     /// Starts with a configuration.
     pub(crate) async fn with(config: &Config) -> Self {
+        kept::logs();
         let running = app::start(config, Tracer::off()).await.unwrap();
         let channel = channel(address(&running.public)).await;
         Self { running, channel }

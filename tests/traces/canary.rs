@@ -16,13 +16,13 @@ use completiond::simulator::{Simulator, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::collector::{Collector, text};
+use crate::receiver::{Received, Receiver, text};
 use crate::server::Server;
 
 /// Stands in every marked word, and nowhere else.
 const MARK: &str = "canary";
 /// The key that is sent upstream.
-const KEY: &str = "sk-canarykeycanarykeycanarykey";
+pub(crate) const KEY: &str = "sk-canarykeycanarykeycanarykey";
 /// What a caller should not have written.
 const SECRETS: &str = "ann.canary@example.org, 4111 1111 1111 1111, +49 30 1234567, sk-canarykeycanarykeycanarykey";
 /// What an upstream says in its errors.
@@ -32,7 +32,7 @@ fn words(place: &str) -> String {
     format!("canaryprompt {place} of a canary")
 }
 
-fn said(text: &str) -> ContentBlock {
+pub(crate) fn said(text: &str) -> ContentBlock {
     let text = Text { text: text.to_owned(), ..Text::default() };
     ContentBlock { block: Some(Block::Text(text)), ..ContentBlock::default() }
 }
@@ -119,7 +119,7 @@ async fn unfriendly(status: u16, content: &str, body: String) -> String {
     format!("http://{address}/v1")
 }
 
-async fn settings(simulated: &Upstream, telemetry: &str) -> String {
+pub(crate) async fn settings(simulated: &Upstream, telemetry: &str) -> String {
     let quoted = format!("{UPSTREAM} {KEY} {}", words("last"));
     let error =
         format!(r#"{{"error":{{"message":"{quoted}","type":"{UPSTREAM}","code":"{UPSTREAM}","param":"{UPSTREAM}"}}}}"#);
@@ -141,7 +141,7 @@ async fn settings(simulated: &Upstream, telemetry: &str) -> String {
     )
 }
 
-fn request<T>(message: T) -> tonic::Request<T> {
+pub(crate) fn request<T>(message: T) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
     for name in ["authorization", "x-api-key", "cookie", "x-note"] {
         request.metadata_mut().insert(name, format!("Bearer {KEY}").parse().unwrap());
@@ -192,18 +192,19 @@ async fn calls(server: &Server) -> Vec<tonic::Status> {
     failed
 }
 
-type Client = completiond::proto::completion_service_client::CompletionServiceClient<tonic::transport::Channel>;
+pub(crate) type Client =
+    completiond::proto::completion_service_client::CompletionServiceClient<tonic::transport::Channel>;
 
-async fn streamed(client: &mut Client, message: CompleteRequest) -> Result<(), tonic::Status> {
+pub(crate) async fn streamed(client: &mut Client, message: CompleteRequest) -> Result<(), tonic::Status> {
     let mut events = client.stream_complete(request(message)).await?.into_inner();
     while events.message().await?.is_some() {}
     Ok(())
 }
 
-async fn told(telemetry: &str, level: &str) -> (Collector, String, Vec<tonic::Status>) {
-    let (collector, address) = Collector::start().await;
+async fn told(telemetry: &str, level: &str) -> (Received, String, Vec<tonic::Status>) {
+    let receiver = Receiver::start();
     let upstream = Upstream::start(Simulator::default()).await.unwrap();
-    let endpoint = format!("http://{address}");
+    let endpoint = receiver.url();
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_LOGS_EXPORTER", "otlp"),
@@ -215,11 +216,11 @@ async fn told(telemetry: &str, level: &str) -> (Collector, String, Vec<tonic::St
     let failed = calls(&server).await;
     let metrics = server.metrics().await;
     server.stop().await;
-    (collector, format!("{}\n{metrics}", server.log()), failed)
+    (receiver.received(), format!("{}\n{metrics}", server.log()), failed)
 }
 
 /// The lines with a mark in them, beginning and all.
-fn found(text: &str) -> Vec<String> {
+pub(crate) fn found(text: &str) -> Vec<String> {
     let around = |(place, _): (usize, &str)| {
         text.chars().skip(text[..place].chars().count().saturating_sub(200)).take(260).collect()
     };
@@ -229,12 +230,12 @@ fn found(text: &str) -> Vec<String> {
 #[tokio::test]
 async fn no_word_of_a_prompt_no_key_and_no_word_of_an_upstream_is_told_to_an_operator() {
     for level in ["info", "completiond=trace"] {
-        let (collector, told, failed) = told("", level).await;
+        let (received, told, failed) = told("", level).await;
         assert!(failed.len() > 10, "{failed:?}");
-        assert!(collector.spans().len() > 50 && collector.records().len() > 20, "there is something to search in");
+        assert!(received.spans().len() > 50 && received.records().len() > 20, "there is something to search in");
         assert!(told.contains("call ended") && told.contains("completiond_"), "{told}");
         assert_eq!(found(&told), Vec::<String>::new(), "log or metrics at {level}");
-        assert_eq!(found(&collector.text()), Vec::<String>::new(), "spans or records at {level}");
+        assert_eq!(found(&received.text()), Vec::<String>::new(), "spans or records at {level}");
         for status in failed {
             let details = String::from_utf8_lossy(status.details()).into_owned();
             let all = format!("{} {details} {:?}", status.message(), status.metadata());
@@ -248,12 +249,12 @@ async fn no_word_of_a_prompt_no_key_and_no_word_of_an_upstream_is_told_to_an_ope
 #[tokio::test]
 async fn what_is_captured_is_redacted_and_stands_in_spans_only() {
     let telemetry = "telemetry: { capture_content: true, redact: ['(?i)canary[a-z]*'], baggage: [other] }";
-    let (collector, told, _) = told(telemetry, "info").await;
+    let (received, told, _) = told(telemetry, "info").await;
     assert!(told.contains("content capture is on"));
     assert_eq!(found(&told), Vec::<String>::new(), "log or metrics");
-    assert_eq!(found(&collector.text()), Vec::<String>::new(), "spans or records");
+    assert_eq!(found(&received.text()), Vec::<String>::new(), "spans or records");
     assert!(!told.contains("[redacted] last of a [redacted]"));
-    let spans = collector.spans();
+    let spans = received.spans();
     let with = |name: &str, part: &str| spans.iter().any(|span| text(&span.attributes, name).contains(part));
     assert!(with("gen_ai.input.messages", "[redacted] last of a [redacted]"));
     assert!(with("gen_ai.system_instructions", "[redacted] system of a [redacted]"));
@@ -263,13 +264,13 @@ async fn what_is_captured_is_redacted_and_stands_in_spans_only() {
 
 #[tokio::test]
 async fn what_is_captured_holds_words_but_neither_addresses_nor_numbers_nor_keys() {
-    let (collector, told, _) = told("telemetry: { capture_content: true }", "completiond=trace").await;
+    let (received, told, _) = told("telemetry: { capture_content: true }", "completiond=trace").await;
     assert_eq!(found(&told), Vec::<String>::new(), "log or metrics");
-    let all = collector.text();
+    let all = received.text();
     assert!(all.contains("canaryprompt last") && all.contains("[e-mail], [card], [phone], [key]"));
     for secret in SECRETS.split(", ").chain([KEY, UPSTREAM, "canaryheader", "canarybaggage"]) {
         assert!(!all.contains(secret), "{secret}");
     }
-    let records = format!("{:?}", collector.records());
+    let records = format!("{:?}", received.records());
     assert!(!records.contains(MARK), "log records are for names and numbers");
 }

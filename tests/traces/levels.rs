@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use completiond::proto::CompleteRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 
-use crate::collector::{Collector, attribute, text};
+use crate::receiver::{Receiver, attribute, text};
 use crate::server::Server;
 
 fn settings(level: &str) -> String {
@@ -21,11 +21,8 @@ fn asked() -> CompleteRequest {
 #[tokio::test]
 async fn traces_and_the_lines_of_calls_arrive_over_grpc_and_over_http() {
     for protocol in ["grpc", "http/protobuf"] {
-        let (collector, address) = match protocol {
-            "grpc" => Collector::start().await,
-            _ => Collector::over_http().await,
-        };
-        let endpoint = format!("http://{address}");
+        let receiver = Receiver::start();
+        let endpoint = receiver.url();
         let variables = [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
@@ -33,9 +30,9 @@ async fn traces_and_the_lines_of_calls_arrive_over_grpc_and_over_http() {
         ];
         let mut server = Server::start(&settings("info"), &variables).await;
         server.client.complete(asked()).await.unwrap();
-        collector.until("spans and a record", |got| got.spans().len() == 3 && !got.records().is_empty()).await;
+        receiver.until("spans and a record", |got| got.spans().len() == 3 && !got.records().is_empty()).await;
         server.stop().await;
-        let (spans, records) = (collector.spans(), collector.records());
+        let (spans, records) = (receiver.received().spans(), receiver.received().records());
         let [record] = records.as_slice() else { panic!("{protocol}: {records:?}") };
         let call = spans.iter().find(|span| span.name.ends_with("/Complete")).unwrap();
         assert_eq!((&record.trace_id, &record.span_id), (&call.trace_id, &call.span_id), "{protocol}");
@@ -51,24 +48,16 @@ async fn traces_and_the_lines_of_calls_arrive_over_grpc_and_over_http() {
     }
 }
 
-async fn logged(server: &Server, words: &str) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while !server.log().contains(words) {
-        assert!(Instant::now() < end, "{words} was not logged: {}", server.log());
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
 #[tokio::test]
 async fn the_level_of_a_module_changes_while_the_server_runs() {
     let mut server = Server::start(&settings("warn"), &[]).await;
     server.client.complete(asked()).await.unwrap();
     server.reload(&settings("info,completiond::call=debug"));
-    logged(&server, "another configuration is in force").await;
+    server.until_logged("another configuration is in force", || std::future::ready(())).await;
     assert!(!server.log().contains("call ended"), "{}", server.log());
     let second = CompleteRequest { request_id: String::new(), ..asked() };
     server.client.complete(second.clone()).await.unwrap();
-    logged(&server, "call ended").await;
+    server.until_logged("call ended", || std::future::ready(())).await;
     assert!(server.log().contains("call started"));
     let lines = server.log().matches("call started").count();
     server.reload(&settings("info"));

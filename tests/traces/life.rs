@@ -1,15 +1,17 @@
-//! A script of a service's life, and the spans that each part of it leaves, compared with a table. With `OTELCOL` in the
-//! environment they go through a real collector.
+//! A script of a service's life, and the spans, metrics and log records that it leaves, compared with what each part shall
+//! leave and with the conventions. With `OTELCOL` in the environment they go through a real collector.
 
 use completiond::proto::{BatchCompleteRequest, CompleteRequest, CountTokensRequest};
 use completiond::simulator::{Simulator, Upstream};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind::{Client, Internal, Server as Serves};
 
-use crate::collector::{Collector, text};
 use crate::real::Real;
+use crate::receiver::{Received, Receiver, text};
+use crate::seen;
 use crate::server::Server;
-use crate::table;
 
 const COMPLETE: &str = "completiond.v1.CompletionService/Complete";
 const STREAM: &str = "completiond.v1.CompletionService/StreamComplete";
@@ -112,6 +114,7 @@ const EXPECTED: &[(&str, &[Line<'static>])] = &[
         ],
     ),
     ("count", &[(0, COUNT, "OK", "", &[], 0), (1, "completiond.tokens.count", "", "", &[], 0)]),
+    ("count there", &[(0, COUNT, "OK", "", &[], 0), (1, "completiond.tokens.count", "", "", &[], 0)]),
     (
         "unpriced",
         &[
@@ -151,33 +154,73 @@ fn asked(model: &str, words: &str) -> CompleteRequest {
 
 fn settings(one: &Upstream, two: &Upstream) -> String {
     format!(
-        "cache: {{ enabled: true }}\ntelemetry: {{ baggage: [tenant.id] }}\n\
-         providers:\n  - {{ id: one, protocol: openai, base_url: {}, api_key: '${{KEY}}' }}\n  - {{ id: two, protocol: openai, base_url: {}, api_key: '${{KEY}}' }}\n\
+        "cache: {{ enabled: true }}\ntelemetry: {{ baggage: [tenant.id], genai_semconv: dup }}\nusage: {{ labels: [team] }}\n\
+         providers:\n  - {{ id: one, protocol: openai, base_url: {}, api_key: '${{KEY}}' }}\n  - {{ id: two, protocol: openai, base_url: {}, api_key: '${{KEY}}' }}\n  - {{ id: counting, protocol: anthropic, base_url: {}, api_key: '${{KEY}}' }}\n\
          models:\n  - {{ id: plain, targets: [{{ provider: two, model: simulator }}] }}\n  \
          - {{ id: pair, targets: [{{ provider: one, model: simulator, priority: 0 }}, {{ provider: two, model: simulator, priority: 1 }}] }}\n  \
          - {{ id: other, targets: [{{ provider: two, model: 'simulator?cut_after=6', priority: 0 }}, {{ provider: two, model: simulator, priority: 1 }}] }}",
         one.url(),
-        two.url()
+        two.url(),
+        one.url()
     )
 }
 
 #[tokio::test]
-async fn each_part_of_a_services_life_leaves_the_spans_of_the_table() {
-    let mut real = std::env::var_os("OTELCOL").map(|program| Real::start(&program));
-    let (collector, address) = Collector::start().await;
-    let one = Upstream::start(Simulator::default()).await.unwrap();
-    let two = Upstream::start(Simulator::default()).await.unwrap();
-    let address = real.as_ref().map_or_else(|| address.to_string(), |real| real.address.clone());
-    let endpoint = format!("http://{address}");
-    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("KEY", "k")];
-    let mut server = Server::start(&settings(&one, &two), &variables).await;
-    script(&server, &one, &two).await;
-    server.stop().await;
+async fn each_part_of_a_services_life_leaves_the_spans_metrics_and_records_of_the_conventions() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let one = Upstream::start(Simulator::default()).await.unwrap();
+        let two = Upstream::start(Simulator::default()).await.unwrap();
+        let received = lived(protocol, &one, &two).await;
+        let spans = received.spans();
+        are_as_expected(&spans);
+        for request in two.received().iter().filter(|request| request.method == "POST") {
+            let parent = request.headers["traceparent"].to_str().unwrap();
+            assert!(spans.iter().any(|span| span.name == "POST" && parent.contains(&hex(&span.span_id))), "{parent}");
+            assert_eq!(request.headers["baggage"], "tenant.id=blue");
+        }
+        memory_is_told_by_what_it_is(&received);
+        let counted = spans.iter().find(|span| span.name == "completiond.tokens.count" && is_of("count there", span));
+        let asked = one.received().into_iter().find(|request| request.path.ends_with("/count_tokens")).unwrap();
+        let expected = format!("00-{}-{}-01", trace(named("count there")), hex(&counted.unwrap().span_id));
+        assert_eq!(asked.headers["traceparent"], expected);
+        records_are_in_their_traces(&received);
+        let resources = received.resources();
+        let all: Vec<_> = resources.iter().flatten().map(|it| &it.attributes).collect();
+        assert!(resources.iter().all(|of_signal| !of_signal.is_empty()), "{protocol}: each signal has arrived");
+        assert!(all.iter().all(|it| text(it, "service.name") == "life" && text(it, "region") == "north"), "{all:?}");
+        seen::holds(&received);
+    }
+}
 
-    let spans = match &mut real {
-        Some(real) => real.spans().await,
-        None => collector.spans(),
-    };
+/// Plays the script; returns what has arrived of it.
+async fn lived(protocol: &str, one: &Upstream, two: &Upstream) -> Received {
+    let mut real = std::env::var_os("OTELCOL").map(|program| Real::start(&program));
+    let receiver = Receiver::start();
+    let endpoint = real.as_ref().map_or_else(|| receiver.url(), |real| real.url(protocol));
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_LOGS_EXPORTER", "otlp"),
+        ("OTEL_SERVICE_NAME", "life"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "region=north,service.name=overruled"),
+        ("RUST_LOG", "info,completiond::call=debug"),
+        ("KEY", "k"),
+    ];
+    let mut server = Server::start(&settings(one, two), &variables).await;
+    script(&server, one, two).await;
+    server.stop().await;
+    match &mut real {
+        Some(real) => real.received().await,
+        None => receiver.received(),
+    }
+}
+
+fn is_of(part: &str, span: &Span) -> bool {
+    hex(&span.trace_id) == trace(named(part))
+}
+
+fn are_as_expected(spans: &[Span]) {
     for (number, (name, expected)) in EXPECTED.iter().enumerate() {
         let number = trace(number + 1);
         let of_trace: Vec<&Span> = spans.iter().filter(|span| hex(&span.trace_id) == number).collect();
@@ -187,19 +230,45 @@ async fn each_part_of_a_services_life_leaves_the_spans_of_the_table() {
         assert_eq!(found, expected, "{name}");
     }
     let span_of = |part: &str, prefix: &str| {
-        let number = trace(named(part));
-        spans.iter().find(|span| hex(&span.trace_id) == number && span.name.starts_with(prefix)).unwrap().clone()
+        spans.iter().find(|span| is_of(part, span) && span.name.starts_with(prefix)).unwrap().clone()
     };
     for (maker, joins) in [("made", "coalesced"), ("sent", "sent again")] {
         let (maker, joins) = (span_of(maker, "chat"), span_of(joins, "chat"));
         assert_eq!((&joins.links[0].trace_id, &joins.links[0].span_id), (&maker.trace_id, &maker.span_id));
     }
-    for received in two.received().iter().filter(|received| received.method == "POST") {
-        let parent = received.headers["traceparent"].to_str().unwrap();
-        assert!(spans.iter().any(|span| span.name == "POST" && parent.contains(&hex(&span.span_id))), "{parent}");
-        assert_eq!(received.headers["baggage"], "tenant.id=blue");
+}
+
+/// What was asked for is more than nothing, and lies in pages. The system may have given less, where nothing was written yet.
+fn memory_is_told_by_what_it_is(received: &Received) {
+    let metrics = received.latest();
+    let memory = metrics.iter().find(|metric| metric.name == "completiond.memory").unwrap();
+    let Some(Data::Gauge(gauge)) = &memory.data else { panic!("{memory:?}") };
+    let of = |kind: &str| {
+        let point = gauge.data_points.iter().find(|it| text(&it.attributes, "completiond.memory.kind") == kind);
+        match point.unwrap_or_else(|| panic!("no {kind}: {memory:?}")).value {
+            Some(number_data_point::Value::AsInt(bytes)) => bytes,
+            other => panic!("{other:?}"),
+        }
+    };
+    let (allocated, active) = (of("allocated"), of("active"));
+    assert!((1 << 20..=active).contains(&allocated), "{allocated} of {active}");
+    assert!(of("resident") > 1 << 20);
+}
+
+/// Each call has a line, in its trace and at its span.
+fn records_are_in_their_traces(received: &Received) {
+    let (spans, records) = (received.spans(), received.records());
+    for server in spans.iter().filter(|span| span.kind() == Serves) {
+        let is_its = |record: &&_| {
+            let record: &opentelemetry_proto::tonic::logs::v1::LogRecord = record;
+            record.event_name == "completiond.call.ended" && record.span_id == server.span_id
+        };
+        let of_call: Vec<_> = records.iter().filter(is_its).collect();
+        // Those of a batch have a line of their own, beside that of the batch.
+        let expected = if server.name == BATCH { 3 } else { 1 };
+        assert_eq!(of_call.len(), expected, "{}", server.name);
+        assert!(of_call.iter().all(|record| record.trace_id == server.trace_id), "{of_call:?}");
     }
-    table::holds(&spans);
 }
 
 type Caller = completiond::proto::completion_service_client::CompletionServiceClient<tonic::transport::Channel>;
@@ -208,7 +277,15 @@ async fn script(server: &Server, one: &Upstream, two: &Upstream) {
     let fast = "sim: tokens=5 first_event=0ms pace=0ms\n";
     let mut client = server.client.clone();
     for part in ["success", "cache hit"] {
-        client.complete(under(part, asked("plain", &format!("{fast}one")))).await.unwrap();
+        let all_said = CompleteRequest {
+            top_p: Some(0.9),
+            frequency_penalty: Some(0.1),
+            presence_penalty: Some(0.1),
+            seed: Some(7),
+            labels: [("team".to_owned(), "blue".to_owned())].into(),
+            ..asked("plain", &format!("{fast}one"))
+        };
+        client.complete(under(part, all_said)).await.unwrap();
     }
     two.play(["status=503", "tokens=5 pace=0ms"]);
     client.complete(under("retry", asked("plain", &format!("{fast}two")))).await.unwrap();
@@ -251,8 +328,10 @@ async fn others(mut client: Caller) {
     let item = |word: &str| CompleteRequest { temperature: None, ..asked("plain", &format!("{fast}{word}")) };
     let batch = BatchCompleteRequest { requests: vec![item("nine"), item("ten")], max_concurrency: 1 };
     client.batch_complete(under("batch", batch)).await.unwrap();
-    let count = CountTokensRequest { request: Some(asked("plain", "eleven")) };
-    client.count_tokens(under("count", count)).await.unwrap();
+    for (part, model) in [("count", "plain"), ("count there", "counting/simulator")] {
+        let count = CountTokensRequest { request: Some(asked(model, "eleven")) };
+        client.count_tokens(under(part, count)).await.unwrap();
+    }
     let bound = CompleteRequest { max_cost_pico_usd: Some(1), ..asked("plain", "twelve") };
     client.complete(under("unpriced", bound)).await.unwrap_err();
     client.complete(under("refused", asked("plain", ""))).await.unwrap_err();

@@ -7,10 +7,17 @@
     reason = "a test says what it expects, and this crate is nothing but tests"
 )]
 
+#[path = "../kept/mod.rs"]
+mod kept;
+#[path = "../receiver/mod.rs"]
+mod receiver;
+
 mod canary;
-mod collector;
+mod conventions;
+mod fields;
 mod levels;
 mod life;
+mod outage;
 mod real;
+mod seen;
 mod server;
-mod table;

@@ -3,11 +3,13 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use completiond::proto::completion_service_client::CompletionServiceClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::transport::{Channel, Endpoint};
+
+use crate::kept;
 
 pub(crate) struct Server {
     process: Child,
@@ -21,6 +23,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        kept::text(&self.log());
     }
 }
 
@@ -58,6 +61,16 @@ impl Server {
     /// What was logged so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")
+    }
+
+    /// Does something again and again, until these words are logged.
+    pub(crate) async fn until_logged<F: Future<Output = ()>>(&self, words: &str, again: impl Fn() -> F) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !self.log().contains(words) {
+            assert!(Instant::now() < end, "{words} was not logged: {}", self.log());
+            again().await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// The metrics as text.

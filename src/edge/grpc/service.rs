@@ -57,8 +57,8 @@ impl Completions {
         let message = request.into_inner();
         told.charge_for(message.request.as_ref().map_or(0, expansion::footprint))?;
         let request = convert::to_count(message, &self.rules)?;
-        let _span = told.work(Work::Counting);
-        self.unless_ended(self.router.count(request, deadline)).await
+        let span = told.work(Work::Counting);
+        self.unless_ended(self.router.count(request, deadline, &span)).await
     }
 }
 

@@ -79,7 +79,7 @@ pub const RECORDS_LOST: &str = "completiond.telemetry.lost";
 pub const LIMIT_KIND: &str = "completiond.limit.kind";
 /// Our own: the number of a worker.
 pub const WORKER: &str = "completiond.worker";
-/// Our own: `resident` or `allocated`.
+/// Our own: `resident`, `allocated` or `active`.
 pub const MEMORY_KIND: &str = "completiond.memory.kind";
 /// The version of the service.
 pub const SERVICE_VERSION: &str = "service.version";
