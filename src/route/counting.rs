@@ -190,7 +190,7 @@ mod tests {
         // Far more than is counted before anybody looks at the clock.
         let long = said(vec![Block::text("ab".repeat(1_500_000))]);
         let leads = vec![vec![target("p", "gpt-4o", 0, 1)]];
-        let late = count(leads, &rules(), long, Some(Instant::now()), &Simulator::default()).await;
+        let late = count(leads, &rules(), long, Some(Instant::now()), &Simulator::default(), &WorkSpan::off()).await;
         assert_eq!(late.unwrap_err().reason, Reason::DeadlineExceeded);
     }
 }

@@ -31,6 +31,9 @@ const PULSE: Duration = Duration::from_millis(250);
 /// The series of one instrument. Who feeds it bounds what it tells apart, and no series is lost below that bound.
 const MOST_SERIES: usize = 20_000;
 
+/// What is shown where nothing is counted: a comment of the text form.
+const OFF: &[u8] = b"# OTEL_SDK_DISABLED is true: nothing is counted\n";
+
 /// What was used, and for what.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Used<'a> {
@@ -71,6 +74,15 @@ struct Inner {
     text: Mutex<Option<(Instant, Bytes)>>,
     /// Dropped, it counts no more.
     provider: SdkMeterProvider,
+    /// Nothing is counted, and nothing is shown.
+    is_off: bool,
+}
+
+/// Whether anybody sees what is counted.
+enum Shown {
+    Never,
+    /// Without sums of usage, where they cannot be shown.
+    ToAll(Option<UsageCounters>),
 }
 
 /// What the records go into, once it is known how that is called.
@@ -89,6 +101,12 @@ impl fmt::Debug for Metrics {
 impl Metrics {
     /// The media type of the text.
     pub const MEDIA_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
+
+    /// Nothing is counted, ever.
+    pub(super) fn off() -> Self {
+        // Instruments that nobody reads do nothing.
+        Self::of(Registry::new(), SdkMeterProvider::builder().build(), Shown::Never)
+    }
 
     /// Nothing is counted yet.
     pub(super) fn new(resource: Resource) -> Self {
@@ -112,10 +130,18 @@ impl Metrics {
                 (provider.build(), false)
             }
         };
+        let usage = is_shown.then(|| UsageCounters::new(&provider.meter_with_scope(otel::scope())));
+        Self::of(registry, provider, Shown::ToAll(usage))
+    }
+
+    fn of(registry: Registry, provider: SdkMeterProvider, shown: Shown) -> Self {
         let meter = provider.meter_with_scope(otel::scope());
-        let usage = is_shown.then(|| UsageCounters::new(&meter));
+        let (is_off, usage) = match shown {
+            Shown::Never => (true, None),
+            Shown::ToAll(usage) => (false, usage),
+        };
         let (feed, counting, text) = (Feed::default(), Lock::default(), Mutex::default());
-        Self(Arc::new(Inner { registry, usage, meter, feed, counting, text, provider }))
+        Self(Arc::new(Inner { registry, usage, meter, feed, counting, text, provider, is_off }))
     }
 
     /// Counts what was used.
@@ -172,6 +198,9 @@ impl Metrics {
     }
 
     pub(super) fn leave(&self, record: Record) {
+        if self.0.is_off {
+            return;
+        }
         self.0.feed.push(record);
     }
 
@@ -181,6 +210,9 @@ impl Metrics {
 
     /// Everything that is counted, in Prometheus' text form; at most a second old.
     pub async fn text(&self) -> Bytes {
+        if self.0.is_off {
+            return Bytes::from_static(OFF);
+        }
         let mut latest = self.0.text.lock().await;
         if let Some((made, text)) = &*latest
             && made.elapsed() < FRESH

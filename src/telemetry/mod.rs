@@ -161,13 +161,14 @@ impl Guard {
         for complaint in &wanted.complaints {
             tracing::warn!("{complaint}");
         }
-        let resource = wanted.resource();
+        let (resource, is_disabled) = (wanted.resource(), wanted.is_disabled);
         let (pipeline, reader) = match wanted.exports() {
             true => otel::Pipeline::start(wanted).map(|(pipeline, reader)| (Some(pipeline), reader))?,
             false => (None, None),
         };
         let metrics = match reader {
             Some(reader) => Metrics::pushed(resource, reader),
+            None if is_disabled => Metrics::off(),
             None => Metrics::new(resource),
         };
         Ok(Self { pipeline, metrics, levels: Levels::default(), habits: Habits::default() })

@@ -103,6 +103,8 @@ pub(super) struct Wanted {
     /// What was asked for and cannot be had, for the log.
     pub(super) complaints: Vec<String>,
     pub(super) sampler: Sampler,
+    /// Nothing is told at all, not even to who scrapes.
+    pub(super) is_disabled: bool,
     service_name: Option<String>,
 }
 
@@ -122,7 +124,8 @@ impl Wanted {
         };
         let sampler = if traces.is_some() { sampling::sampler(&mut reading) } else { Sampler::AlwaysOff };
         let service_name = reading.of("OTEL_SERVICE_NAME");
-        Ok(Self { traces, logs, metrics, complaints: reading.complaints, sampler, service_name })
+        let is_disabled = is_disabled(&reading);
+        Ok(Self { traces, logs, metrics, complaints: reading.complaints, sampler, is_disabled, service_name })
     }
 
     /// Whether anything is exported.
@@ -211,8 +214,12 @@ fn compression<F: Fn(&str) -> Option<String>>(signal: Signal, reading: &mut Read
     }
 }
 
+fn is_disabled<F: Fn(&str) -> Option<String>>(reading: &Reading<F>) -> bool {
+    Reading::<F>::is_true(reading.of("OTEL_SDK_DISABLED").as_deref())
+}
+
 fn is_exported<F: Fn(&str) -> Option<String>>(signal: Signal, reading: &mut Reading<F>) -> bool {
-    if Reading::<F>::is_true(reading.of("OTEL_SDK_DISABLED").as_deref()) {
+    if is_disabled(reading) {
         return false;
     }
     let variable = format!("OTEL_{}_EXPORTER", signal.word());

@@ -61,6 +61,17 @@ class Terminal:
         holds(SHOWN in self.drawn[self.drawn.rindex(ENTERED):], "the cursor is hidden")
         equal(after[:4], self.before[:4], "the terminal's modes")
 
+    def closed(self):
+        """Closes the terminal, and waits until the command has ended."""
+        os.close(self.keys)
+        end = time.monotonic() + PATIENCE
+        while os.waitpid(self.child, os.WNOHANG) == (0, 0):
+            if time.monotonic() > end:
+                os.kill(self.child, signal.SIGKILL)
+                os.waitpid(self.child, 0)
+                holds(False, "it goes on without a terminal")
+            time.sleep(0.05)
+
 
 def run(checks):
     with Completiond() as server:
@@ -80,6 +91,10 @@ def run(checks):
                 terminal.until(drawn)
                 os.kill(terminal.child, signal.SIGTERM)
                 terminal.ends(130)
+            with checks.case(f"terminal: {name} ends when its terminal is closed"):
+                terminal = Terminal(*command)
+                terminal.until(drawn)
+                terminal.closed()
             with checks.case(f"terminal: {name} has no colours where NO_COLOR is set"):
                 for environment, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
                     terminal = Terminal(*command, environment=environment)

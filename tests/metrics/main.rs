@@ -13,6 +13,7 @@ mod receiver;
 #[path = "../stage/mod.rs"]
 mod stage;
 
+mod off;
 mod pushed;
 mod scraped;
 mod script;

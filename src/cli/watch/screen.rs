@@ -1,7 +1,7 @@
 //! The terminal while a table is watched: taken over, read from, and given back as it was, however that ends. It knows
 //! nothing of the table.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -48,6 +48,8 @@ pub(crate) enum Other {
     Right,
 }
 
+/// How long one who leaves waits before it looks again whether the reader has ended.
+const GLANCE: Duration = Duration::from_millis(5);
 /// How long the reader waits before it looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -79,9 +81,10 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         self.done.store(true, Ordering::Relaxed);
-        if let Some(reader) = self.reader.take() {
-            // What the terminal still has to say is read by nobody else meanwhile.
-            let _ = reader.join();
+        // What the terminal still has to say is read by nobody else meanwhile. Of one that was closed the reader never comes
+        // back, and ends with the process.
+        while self.reader.as_ref().is_some_and(|reader| !reader.is_finished()) && io::stdin().is_terminal() {
+            std::thread::sleep(GLANCE);
         }
         let _ = self.terminal.show_cursor();
         restore();
