@@ -79,7 +79,7 @@ pub(super) async fn ready(config: &Config) -> Result<Ready, StartError> {
 pub(super) fn faces(
     config: &Config,
     reloading: &Reloading,
-    public: &Bound,
+    [public, admin]: [&Bound; 2],
     instruments: Instruments,
     (books, ready): (Books, Ready),
 ) -> Faces {
@@ -90,6 +90,8 @@ pub(super) fn faces(
         arrival: config.total,
     };
     Faces {
+        roster: reloading.callers().clone(),
+        operators_are_near: admin.is_loopback(),
         tables: reloading.tables().clone(),
         rules: Arc::new(RequestRules {
             allowed_headers: config.provider_option_headers.iter().map(ToString::to_string).collect(),

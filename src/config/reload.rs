@@ -9,7 +9,7 @@ impl Config {
     /// The keys that differ between this configuration and `next` and take effect only at a restart, in the order of
     /// the documentation. What is not written differs where its default does: `shutdown_grace` with `timeouts.total`.
     ///
-    /// The others (`providers`, `models`, `price_table`, `default_model`, the timeouts of one request, `retry`, `default_max_tokens`,
+    /// The others (`callers`, `allow_anonymous`, `providers`, `models`, `price_table`, `default_model`, the timeouts of one request, `retry`, `default_max_tokens`,
     /// `stream.commit_after`, `limits.max_answer_bytes`, `limits.max_call_cost`, `prompt_cache`) and `log.level` hold for each call that begins after the change.
     pub fn needs_restart(&self, next: &Self) -> Vec<&'static str> {
         // Taken apart without a rest, so that a setting that is new does not compile before it is put in a group.
@@ -17,6 +17,7 @@ impl Config {
             listen,
             admin_listen,
             ops_listen,
+            admitted: _,
             default_model: _,
             providers: _,
             models: _,

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use crate::domain::{Attempt, CallId, FinishReason, ModelId, ModelName, Reason, Request};
+use crate::domain::{Attempt, CallId, CallerName, FinishReason, ModelId, ModelName, Reason, Request};
 use crate::pool::Ledger;
 
 /// What is kept about calls. Clones share it.
@@ -40,6 +40,8 @@ pub struct Books {
 pub struct Asked {
     /// Our id of it.
     pub id: CallId,
+    /// Whose it is.
+    pub caller: CallerName,
     /// The name that was asked for; none: the default.
     pub model: Option<ModelName>,
     /// What the call is for.
@@ -81,10 +83,11 @@ impl Books {
         Ok((Self { completions: Completions::new(completions), usage }, keeping))
     }
 
-    /// A call begins whose attempts will stand in `ledger`.
-    pub fn open(&self, id: CallId, request: &Request, ledger: &Ledger) -> Record {
+    /// A call of `caller` begins whose attempts will stand in `ledger`.
+    pub fn open(&self, (id, caller): (CallId, &CallerName), request: &Request, ledger: &Ledger) -> Record {
         let labels = Arc::new(request.labels.clone());
-        let asked = Asked { id, model: request.model.clone(), labels, at: SystemTime::now() };
+        let (caller, model) = (caller.clone(), request.model.clone());
+        let asked = Asked { id, caller, model, labels, at: SystemTime::now() };
         self.completions.begun(&asked, ledger);
         Record(Arc::new(Open { books: self.clone(), asked, ledger: ledger.clone(), end: Mutex::default() }))
     }

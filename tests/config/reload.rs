@@ -75,7 +75,16 @@ const AT_A_RESTART: [(&str, &str, &str); 32] = [
 ];
 
 /// What a running server takes over.
-const AT_ONCE: [(&str, &str, &str); 51] = [
+const AT_ONCE: [(&str, &str, &str); 60] = [
+    ("callers[].name", "name: search", "name: found"),
+    ("callers[].keys", "sha256:9f86", "sha256:0f86"),
+    ("callers[].certificates", "spiffe://prod.example", "spiffe://test.example"),
+    ("callers[].models", "models: [smart, 'home/*']", "models: [smart]"),
+    ("callers[].labels", "labels: { team: search }", "labels: { team: found }"),
+    ("callers[].ledger", "ledger: without_endpoints", "ledger: full"),
+    ("callers[].admin", "admin: false", "admin: true"),
+    ("callers[].limits.in_flight", "in_flight: 100 ", "in_flight: 101 "),
+    ("allow_anonymous", "allow_anonymous: false", "allow_anonymous: true"),
     ("log.level", "level: info", "level: warn"),
     ("default_model", "default_model: smart", "default_model: fast"),
     ("providers[].id", "home", "house"),
