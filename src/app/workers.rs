@@ -13,7 +13,7 @@ use crate::pipeline::{self, Pipeline, Ready, Replays, Reuse, Tally, pipeline};
 use crate::pool::RetryBudget;
 use crate::route::Router;
 use crate::simulator::Simulator;
-use crate::store::{Answers, Books, Finished};
+use crate::store::{Answers, Books, Finished, Quotas};
 use crate::telemetry::Instruments;
 use crate::transport::{Direct, Schemes, Transport, system_trust};
 
@@ -68,10 +68,15 @@ impl Shared {
 /// What no configuration causes: an address that can be none.
 pub(super) async fn ready(config: &Config) -> Result<Ready, StartError> {
     let tally = Tally::default();
-    let (answers, finished) = tokio::join!(Answers::open(&config.cache), Finished::open(&config.completions));
+    let (answers, finished, quotas) = tokio::join!(
+        Answers::open(&config.cache),
+        Finished::open(&config.completions),
+        Quotas::open(config.limits.shared.as_ref())
+    );
     Ok(Ready {
         reuse: Reuse::new(config.cache.clone(), answers?, tally.clone()),
         replays: Replays::new(finished?, tally),
+        quotas: quotas?,
     })
 }
 

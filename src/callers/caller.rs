@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Models;
 use crate::count::{Count, Held};
-use crate::domain::CallerName;
+use crate::domain::{CallerName, PicoUsd};
 
 /// Who calls, and what it may do.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +36,12 @@ impl Caller {
 /// How much a caller may use. None: as much as it likes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Allowance {
+    /// Requests in any minute.
+    pub requests_per_minute: Option<u64>,
+    /// Tokens, of prompts and answers, in any minute.
+    pub tokens_per_minute: Option<u64>,
+    /// What its calls may cost in a day of UTC.
+    pub spend_per_day: Option<PicoUsd>,
     /// Calls at a time.
     pub in_flight: Option<u64>,
 }

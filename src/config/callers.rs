@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::problem::Wrong;
 use super::provider::unique_id;
 use super::reader::{Fields, Value, count};
-use super::{quantity, secrets};
+use super::{quantity, secrets, settings};
 use crate::callers::{Allowance, Caller, Entry, KeyHash, LedgerView, ModelPattern, Models};
 use crate::domain::CallerName;
 
@@ -168,9 +168,12 @@ fn ledger(text: &str) -> Result<LedgerView, Wrong> {
 
 fn allowance(section: &Value<'_>) -> Allowance {
     let mut fields = section.fields();
-    let in_flight = fields.take("in_flight").and_then(|value| value.parse(|text| count(text).map(u64::from)));
+    let mut number = |key| fields.take(key).and_then(|value| value.parse(|text| count(text).map(u64::from)));
+    let [requests_per_minute, tokens_per_minute, in_flight] =
+        ["requests_per_minute", "tokens_per_minute", "in_flight"].map(&mut number);
+    let spend_per_day = fields.take("spend_per_day").and_then(|value| value.parse(settings::dollars));
     fields.finish(&[]);
-    Allowance { in_flight }
+    Allowance { requests_per_minute, tokens_per_minute, spend_per_day, in_flight }
 }
 
 fn few<'a>(list: &Value<'a>, what: &str) -> Vec<Value<'a>> {

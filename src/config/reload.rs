@@ -67,12 +67,14 @@ impl Config {
     }
 }
 
-fn limits_differ(ours: &Limits, theirs: &Limits) -> [(&'static str, bool); 3] {
-    let Limits { max_request_bytes, max_bytes_in_flight, max_in_flight, max_answer_bytes: _, max_call_cost: _ } = ours;
+fn limits_differ(ours: &Limits, theirs: &Limits) -> [(&'static str, bool); 4] {
+    let Limits { max_request_bytes, max_bytes_in_flight, max_in_flight, max_answer_bytes: _, max_call_cost: _, shared } =
+        ours;
     [
         ("limits.max_request_bytes", *max_request_bytes != theirs.max_request_bytes),
         ("limits.max_bytes_in_flight", *max_bytes_in_flight != theirs.max_bytes_in_flight),
         ("limits.max_in_flight", *max_in_flight != theirs.max_in_flight),
+        ("limits.redis_url", *shared != theirs.shared),
     ]
 }
 

@@ -7,12 +7,14 @@ mod answers;
 mod completions;
 mod finished;
 mod packed;
+mod quotas;
 mod redis;
 mod usage;
 
 pub use answers::{Age, AnswerKey, AnswerSettings, AnswerStats, Answers, Owner, Scope, Whose};
 pub use completions::{Completion, CompletionSettings, Completions, Standing};
 pub use finished::{Claim, Finished, Found, Met, Named};
+pub use quotas::{Limit, Quota, Quotas, Reached, Reserved, Use};
 pub use redis::{Health, RedisError, RedisUrl};
 pub use usage::{
     FileError, Group, Grouping, Keep, Keeping, Observer, OpenError, Page, Place, Query, StoreError, Subject, Sums,
