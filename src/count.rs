@@ -18,6 +18,13 @@ impl Count {
         Held(Arc::clone(&self.0))
     }
 
+    /// One more, if fewer than `most` are held.
+    pub fn one_of(&self, most: usize) -> Option<Held> {
+        let one_more = |held: usize| (held < most).then(|| held + 1);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        Some(Held(Arc::clone(&self.0)))
+    }
+
     /// How many are held now.
     pub fn now(&self) -> usize {
         self.0.load(Ordering::Relaxed)

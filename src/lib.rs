@@ -4,6 +4,7 @@
 //!
 //! - [`app`]: the composition root: what is built from a configuration, and what runs
 //! - [`cli`]: what a person types
+//! - [`callers`]: who calls, and what each may do
 //! - [`config`]: what the file and the environment say, checked before a port opens
 //! - [`edge`]: listeners, and the gRPC service that turns protobuf into the domain and back
 //! - [`pipeline`]: what surrounds every call: trace, deadline, heartbeat
@@ -22,6 +23,7 @@
 //! - [`domain`]: what all of them speak of
 
 pub mod app;
+pub mod callers;
 pub mod catalog;
 pub mod cli;
 pub mod config;

@@ -7,6 +7,8 @@
 mod attempts;
 #[path = "config/cache.rs"]
 mod cache;
+#[path = "config/callers.rs"]
+mod callers;
 #[path = "config/completions.rs"]
 mod completions;
 #[path = "config/reload.rs"]
@@ -431,7 +433,7 @@ fn a_whole_file_is_read_as_it_stands() {
     let key = directory.path().join("key");
     std::fs::write(&key, "  sk-file \n").unwrap();
     let text = format!(
-        "listen: 0.0.0.0:1\nadmin_listen: unix:/run/admin.sock\nops_listen: '[::1]:0'\ndefault_model: smart\n\
+        "listen: 0.0.0.0:1\nallow_anonymous: true\nadmin_listen: unix:/run/admin.sock\nops_listen: '[::1]:0'\ndefault_model: smart\n\
          providers:\n\
          \x20 - id: one\n    protocol: talk\n\
          \x20 - id: two\n    preset: acme\n    base_url: https://proxy.example/acme/\n    api_key: file:{}\n    \

@@ -4,6 +4,7 @@
 mod observed;
 mod reload;
 mod reused;
+mod roster;
 mod spending;
 mod table;
 mod workers;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tonic_health::server::HealthReporter;
 
+use crate::callers::Callers;
 use crate::config::{Config, ListenAddress};
 use crate::count::Count;
 use crate::edge::{Admission, Bound, Drain, Listener, Workers};
@@ -26,6 +28,7 @@ use crate::route::Tables;
 use crate::store::{Books, Keeping, OpenError, RedisError};
 use crate::telemetry::Instruments;
 use crate::transport::BoxError;
+use roster::roster;
 use spending::Spending;
 use workers::{ADMIN, OPS, PUBLIC, Shared};
 
@@ -111,7 +114,9 @@ pub async fn start_reloadable(
     instruments: impl Into<Instruments>,
 ) -> Result<Running, StartError> {
     let instruments = instruments.into();
-    let reloading = Reloading::new(config, Tables::new(table(config, None)?), load, instruments.levels.clone());
+    let callers = Callers::new(roster(&config.admitted, None));
+    let names = (Tables::new(table(config, None)?), callers);
+    let reloading = Reloading::new(config, names, load, instruments.levels.clone());
     let listeners =
         [listen(&config.listen).await?, listen(&config.admin_listen).await?, listen(&config.ops_listen).await?];
     let [public, admin, ops] = listeners.each_ref().map(Listener::bound);
@@ -123,7 +128,7 @@ pub async fn start_reloadable(
     reused::watch(&instruments.metrics, &ready);
     let replays = ready.replays.clone();
     let metrics = instruments.metrics.clone();
-    let faces = workers::faces(config, &reloading, &public, instruments, (books, ready));
+    let faces = workers::faces(config, &reloading, [&public, &admin], instruments, (books, ready));
     let (drain, backstage, health) = (faces.drain.clone(), faces.backstage.clone(), faces.health.clone());
     let (admission, callers) = (faces.admission.clone(), faces.callers.clone());
     let shared = Shared::new(config, faces)?;

@@ -8,7 +8,9 @@ use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
+use super::roster::roster;
 use super::{StartError, table};
+use crate::callers::Callers;
 use crate::config::{self, Config, Mark, Problem, Problems, Source};
 use crate::domain::{Error, Reason, Violation};
 use crate::edge::{Changes, Reload, Reloaded};
@@ -33,6 +35,7 @@ pub struct Reloading(Arc<Shared>);
 
 struct Shared {
     tables: Tables,
+    callers: Callers,
     load: Load,
     levels: Levels,
     /// What the process was started with: what is not in its table holds until its end.
@@ -42,15 +45,20 @@ struct Shared {
 }
 
 impl Reloading {
-    /// `config` is in force, as `tables`.
-    pub(super) fn new(config: &Config, tables: Tables, load: Load, levels: Levels) -> Self {
+    /// `config` is in force, as these tables and callers.
+    pub(super) fn new(config: &Config, (tables, callers): (Tables, Callers), load: Load, levels: Levels) -> Self {
         let (started, in_force) = (config.clone(), Mutex::new(config.clone()));
-        Self(Arc::new(Shared { tables, load, levels, started, in_force }))
+        Self(Arc::new(Shared { tables, callers, load, levels, started, in_force }))
     }
 
     /// The names that callers may ask for.
     pub fn tables(&self) -> &Tables {
         &self.0.tables
+    }
+
+    /// Who may call.
+    pub fn callers(&self) -> &Callers {
+        &self.0.callers
     }
 
     /// Reads the configuration again and puts it in force.
@@ -75,6 +83,7 @@ impl Reloading {
     fn replace(&self, in_force: &mut Config, next: Config) -> Result<Reloaded, StartError> {
         let shared = &self.0;
         shared.tables.replace(table(&next, Some(&shared.tables.current()))?);
+        shared.callers.replace(roster(&next.admitted, Some(&shared.callers.current())));
         let reloaded = Reloaded {
             source: source(&next.source),
             providers: changes(&in_force.providers, &next.providers, |entry| entry.id.as_str(), is_same_provider),

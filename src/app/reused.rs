@@ -15,7 +15,11 @@ fn reused(ready: &Ready) -> Reused {
     let done = ready.reuse.tallied();
     let none = |calls| Spared { calls, ..Spared::default() };
     let stats = ready.reuse.answers().stats();
-    let servers = [("cache.redis_url", stats.shared), ("completions.redis_url", ready.replays.health())];
+    let servers = [
+        ("cache.redis_url", stats.shared),
+        ("completions.redis_url", ready.replays.health()),
+        ("limits.redis_url", ready.quotas.health()),
+    ];
     Reused {
         by: [
             ("hit", spared(done.hit)),

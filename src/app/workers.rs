@@ -13,7 +13,7 @@ use crate::pipeline::{self, Pipeline, Ready, Replays, Reuse, Tally, pipeline};
 use crate::pool::RetryBudget;
 use crate::route::Router;
 use crate::simulator::Simulator;
-use crate::store::{Answers, Books, Finished};
+use crate::store::{Answers, Books, Finished, Quotas};
 use crate::telemetry::Instruments;
 use crate::transport::{Direct, Schemes, Transport, system_trust};
 
@@ -68,10 +68,15 @@ impl Shared {
 /// What no configuration causes: an address that can be none.
 pub(super) async fn ready(config: &Config) -> Result<Ready, StartError> {
     let tally = Tally::default();
-    let (answers, finished) = tokio::join!(Answers::open(&config.cache), Finished::open(&config.completions));
+    let (answers, finished, quotas) = tokio::join!(
+        Answers::open(&config.cache),
+        Finished::open(&config.completions),
+        Quotas::open(config.limits.shared.as_ref())
+    );
     Ok(Ready {
         reuse: Reuse::new(config.cache.clone(), answers?, tally.clone()),
         replays: Replays::new(finished?, tally),
+        quotas: quotas?,
     })
 }
 
@@ -79,7 +84,7 @@ pub(super) async fn ready(config: &Config) -> Result<Ready, StartError> {
 pub(super) fn faces(
     config: &Config,
     reloading: &Reloading,
-    public: &Bound,
+    [public, admin]: [&Bound; 2],
     instruments: Instruments,
     (books, ready): (Books, Ready),
 ) -> Faces {
@@ -90,6 +95,8 @@ pub(super) fn faces(
         arrival: config.total,
     };
     Faces {
+        roster: reloading.callers().clone(),
+        operators_are_near: admin.is_loopback(),
         tables: reloading.tables().clone(),
         rules: Arc::new(RequestRules {
             allowed_headers: config.provider_option_headers.iter().map(ToString::to_string).collect(),

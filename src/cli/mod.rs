@@ -7,6 +7,7 @@ mod check;
 mod client;
 mod complete;
 mod json;
+mod key;
 mod local;
 mod models;
 mod pool;
@@ -88,6 +89,8 @@ enum Command {
     Prices(prices::PricesArgs),
     /// Count the tokens of a prompt, and what it would cost
     Tokens(tokens::TokensArgs),
+    /// Make a key for a caller, or the hash of one
+    Key(key::KeyArgs),
     /// Say what a configuration would do, or what is wrong with it
     Check {
         /// Print the report as JSON
@@ -110,6 +113,7 @@ pub fn run() -> ExitCode {
         Command::Tokens(args) => tokens::run(&config, &args),
         Command::Pool(args) => pool::run(&args),
         Command::Top(args) => top::run(&args),
+        Command::Key(args) => key::run(&args),
         Command::Check { json, listen } => run_check(&config, &listen.or(before), json),
     };
     done.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)

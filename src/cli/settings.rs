@@ -28,6 +28,9 @@ pub(super) struct ListenArgs {
     /// Where probes come in [default: 127.0.0.1:50053]
     #[arg(long, value_name = "ADDR", env = "COMPLETIOND_OPS_LISTEN")]
     pub(super) ops_listen: Option<ListenAddress>,
+    /// Whoever reaches the port may call, without credentials
+    #[arg(long, env = "COMPLETIOND_ALLOW_ANONYMOUS")]
+    pub(super) allow_anonymous: bool,
 }
 
 /// A configuration, and what it was before the simulator was put in.
@@ -57,6 +60,8 @@ impl ConfigArgs {
             listen: private(),
             admin_listen: private(),
             ops_listen: private(),
+            // Who has the configuration's keys needs none of a caller.
+            allow_anonymous: true,
             default_drain_delay: Some(Duration::ZERO),
         })
     }
@@ -80,6 +85,7 @@ impl ListenArgs {
             listen: self.listen.or(others.listen),
             admin_listen: self.admin_listen.or(others.admin_listen),
             ops_listen: self.ops_listen.or(others.ops_listen),
+            allow_anonymous: self.allow_anonymous || others.allow_anonymous,
         }
     }
 
@@ -88,6 +94,7 @@ impl ListenArgs {
             listen: self.listen.clone(),
             admin_listen: self.admin_listen.clone(),
             ops_listen: self.ops_listen.clone(),
+            allow_anonymous: self.allow_anonymous,
             default_drain_delay: std::io::stderr().is_terminal().then_some(Duration::ZERO),
         }
     }

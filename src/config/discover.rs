@@ -63,6 +63,9 @@ impl Config {
             let known = known.filter_map(|preset| preset.key_variable).collect();
             return Ok(Discovered::Nothing(Bare { config, known, simulator: sources.preset(SIMULATOR) }));
         }
+        if let Some((rule, right)) = config.exposures().into_iter().next() {
+            return Err(Problems::outside("", rule, right));
+        }
         config.default_model = config.providers.iter().find_map(first_model);
         config.source = Source::Environment(variables);
         Ok(Discovered::Providers(config))
@@ -72,6 +75,7 @@ impl Config {
         let bounds = Bounds::default();
         let mut config = Self::defaults(bounds);
         overrides.apply(&mut config);
+        config.admitted.anonymous = overrides.allow_anonymous;
         match config.collision() {
             Some((rule, right)) => Err(Problems::outside("", rule, right)),
             None => Ok(config),

@@ -7,6 +7,7 @@
 mod address;
 mod attempts;
 mod cache;
+mod callers;
 mod discover;
 mod expand;
 mod lead;
@@ -27,6 +28,7 @@ mod telemetry;
 mod usage;
 
 pub use address::{ListenAddress, ListenAddressError};
+pub use callers::Admitted;
 pub use discover::{Bare, Discovered};
 pub use model::{Model, Target};
 pub use nearest::nearest;
@@ -72,6 +74,8 @@ pub struct Config {
     pub admin_listen: ListenAddress,
     /// Where probes come in. Default: 127.0.0.1:50053.
     pub ops_listen: ListenAddress,
+    /// Who may call. Default: whoever reaches the port, where only this machine does.
+    pub admitted: Admitted,
     /// What an empty `model` means; none: a request must name its model.
     pub default_model: Option<ModelName>,
     /// The pool, in the file's order; at least one.
@@ -142,6 +146,8 @@ pub struct Overrides {
     pub admin_listen: Option<ListenAddress>,
     /// In place of `ops_listen`.
     pub ops_listen: Option<ListenAddress>,
+    /// Whoever reaches the port may call, whatever `allow_anonymous` says.
+    pub allow_anonymous: bool,
     /// In place of the default of `drain_delay`: the file overrules it.
     pub default_drain_delay: Option<Duration>,
 }
@@ -202,6 +208,7 @@ impl Config {
             listen: local(50051),
             admin_listen: local(50052),
             ops_listen: local(50053),
+            admitted: Admitted::default(),
             default_model: None,
             providers: Vec::new(),
             models: Vec::new(),
@@ -239,6 +246,28 @@ impl Config {
         twice.map(|rule| (rule, "give each listener an address of its own"))
     }
 
+    /// The listeners that are open to those whom nobody knows.
+    fn exposures(&self) -> Vec<(String, &'static str)> {
+        let mut exposures = Vec::new();
+        let Admitted { callers, anonymous } = &self.admitted;
+        if !self.listen.is_loopback() && callers.is_empty() && !anonymous {
+            let rule = format!("`listen` is {}, which others reach, and nobody is asked for a key", self.listen);
+            exposures.push((
+                rule,
+                "name who may call in `callers`, or write `allow_anonymous: true` if whoever reaches it may",
+            ));
+        }
+        if !self.admin_listen.is_loopback() && !self.admitted.has_admin() {
+            let rule =
+                format!("`admin_listen` is {}, which others reach, and no caller is an admin", self.admin_listen);
+            exposures.push((
+                rule,
+                "write `admin: true` at one of `callers`, or let it listen on this machine or a Unix socket",
+            ));
+        }
+        exposures
+    }
+
     /// The listeners by the names of their keys.
     pub fn listeners(&self) -> [(&'static str, &ListenAddress); 3] {
         [("listen", &self.listen), ("admin_listen", &self.admin_listen), ("ops_listen", &self.ops_listen)]
@@ -268,6 +297,8 @@ fn read_config(mut file: Fields<'_>, path: &Path, overrides: &Overrides) -> Conf
         *place = file.read(key, default, |text| text.parse().map_err(wrong_address));
     }
     overrides.apply(&mut config);
+    config.admitted = callers::callers(&mut file);
+    config.admitted.anonymous |= overrides.allow_anonymous;
     let pool = read_pool(&mut file, &bounds);
     let (models, names) = model::read(file.take("models").as_ref(), &pool, &bounds);
     config.models = models;
@@ -289,7 +320,7 @@ fn read_config(mut file: Fields<'_>, path: &Path, overrides: &Overrides) -> Conf
     config.completions = settings::completions(&mut file);
     config.cache = cache::cache(&mut file);
     config.prompt_cache = cache::prompts(&mut file);
-    if let Some((rule, right)) = config.collision() {
+    for (rule, right) in config.collision().into_iter().chain(config.exposures()) {
         file.section().wrong(Wrong::new(rule, right));
     }
     file.finish(&[]);

@@ -9,7 +9,7 @@ impl Config {
     /// The keys that differ between this configuration and `next` and take effect only at a restart, in the order of
     /// the documentation. What is not written differs where its default does: `shutdown_grace` with `timeouts.total`.
     ///
-    /// The others (`providers`, `models`, `price_table`, `default_model`, the timeouts of one request, `retry`, `default_max_tokens`,
+    /// The others (`callers`, `allow_anonymous`, `providers`, `models`, `price_table`, `default_model`, the timeouts of one request, `retry`, `default_max_tokens`,
     /// `stream.commit_after`, `limits.max_answer_bytes`, `limits.max_call_cost`, `prompt_cache`) and `log.level` hold for each call that begins after the change.
     pub fn needs_restart(&self, next: &Self) -> Vec<&'static str> {
         // Taken apart without a rest, so that a setting that is new does not compile before it is put in a group.
@@ -17,6 +17,7 @@ impl Config {
             listen,
             admin_listen,
             ops_listen,
+            admitted: _,
             default_model: _,
             providers: _,
             models: _,
@@ -66,12 +67,14 @@ impl Config {
     }
 }
 
-fn limits_differ(ours: &Limits, theirs: &Limits) -> [(&'static str, bool); 3] {
-    let Limits { max_request_bytes, max_bytes_in_flight, max_in_flight, max_answer_bytes: _, max_call_cost: _ } = ours;
+fn limits_differ(ours: &Limits, theirs: &Limits) -> [(&'static str, bool); 4] {
+    let Limits { max_request_bytes, max_bytes_in_flight, max_in_flight, max_answer_bytes: _, max_call_cost: _, shared } =
+        ours;
     [
         ("limits.max_request_bytes", *max_request_bytes != theirs.max_request_bytes),
         ("limits.max_bytes_in_flight", *max_bytes_in_flight != theirs.max_bytes_in_flight),
         ("limits.max_in_flight", *max_in_flight != theirs.max_in_flight),
+        ("limits.redis_url", *shared != theirs.shared),
     ]
 }
 

@@ -81,6 +81,12 @@ pub(super) fn text(value: &Value<'_>) -> Option<SecretString> {
 }
 
 fn read_file(path: &Path) -> Result<SecretString, Wrong> {
+    let text = read_text(path)?;
+    key(&text).map_err(|rule| Wrong::new(format!("the key in {} {rule}", path.display()), ""))
+}
+
+/// The text of a file that holds keys, or what they are known by.
+pub(super) fn read_text(path: &Path) -> Result<String, Wrong> {
     let shown = path.display();
     if !path.is_absolute() {
         return Err(Wrong::new("the path of a key's file must be absolute", "write `file:/path`"));
@@ -92,8 +98,7 @@ fn read_file(path: &Path) -> Result<SecretString, Wrong> {
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_SECRET_BYTES {
         return Err(Wrong::new(format!("the file {shown} is larger than 64 KiB"), "it must hold the key alone"));
     }
-    let text = String::from_utf8(bytes).map_err(|_| Wrong::new(format!("the file {shown} is no text"), ""))?;
-    key(&text).map_err(|rule| Wrong::new(format!("the key in {shown} {rule}"), ""))
+    String::from_utf8(bytes).map_err(|_| Wrong::new(format!("the file {shown} is no text"), ""))
 }
 
 /// A key, trimmed. The error goes behind "the key in X".

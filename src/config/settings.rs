@@ -13,7 +13,7 @@ use super::usage::redis_url;
 use crate::domain::PicoUsd;
 use crate::pool::Timeouts;
 use crate::simulator::Pace;
-use crate::store::CompletionSettings;
+use crate::store::{CompletionSettings, RedisUrl};
 use crate::telemetry::LogFormat;
 
 /// What bounds a call and each request made for it.
@@ -106,7 +106,7 @@ impl<'a> TimeoutsSection<'a> {
 }
 
 /// What bounds memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The largest request of a caller, in bytes. Default: 32 MiB.
     pub max_request_bytes: u64,
@@ -118,6 +118,8 @@ pub struct Limits {
     pub max_answer_bytes: u64,
     /// The most that one call may cost over all its attempts. Default: none.
     pub max_call_cost: Option<PicoUsd>,
+    /// Where processes share what callers have used. Default: nowhere, each counts for itself.
+    pub shared: Option<RedisUrl>,
 }
 
 impl Default for Limits {
@@ -128,6 +130,7 @@ impl Default for Limits {
             max_in_flight: 16_384,
             max_answer_bytes: 64 << 20,
             max_call_cost: None,
+            shared: None,
         }
     }
 }
@@ -143,6 +146,7 @@ impl Limits {
             max_in_flight: fields.read("max_in_flight", default.max_in_flight, |text| count(text).map(u64::from)),
             max_answer_bytes: fields.read("max_answer_bytes", default.max_answer_bytes, quantity::size),
             max_call_cost: fields.take("max_call_cost").and_then(|value| value.parse(dollars)),
+            shared: fields.take("redis_url").and_then(|value| redis_url(&value)),
         };
         fields.finish(&[]);
         let (one, all) = (limits.max_request_bytes, limits.max_bytes_in_flight);
@@ -159,7 +163,7 @@ impl Limits {
 }
 
 /// Reads an amount of US dollars above 0, exactly.
-fn dollars(text: &str) -> Result<PicoUsd, Wrong> {
+pub(super) fn dollars(text: &str) -> Result<PicoUsd, Wrong> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let read = PicoUsd::parse_usd(text).filter(|amount| is_plain && amount.get() > 0);
     let right = "write a decimal number without a unit, from 0.000000000001 to 9223372, as in `0.50`";

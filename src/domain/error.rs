@@ -35,6 +35,12 @@ pub enum Reason {
     ResultTooLarge,
     /// The same request id with another request.
     RequestIdReused,
+    /// The caller shows no credentials, or none that are known.
+    CredentialsInvalid,
+    /// The caller may not do this.
+    PermissionDenied,
+    /// The caller has used as much as it may.
+    CallerLimitExceeded,
     /// The upstream is rate limited.
     ProviderRateLimited,
     /// The provider account is out of credit.
@@ -84,7 +90,7 @@ pub enum Recovery {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 33] = [
         Self::InvalidRequest,
         Self::RequestTooLarge,
         Self::ProviderRejected,
@@ -98,6 +104,9 @@ impl Reason {
         Self::CacheMiss,
         Self::ResultTooLarge,
         Self::RequestIdReused,
+        Self::CredentialsInvalid,
+        Self::PermissionDenied,
+        Self::CallerLimitExceeded,
         Self::ProviderRateLimited,
         Self::ProviderQuotaExhausted,
         Self::ProviderCredentialsRefused,
@@ -133,6 +142,9 @@ impl Reason {
             Self::CacheMiss => "CACHE_MISS",
             Self::ResultTooLarge => "RESULT_TOO_LARGE",
             Self::RequestIdReused => "REQUEST_ID_REUSED",
+            Self::CredentialsInvalid => "CREDENTIALS_INVALID",
+            Self::PermissionDenied => "PERMISSION_DENIED",
+            Self::CallerLimitExceeded => "CALLER_LIMIT_EXCEEDED",
             Self::ProviderRateLimited => "PROVIDER_RATE_LIMITED",
             Self::ProviderQuotaExhausted => "PROVIDER_QUOTA_EXHAUSTED",
             Self::ProviderCredentialsRefused => "PROVIDER_CREDENTIALS_REFUSED",
@@ -175,6 +187,9 @@ impl Reason {
             | Self::CacheMiss
             | Self::ResultTooLarge
             | Self::RequestIdReused
+            | Self::CredentialsInvalid
+            | Self::PermissionDenied
+            | Self::CallerLimitExceeded
             | Self::CompletionNotFound
             | Self::ModelNotFound
             | Self::StreamInterrupted
@@ -220,6 +235,8 @@ pub struct Details {
     pub violations: Vec<Violation>,
     /// How long to wait before trying again.
     pub retry_after: Option<Duration>,
+    /// Which limit of the caller's is reached, and how far it goes.
+    pub exhausted: Option<Exhausted>,
     /// True when the upstream itself said that trying again cannot help.
     pub futile: bool,
     /// True when the pool's retry budget is spent: the caller shall not try again by itself.
@@ -242,6 +259,15 @@ pub struct Details {
     pub cost: Option<Cost>,
     /// What was tried.
     pub attempts: Vec<Attempt>,
+}
+
+/// A limit that a caller has reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exhausted {
+    /// Which one, of whom (`caller:search requests_per_minute`).
+    pub subject: String,
+    /// How far it goes, and when there is more.
+    pub rule: Cow<'static, str>,
 }
 
 /// A field of the request that is wrong.

@@ -54,8 +54,26 @@ name! {
     ModelId
 }
 name! {
+    /// Who calls, as the configuration calls it; empty: nobody is told apart.
+    CallerName
+}
+name! {
     /// What a caller asks for: an alias, a model id, or `provider/model`.
     ModelName
+}
+
+impl CallerName {
+    /// Whether it names nobody: callers are not told apart.
+    pub fn is_nobody(&self) -> bool {
+        self.as_str().is_empty()
+    }
+}
+
+impl Default for CallerName {
+    /// Nobody's.
+    fn default() -> Self {
+        Self::new("")
+    }
 }
 
 /// Stands for an account without naming it: opaque state that leaves the server carries this, not the provider's id.

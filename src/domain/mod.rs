@@ -3,6 +3,7 @@
 //! Pure values and functions over them. Nothing here knows protobuf, HTTP, tokio, a clock or a provider.
 
 mod allowance;
+mod caller;
 mod content;
 mod error;
 mod event;
@@ -22,6 +23,7 @@ mod tool;
 mod usage;
 
 pub use allowance::*;
+pub use caller::*;
 pub use content::*;
 pub use error::*;
 pub use event::*;

@@ -1,5 +1,6 @@
 //! Where callers come in: listeners, connections, and the gRPC service over the pipeline.
 
+mod certified;
 mod connection;
 mod drain;
 mod greeting;
@@ -8,6 +9,7 @@ mod listener;
 mod reload;
 mod worker;
 
+pub use certified::Certified;
 pub use connection::Connection;
 pub use drain::Drain;
 pub use grpc::{Admission, Codec, Faces, LedgerView, Limits, RequestRules, Served, Watch, code_name};

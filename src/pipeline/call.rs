@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::Stream;
 use tokio::time::Instant;
 
+use crate::callers::Caller;
 use crate::domain::{Answer, CallId, Error, Event, Request};
 use crate::pool::Ledger;
 use crate::protocol::Delivery;
@@ -33,6 +34,8 @@ impl Keep for Nothing {
 pub struct Call {
     /// Our id of it.
     pub id: CallId,
+    /// Who calls.
+    pub caller: Arc<Caller>,
     /// What is asked.
     pub request: Request,
     /// Whether its caller wants the answer as it is made or whole.

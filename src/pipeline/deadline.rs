@@ -135,6 +135,7 @@ mod tests {
 
     fn call(patience: Option<Duration>) -> Call {
         Call {
+            caller: std::sync::Arc::default(),
             id: CallId::new(uuid::Uuid::nil()),
             request: Request::default(),
             delivery: Delivery::Stream,

@@ -119,6 +119,7 @@ mod tests {
             Ok::<_, Error>(Reply::new(events))
         });
         let call = Call {
+            caller: std::sync::Arc::default(),
             id: CallId::new(uuid::Uuid::nil()),
             request: Request::default(),
             delivery,

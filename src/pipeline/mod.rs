@@ -5,6 +5,7 @@ mod call;
 mod deadline;
 mod flight;
 mod heartbeat;
+mod quota;
 mod replays;
 mod routing;
 mod tally;
@@ -21,6 +22,7 @@ use tower::util::BoxCloneSyncService;
 
 use crate::domain::Error;
 use crate::route::{Router, Tables};
+use crate::store::Quotas;
 
 /// The bounds that hold for every call.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +43,8 @@ pub struct Ready {
     pub reuse: Reuse,
     /// By the callers' own ids.
     pub replays: Replays,
+    /// What callers have used of what they may.
+    pub quotas: Quotas,
 }
 
 /// Builds the pipeline over `router`, with the answers that are `ready`.
@@ -52,6 +56,9 @@ pub fn pipeline(router: Router, tables: Tables, ready: Ready, settings: Settings
         .layer(heartbeat::Heartbeats::new(settings.heartbeat))
         // Inside what is each caller's own: an answer that is made for several is nobody's deadline.
         .layer(replays::Replaying::new(ready.replays, settings.total))
+        // Inside the ids: a call that is sent again is none, and has no part in what its caller may use. Outside the cache: a
+        // hit is a request, too.
+        .layer(quota::Limits::new(ready.quotas))
         // Inside the ids, so that a call that is sent again finds the answer that it was given.
         .layer(answers::Reusing::new(ready.reuse, tables, settings.total))
         .service(routing::Routing::new(router));

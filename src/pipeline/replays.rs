@@ -14,7 +14,7 @@ use tower::{Layer, Service};
 use super::answers::{of_call, told};
 use super::flight::{self, Airborne, Keeping, Plan, Reader};
 use super::{Call, Reply, Tally};
-use crate::domain::{Answer, CallId, Error, Event, KeptAnswer, OnDisconnect, Origin, Reason, RequestId};
+use crate::domain::{Answer, CallId, Error, Event, KeptAnswer, OnDisconnect, Origin, Owned, Reason, RequestId};
 use crate::store::{Claim, Finished, Health, Met, Named};
 use crate::telemetry::Work;
 
@@ -29,7 +29,7 @@ pub struct Replays(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    running: Mutex<HashMap<RequestId, Running>>,
+    running: Mutex<HashMap<Owned<RequestId>, Running>>,
     finished: Finished,
     tally: Tally,
 }
@@ -58,36 +58,36 @@ impl Replays {
     }
 
     /// The latest call with this id that this process knows.
-    pub fn call(&self, id: RequestId) -> Option<CallId> {
+    pub fn call(&self, id: Owned<RequestId>) -> Option<CallId> {
         let running = self.running().get(&id).map(|running| running.first);
         running.or_else(|| self.0.finished.named(id).map(|named| named.call))
     }
 
     /// The answer that was made for this call, where this process has it.
-    pub fn answer(&self, call: CallId) -> Option<Answer> {
-        self.0.finished.answer(call).map(|answer| replayed(call, answer))
+    pub fn answer(&self, call: Owned<CallId>) -> Option<Answer> {
+        self.0.finished.answer(call).map(|answer| replayed(call.id, answer))
     }
 
     /// What other processes know of the call that its caller calls so.
-    pub async fn call_elsewhere(&self, id: RequestId) -> Option<Elsewhere> {
+    pub async fn call_elsewhere(&self, id: Owned<RequestId>) -> Option<Elsewhere> {
         let found = self.0.finished.look_up(id).await?;
         match found.runs {
             true => Some(Elsewhere::Running(found.named.call)),
-            false => self.answer_elsewhere(found.named.call).await,
+            false => self.answer_elsewhere(id.with(found.named.call)).await,
         }
     }
 
     /// The answer of this call, whoever has made it.
-    pub async fn answer_elsewhere(&self, call: CallId) -> Option<Elsewhere> {
+    pub async fn answer_elsewhere(&self, call: Owned<CallId>) -> Option<Elsewhere> {
         if let Some(answer) = self.answer(call) {
             return Some(Elsewhere::Finished(Box::new(answer), None));
         }
         let (answer, made) = self.0.finished.fetch(call).await?;
-        Some(Elsewhere::Finished(Box::new(replayed(call, answer)), Some(made)))
+        Some(Elsewhere::Finished(Box::new(replayed(call.id, answer)), Some(made)))
     }
 
     /// Keeps the answer to a call that has no id of its caller's: it is found by ours, by every process that shares.
-    pub async fn keep(&self, call: CallId, answer: &Answer) {
+    pub async fn keep(&self, call: Owned<CallId>, answer: &Answer) {
         let answer = KeptAnswer::of(answer);
         let sharing = self.0.finished.share(call, &answer);
         self.0.finished.keep(call, answer);
@@ -106,7 +106,7 @@ impl Replays {
         self.0.finished.health()
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<RequestId, Running>> {
+    fn running(&self) -> MutexGuard<'_, HashMap<Owned<RequestId>, Running>> {
         self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -158,7 +158,9 @@ where
 
     fn call(&mut self, call: Call) -> Self::Future {
         let known = call.request.request_id.zip(of_call(&call.request));
-        let Some((id, body)) = known else { return Box::pin(self.inner.call(call)) };
+        let Some((id, body)) = known.map(|(id, body)| (Owned::new(&call.caller.name, id), body)) else {
+            return Box::pin(self.inner.call(call));
+        };
         let found = self.with.find_or_launch(&self.inner, call, (id, body));
         let tally = self.with.replays.0.tally.clone();
         Box::pin(async move {
@@ -213,7 +215,7 @@ fn as_again(event: Event, first: CallId) -> Event {
 }
 
 impl Replaying {
-    fn find_or_launch<S>(&self, inner: &S, call: Call, (id, body): (RequestId, [u8; 32])) -> Result<Found, Error>
+    fn find_or_launch<S>(&self, inner: &S, call: Call, (id, body): (Owned<RequestId>, [u8; 32])) -> Result<Found, Error>
     where
         S: Service<Call, Response = Reply, Error = Error> + Clone + Send + 'static,
         S::Future: Send + 'static,
@@ -229,7 +231,7 @@ impl Replaying {
         }
         let finished = &self.replays.0.finished;
         if let Some(named) = finished.named(id)
-            && let Some(answer) = finished.answer(named.call)
+            && let Some(answer) = finished.answer(id.with(named.call))
         {
             is_same(&named.body, &body)?;
             return Ok(Found::Whole(again(named.call, answer, &self.replays.0.tally)));
@@ -286,7 +288,7 @@ enum Claimed {
 
 impl Replays {
     /// Waits until no other process makes the call, and claims it unless its answer is there.
-    async fn claim(&self, id: RequestId, named: Named) -> Result<Claimed, Error> {
+    async fn claim(&self, id: Owned<RequestId>, named: Named) -> Result<Claimed, Error> {
         let mut last_answer: Option<Instant> = None;
         loop {
             match self.0.finished.claim(id, named).await {
@@ -294,7 +296,7 @@ impl Replays {
                 Some(Met::Nobody(claim)) => return Ok(Claimed::Here(Some(claim))),
                 Some(Met::Ended(other, answer)) => {
                     is_same(&other.body, &named.body)?;
-                    self.0.finished.keep(other.call, (*answer).clone());
+                    self.0.finished.keep(id.with(other.call), (*answer).clone());
                     self.0.finished.name(id, other);
                     return Ok(Claimed::Made(again(other.call, *answer, &self.0.tally)));
                 }
@@ -316,7 +318,7 @@ impl Replays {
 /// The entry under which a running call is found; dropped, it is found no more.
 struct Listed {
     replays: Replays,
-    id: RequestId,
+    id: Owned<RequestId>,
     named: Named,
 }
 
@@ -329,7 +331,7 @@ impl Listed {
         let finished = &self.replays.0.finished;
         let answer = KeptAnswer::of(answer);
         let sharing = claim.and_then(|claim| finished.share_claimed(claim, &answer));
-        finished.keep(self.named.call, answer);
+        finished.keep(self.id.with(self.named.call), answer);
         finished.name(self.id, self.named);
         sharing.map(|sharing| -> Keeping { Box::pin(sharing) })
     }
@@ -339,7 +341,7 @@ impl Drop for Listed {
     /// It does not run any more. Where it has no answer its caller may still ask what became of it.
     fn drop(&mut self) {
         let finished = &self.replays.0.finished;
-        if finished.named(self.id).is_none_or(|named| finished.answer(named.call).is_none()) {
+        if finished.named(self.id).is_none_or(|named| finished.answer(self.id.with(named.call)).is_none()) {
             finished.name(self.id, self.named);
         }
         let mut running = self.replays.running();

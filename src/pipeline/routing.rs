@@ -38,7 +38,18 @@ impl Service<Call> for Routing {
     fn call(&mut self, call: Call) -> Self::Future {
         let router = self.router.clone();
         Box::pin(async move {
-            let Call { id, request, delivery, received, patience, previous_attempts, ledger, trace, keep: _ } = call;
+            let Call {
+                id,
+                caller: _,
+                request,
+                delivery,
+                received,
+                patience,
+                previous_attempts,
+                ledger,
+                trace,
+                keep: _,
+            } = call;
             let deadline = patience.and_then(|patience| received.checked_add(patience));
             let deadline = deadline.unwrap_or(received + NO_DEADLINE);
             let asked = Asked { id, request, delivery, deadline, previous_attempts, ledger, trace };

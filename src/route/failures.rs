@@ -134,6 +134,9 @@ fn usefulness(reason: Reason, all_limited: bool) -> u8 {
         | Reason::CacheMiss
         | Reason::ResultTooLarge
         | Reason::RequestIdReused
+        | Reason::CredentialsInvalid
+        | Reason::PermissionDenied
+        | Reason::CallerLimitExceeded
         | Reason::Internal => 0,
         Reason::ProviderRateLimited if all_limited => 1,
         Reason::ProviderUnavailable | Reason::StreamInterrupted => 2,

@@ -176,7 +176,18 @@ impl Table {
         self.alias(name)
             .or_else(|| self.at_provider(name).map(Lead::to))
             .or_else(|| self.by_model_id(name).map(Lead::to))
-            .ok_or_else(|| self.not_found(name))
+            .ok_or_else(|| self.not_found(name, |_| true))
+    }
+
+    /// Whether `name` leads anywhere, for somebody who may ask for those names alone that are `allowed`.
+    ///
+    /// # Errors
+    /// [`Reason::ModelNotFound`], with the nearest of the allowed names: nothing tells that there are others.
+    pub fn among(&self, name: &ModelName, allowed: impl Fn(&ModelName) -> bool) -> Result<(), Error> {
+        match allowed(name) && self.resolve(Some(name)).is_ok() {
+            true => Ok(()),
+            false => Err(self.not_found(name, allowed)),
+        }
     }
 
     fn alias(&self, name: &ModelName) -> Option<Lead> {
@@ -221,12 +232,14 @@ impl Table {
         self.providers.iter().find(|provider| provider.id == *id)
     }
 
-    fn not_found(&self, name: &ModelName) -> Error {
+    fn not_found(&self, name: &ModelName, allowed: impl Fn(&ModelName) -> bool) -> Error {
+        let of_targets = self.targets().map(|target| target.endpoint.identity.model.as_str());
         let mut near: Vec<(f64, &str)> = self
             .listed
             .iter()
             .map(|listed| listed.name.as_str())
-            .chain(self.targets().map(|target| target.endpoint.identity.model.as_str()))
+            .chain(of_targets)
+            .filter(|known| allowed(&ModelName::new(known)))
             .map(|known| (strsim::jaro_winkler(known, name.as_str()), known))
             .filter(|(nearness, _)| *nearness >= NEAR)
             .collect();

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::redis::RedisUrl;
 use super::{Asked, Fate};
 use crate::domain::{
-    Attempt, AttemptOutcome, CallId, Cost, Identity, ModelId, ProviderId, Usage, UsageItem, UsageKind,
+    Attempt, AttemptOutcome, CallId, CallerName, Cost, Identity, ModelId, ProviderId, Usage, UsageItem, UsageKind,
 };
 use crate::pool::Ledger;
 
@@ -88,7 +88,7 @@ pub enum Standing {
 
 #[derive(Debug, Default)]
 struct Shard {
-    running: HashMap<CallId, (SystemTime, Ledger)>,
+    running: HashMap<CallId, Begun>,
     ended: HashMap<CallId, Ended>,
     /// Those that have ended, the oldest end first.
     queue: VecDeque<CallId>,
@@ -96,9 +96,18 @@ struct Shard {
     bytes: usize,
 }
 
+/// A call that runs.
+#[derive(Clone, Debug)]
+struct Begun {
+    caller: CallerName,
+    at: SystemTime,
+    ledger: Ledger,
+}
+
 /// A call that has ended.
 #[derive(Debug)]
 struct Ended {
+    caller: CallerName,
     came: SystemTime,
     fate: Fate,
     at: SystemTime,
@@ -122,7 +131,7 @@ impl Completions {
     }
 
     pub(super) fn begun(&self, asked: &Asked, ledger: &Ledger) {
-        let call = (asked.at, ledger.clone());
+        let call = Begun { caller: asked.caller.clone(), at: asked.at, ledger: ledger.clone() };
         self.with(asked.id, |shard| shard.running.insert(asked.id, call));
     }
 
@@ -136,17 +145,18 @@ impl Completions {
         at: SystemTime,
     ) {
         let over = Instant::now();
-        let ended = Ended { came: asked.at, fate, at, over, model, attempts: attempts.into_boxed_slice() };
+        let (caller, attempts) = (asked.caller.clone(), attempts.into_boxed_slice());
+        let ended = Ended { caller, came: asked.at, fate, at, over, model, attempts };
         let (keep, most) = (self.keep, self.shard_bytes);
         self.with(asked.id, |shard| shard.end(asked.id, ended, (keep, most)));
     }
 
-    /// What became of a call; none: it is not known, or not any more.
-    pub fn find(&self, id: CallId) -> Option<Completion> {
+    /// What became of a call of `caller`; none: it is not known, or not any more, or another's.
+    pub fn find(&self, id: CallId, caller: &CallerName) -> Option<Completion> {
         let keep = self.keep;
-        match self.with(id, |shard| shard.find(id, Instant::now(), keep)).flatten()? {
+        match self.with(id, |shard| shard.find((id, caller), Instant::now(), keep)).flatten()? {
             Found::Ended(completion) => Some(*completion),
-            Found::Running(at, ledger) => {
+            Found::Running(Begun { at, ledger, .. }) => {
                 let (model, provider) = names(ledger.last_asked());
                 let attempts = ledger.lines();
                 Some(Completion { id, at, standing: Standing::Running, model, provider, attempts })
@@ -179,7 +189,7 @@ impl Completion {
 
 /// A call as its shard has it.
 enum Found {
-    Running(SystemTime, Ledger),
+    Running(Begun),
     Ended(Box<Completion>),
 }
 
@@ -194,12 +204,13 @@ impl Shard {
         while self.bytes > most_bytes && self.drop_oldest() {}
     }
 
-    fn find(&mut self, id: CallId, now: Instant, keep: Duration) -> Option<Found> {
+    fn find(&mut self, (id, caller): (CallId, &CallerName), now: Instant, keep: Duration) -> Option<Found> {
         self.drop_old(now, keep);
-        if let Some((at, ledger)) = self.running.get(&id) {
-            return Some(Found::Running(*at, ledger.clone()));
+        if let Some(begun) = self.running.get(&id) {
+            return (begun.caller == *caller).then(|| Found::Running(begun.clone()));
         }
         let ended = self.ended.get(&id).filter(|ended| now.duration_since(ended.over) < keep)?;
+        let ended = Some(ended).filter(|ended| ended.caller == *caller)?;
         let asked = decisive(&ended.attempts).map(|attempt| &attempt.endpoint);
         let (model, provider) = names(asked.cloned());
         Some(Found::Ended(Box::new(Completion {

@@ -7,12 +7,14 @@ mod answers;
 mod completions;
 mod finished;
 mod packed;
+mod quotas;
 mod redis;
 mod usage;
 
 pub use answers::{Age, AnswerKey, AnswerSettings, AnswerStats, Answers, Owner, Scope, Whose};
 pub use completions::{Completion, CompletionSettings, Completions, Standing};
 pub use finished::{Claim, Finished, Found, Met, Named};
+pub use quotas::{Limit, Quota, Quotas, Reached, Reserved, Use};
 pub use redis::{Health, RedisError, RedisUrl};
 pub use usage::{
     FileError, Group, Grouping, Keep, Keeping, Observer, OpenError, Page, Place, Query, StoreError, Subject, Sums,
@@ -23,7 +25,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use crate::domain::{Attempt, CallId, FinishReason, ModelId, ModelName, Reason, Request};
+use crate::domain::{Attempt, CallId, CallerName, FinishReason, ModelId, ModelName, Reason, Request};
 use crate::pool::Ledger;
 
 /// What is kept about calls. Clones share it.
@@ -40,6 +42,8 @@ pub struct Books {
 pub struct Asked {
     /// Our id of it.
     pub id: CallId,
+    /// Whose it is.
+    pub caller: CallerName,
     /// The name that was asked for; none: the default.
     pub model: Option<ModelName>,
     /// What the call is for.
@@ -81,10 +85,11 @@ impl Books {
         Ok((Self { completions: Completions::new(completions), usage }, keeping))
     }
 
-    /// A call begins whose attempts will stand in `ledger`.
-    pub fn open(&self, id: CallId, request: &Request, ledger: &Ledger) -> Record {
+    /// A call of `caller` begins whose attempts will stand in `ledger`.
+    pub fn open(&self, (id, caller): (CallId, &CallerName), request: &Request, ledger: &Ledger) -> Record {
         let labels = Arc::new(request.labels.clone());
-        let asked = Asked { id, model: request.model.clone(), labels, at: SystemTime::now() };
+        let (caller, model) = (caller.clone(), request.model.clone());
+        let asked = Asked { id, caller, model, labels, at: SystemTime::now() };
         self.completions.begun(&asked, ledger);
         Record(Arc::new(Open { books: self.clone(), asked, ledger: ledger.clone(), end: Mutex::default() }))
     }

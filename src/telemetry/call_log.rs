@@ -9,7 +9,7 @@ use super::attempt_span::Tried;
 use super::completion::{cache_word, finish_word};
 use super::semconv::log as key;
 use crate::domain::{
-    CallId, Cost, FinishReason, Origin, Outcome, ProviderId, Request, RequestId, Tokens, Usage, UsageSource,
+    CallId, CallerName, Cost, FinishReason, Origin, Outcome, ProviderId, Request, RequestId, Tokens, Usage, UsageSource,
 };
 
 /// What the line will say, gathered while the call runs.
@@ -17,6 +17,8 @@ use crate::domain::{
 pub(super) struct CallLog {
     id: CallId,
     rpc: Rpc,
+    /// Who calls; none: callers are not told apart.
+    caller: Option<CallerName>,
     trace: Option<SpanContext>,
     /// Of a completion: the caller's own id of it, and the bytes of its text.
     asked: Option<(Option<RequestId>, usize)>,
@@ -57,6 +59,7 @@ impl CallLog {
         Self {
             id,
             rpc,
+            caller: None,
             trace: trace.is_sampled().then(|| trace.clone()),
             asked: None,
             answer_bytes: None,
@@ -69,6 +72,11 @@ impl CallLog {
             cost: None,
             finish: None,
         }
+    }
+
+    /// Who calls.
+    pub(super) fn caller(&mut self, caller: Option<CallerName>) {
+        self.caller = caller;
     }
 
     /// What is asked for.
@@ -120,8 +128,7 @@ impl CallLog {
         let request_id = self.asked.and_then(|(id, _)| id).map(|id| id.to_string());
         let request_bytes = self.asked.map(|(_, bytes)| bytes);
         let stream = self.asked.map(|_| self.rpc == Rpc::StreamComplete);
-        // Callers have no names yet.
-        let caller = None::<&str>;
+        let caller = self.caller.as_ref().map(CallerName::as_str);
         write_line!(
             level,
             message = "call ended",

@@ -11,7 +11,9 @@ use super::capture::Said;
 use super::completion::{finish_reasons, finish_word, request_attributes, response_attributes, usage_attributes};
 use super::feed::{CallRecord, CompletionRecord, Record, TokenSums};
 use super::{CallTrace, Metrics, Tracer, Waits, Work, WorkSpan, propagation, semconv};
-use crate::domain::{Block, CallId, Cost, Error, Event, ModelName, Origin, Outcome, Reason, Request, Usage};
+use crate::domain::{
+    Block, CallId, CallerName, Cost, Error, Event, ModelName, Origin, Outcome, Reason, Request, Usage,
+};
 
 /// The methods that are traced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +104,8 @@ pub enum CallEnd<'a> {
 pub struct CallSpan {
     tracer: Tracer,
     rpc: Rpc,
+    /// Who calls; none: callers are not told apart.
+    caller: Option<CallerName>,
     server: Context,
     /// Whether the span of the RPC is that of a batch, of which this is one call: it ends with the batch.
     is_item: bool,
@@ -133,6 +137,7 @@ impl CallSpan {
         Self {
             tracer: tracer.clone(),
             rpc,
+            caller: None,
             server,
             is_item: false,
             completion: None,
@@ -152,6 +157,16 @@ impl CallSpan {
         self
     }
 
+    /// The same call, made by `caller`.
+    pub fn of_caller(mut self, caller: &CallerName) -> Self {
+        if !caller.is_nobody() {
+            self.server.span().set_attribute(KeyValue::new(semconv::CALLER, caller.to_string()));
+            self.caller = Some(caller.clone());
+            self.log.caller(self.caller.clone());
+        }
+        self
+    }
+
     /// What the call waits for.
     pub const fn waits(&self) -> &Waits {
         &self.waits
@@ -159,14 +174,17 @@ impl CallSpan {
 
     /// One call of the batch whose span this is: it has a log line and a completion of its own.
     pub fn item(&self, id: CallId) -> Self {
+        let mut log = CallLog::start(id, self.rpc, self.server.span().span_context());
+        log.caller(self.caller.clone());
         Self {
             tracer: self.tracer.clone(),
             rpc: self.rpc,
+            caller: self.caller.clone(),
             server: self.server.clone(),
             is_item: true,
             completion: None,
             started: Instant::now(),
-            log: CallLog::start(id, self.rpc, self.server.span().span_context()),
+            log,
             metrics: self.metrics.clone(),
             waits: Waits::default(),
             model: None,

@@ -16,6 +16,7 @@ use source::{Source, sources};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("count", &[]),
+    ("callers", &["count", "domain"]),
     ("transport", &["count"]),
     ("catalog", &["domain"]),
     ("telemetry", &["domain"]),
@@ -27,13 +28,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("pool", &["domain", "protocol", "catalog", "credentials", "transport", "telemetry", "price", "tokens"]),
     ("store", &["domain", "pool", "price"]),
     ("route", &["domain", "protocol", "catalog", "pool", "price", "tokens", "transport", "telemetry"]),
-    ("pipeline", &["domain", "protocol", "pool", "route", "store", "telemetry"]),
+    ("pipeline", &["callers", "domain", "protocol", "pool", "route", "store", "telemetry"]),
     // The generated code is built with the edge's own codec; nothing else of it is known there.
     ("proto", &["edge"]),
-    ("edge", &["count", "domain", "protocol", "pool", "route", "pipeline", "store", "telemetry", "proto"]),
+    ("edge", &["callers", "count", "domain", "protocol", "pool", "route", "pipeline", "store", "telemetry", "proto"]),
     (
         "config",
         &[
+            "callers",
             "domain",
             "protocol",
             "credentials",
@@ -56,6 +58,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// The parts that stand above everything.
 const ALL: &[&str] = &[
     "app",
+    "callers",
     "catalog",
     "cli",
     "config",

@@ -38,7 +38,8 @@ fn parse(text: &str) -> Config {
 }
 
 /// What waits for a restart: the key, what stands in the documented file, and what takes its place.
-const AT_A_RESTART: [(&str, &str, &str); 32] = [
+const AT_A_RESTART: [(&str, &str, &str); 33] = [
+    ("limits.redis_url", "max_call_cost: 0.50 }", "max_call_cost: 0.50, redis_url: '${REDIS_URL}' }"),
     ("listen", "listen: 127.0.0.1:50051", "listen: 127.0.0.1:1"),
     ("admin_listen", "127.0.0.1:50052", "127.0.0.1:2"),
     ("ops_listen", "ops.sock", "other.sock"),
@@ -75,7 +76,19 @@ const AT_A_RESTART: [(&str, &str, &str); 32] = [
 ];
 
 /// What a running server takes over.
-const AT_ONCE: [(&str, &str, &str); 51] = [
+const AT_ONCE: [(&str, &str, &str); 63] = [
+    ("callers[].limits.requests_per_minute", "requests_per_minute: 600", "requests_per_minute: 601"),
+    ("callers[].limits.tokens_per_minute", "tokens_per_minute: 200000", "tokens_per_minute: 1"),
+    ("callers[].limits.spend_per_day", "spend_per_day: 25.00", "spend_per_day: 24"),
+    ("callers[].name", "name: search", "name: found"),
+    ("callers[].keys", "sha256:9f86", "sha256:0f86"),
+    ("callers[].certificates", "spiffe://prod.example", "spiffe://test.example"),
+    ("callers[].models", "models: [smart, 'home/*']", "models: [smart]"),
+    ("callers[].labels", "labels: { team: search }", "labels: { team: found }"),
+    ("callers[].ledger", "ledger: without_endpoints", "ledger: full"),
+    ("callers[].admin", "admin: false", "admin: true"),
+    ("callers[].limits.in_flight", "in_flight: 100 ", "in_flight: 101 "),
+    ("allow_anonymous", "allow_anonymous: false", "allow_anonymous: true"),
     ("log.level", "level: info", "level: warn"),
     ("default_model", "default_model: smart", "default_model: fast"),
     ("providers[].id", "home", "house"),

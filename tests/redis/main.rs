@@ -17,6 +17,7 @@ mod ask;
 mod calls;
 mod cluster;
 mod ids;
+mod limits;
 #[path = "../usage/process.rs"]
 mod process;
 #[path = "../receiver/mod.rs"]

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::admission::Admission;
 use super::convert::{self, LedgerView, PoolReport, ProviderReport};
 use super::told::Told;
+use crate::callers::Caller;
 use crate::count::Count;
 use crate::domain::{CallId, Error, Reason};
 use crate::edge::Reload;
@@ -107,7 +108,9 @@ impl Administration {
     fn begin<T>(&self, request: &Request<T>, rpc: Rpc) -> Told {
         let id = request.extensions().get().copied().unwrap_or_else(|| CallId::new(Uuid::now_v7()));
         let span = CallSpan::start(&self.tracer, request.metadata().as_ref(), rpc, id).counted_by(&self.metrics);
-        Told::new(id, self.view, span, request.extensions().get().cloned())
+        let caller: Arc<Caller> = request.extensions().get().cloned().unwrap_or_default();
+        let span = span.of_caller(&caller.name);
+        Told::new((id, caller), self.view, span, request.extensions().get().cloned())
     }
 
     async fn forget(&self, request: proto::ClearCacheRequest) -> Result<i64, Error> {

@@ -4,11 +4,12 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -21,10 +22,12 @@ use tower::Service;
 use uuid::Uuid;
 
 use super::convert::LedgerView;
+use super::door::Door;
 use super::status;
 use super::timeout::grpc_timeout;
+use crate::callers::Caller;
 use crate::count::Held;
-use crate::domain::{CallId, Error, Reason};
+use crate::domain::{CallId, Error, Exhausted, Reason};
 use crate::edge::worker::Load;
 use crate::proto::completion_service_server::SERVICE_NAME;
 use crate::telemetry::Metrics;
@@ -79,9 +82,9 @@ impl Admission {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Lets a call to the method at `path` in.
-    fn open(&self, path: &str) -> Result<Arc<Charge>, Error> {
-        let charge = Charge { admission: self.clone(), calls: AtomicU64::new(0), bytes: AtomicU64::new(0) };
+    /// Lets a call of `caller` to the method at `path` in.
+    fn open(&self, path: &str, caller: &Arc<Caller>) -> Result<Arc<Charge>, Error> {
+        let charge = Charge::nothing(self, caller);
         if is_counted(path) {
             charge.take_place()?;
         }
@@ -105,19 +108,34 @@ fn is_endless(path: &str) -> bool {
 #[derive(Debug)]
 pub(super) struct Charge {
     admission: Admission,
+    caller: Arc<Caller>,
+    /// Among the calls of its caller.
+    of_caller: Mutex<Option<Held>>,
     /// One, or none.
     calls: AtomicU64,
     bytes: AtomicU64,
 }
 
 impl Charge {
-    /// Takes a place among the calls in flight, if there is one.
+    fn nothing(admission: &Admission, caller: &Arc<Caller>) -> Self {
+        Self {
+            admission: admission.clone(),
+            caller: Arc::clone(caller),
+            of_caller: Mutex::default(),
+            calls: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes a place among the calls in flight, if there is one: first of its caller's, then of all.
     fn take_place(&self) -> Result<(), Error> {
+        let of_caller = self.caller.begin().ok_or_else(|| too_many_of(&self.caller))?;
         let most = self.admission.limits.max_in_flight;
         let one_more = |calls: u64| (calls < most).then_some(calls + 1);
         match self.admission.calls.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
             Ok(_) => {
                 self.calls.store(1, Ordering::Relaxed);
+                *self.of_caller() = Some(of_caller);
                 Ok(())
             }
             Err(_) => Err(overloaded("too many calls are in flight on this server")),
@@ -146,9 +164,13 @@ impl Charge {
     /// # Errors
     /// `OVERLOADED` when there is none.
     pub(super) fn beside(&self) -> Result<Arc<Self>, Error> {
-        let charge = Self { admission: self.admission.clone(), calls: AtomicU64::new(0), bytes: AtomicU64::new(0) };
+        let charge = Self::nothing(&self.admission, &self.caller);
         charge.take_place()?;
         Ok(Arc::new(charge))
+    }
+
+    fn of_caller(&self) -> MutexGuard<'_, Option<Held>> {
+        self.of_caller.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether anything has arrived that is not charged elsewhere.
@@ -164,6 +186,7 @@ impl Charge {
     /// Gives everything back before the response is gone: its client does not take it. Only the first time counts.
     pub(super) fn give_back(&self) {
         self.admission.calls.fetch_sub(self.calls.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        *self.of_caller() = None;
         self.give_back_bytes();
     }
 }
@@ -178,6 +201,16 @@ fn overloaded(why: &'static str) -> Error {
     Error::new(Reason::Overloaded, why).with(|details| details.retry_after = Some(Duration::from_secs(1)))
 }
 
+fn too_many_of(caller: &Caller) -> Error {
+    let most = caller.allowance.in_flight.unwrap_or_default();
+    let message = format!("{most} calls of this caller are being served, and no more may be at a time");
+    Error::new(Reason::CallerLimitExceeded, message).with(|details| {
+        details.retry_after = Some(Duration::from_secs(1));
+        let rule = format!("at most {most} at a time; one that ends makes room");
+        details.exhausted = Some(Exhausted { subject: format!("caller:{} in_flight", caller.name), rule: rule.into() });
+    })
+}
+
 fn late() -> Error {
     Error::new(Reason::DeadlineExceeded, "the deadline passed before the request had arrived")
 }
@@ -186,6 +219,7 @@ fn late() -> Error {
 #[derive(Clone, Debug)]
 pub(super) struct Admitted<S> {
     inner: S,
+    door: Door,
     admission: Admission,
     load: Load,
     view: LedgerView,
@@ -194,8 +228,20 @@ pub(super) struct Admitted<S> {
 }
 
 impl<S> Admitted<S> {
-    pub(super) fn new(inner: S, admission: Admission, load: Load, (view, metrics): (LedgerView, Metrics)) -> Self {
-        Self { inner, admission, load, view, metrics }
+    /// `inner` behind `door` and `admission`.
+    pub(super) fn new(
+        inner: S,
+        (door, admission): (Door, Admission),
+        load: Load,
+        (view, metrics): (LedgerView, Metrics),
+    ) -> Self {
+        Self { inner, door, admission, load, view, metrics }
+    }
+
+    fn open(&self, parts: &Parts) -> Result<(Arc<Caller>, Arc<Charge>), Error> {
+        let caller = self.door.admit(parts)?;
+        let charge = self.admission.open(parts.uri.path(), &caller)?;
+        Ok((caller, charge))
     }
 }
 
@@ -213,12 +259,18 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: http::Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
         let id = CallId::new(Uuid::now_v7());
-        request.extensions_mut().insert(id);
+        let (parts, body) = request.into_parts();
         let refusal = Refusal { id, view: self.view };
-        let charge = match self.admission.open(request.uri().path()) {
-            Ok(charge) => charge,
+        let opened = self.open(&parts);
+        let mut request = http::Request::from_parts(parts, body);
+        request.extensions_mut().insert(id);
+        let charge = match opened {
+            Ok((caller, charge)) => {
+                request.extensions_mut().insert(caller);
+                charge
+            }
             Err(error) => {
                 self.metrics.refused(error.reason);
                 let rest = Rest::default();

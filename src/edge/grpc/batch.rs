@@ -17,7 +17,7 @@ use super::calls::{Arrival, Completions};
 use super::convert::{self, LedgerView};
 use super::expansion;
 use super::told::Told;
-use crate::domain::{Answer, CallId, Error, Reason};
+use crate::domain::{Answer, CallId, Error, Owned, Reason};
 use crate::proto;
 use crate::protocol::Delivery;
 
@@ -82,7 +82,7 @@ impl Completions {
             let mut room = MAX_ANSWER_BYTES;
             let mut ended = streams::iter(calls).buffer_unordered(concurrency.get());
             while let Some((index, ended)) = ended.next().await {
-                let result = self.fitted(&ended, &mut room).await;
+                let result = self.fitted(&ended, &mut room, told).await;
                 if let Some(place) = results.get_mut(index) {
                     *place = result;
                 }
@@ -98,14 +98,14 @@ impl Completions {
     }
 
     /// The result of a call, if there is room for it; else its answer is kept for who asks by its id.
-    async fn fitted(&self, ended: &Ended, room: &mut usize) -> proto::BatchResult {
+    async fn fitted(&self, ended: &Ended, room: &mut usize, told: &Told) -> proto::BatchResult {
         let result = result(ended);
         let size = result.encoded_len() + AROUND_RESULT;
         let (Ok(answer), None) = (&ended.how, room.checked_sub(size)) else {
             *room = room.saturating_sub(size);
             return result;
         };
-        self.replays.keep(ended.id, answer).await;
+        self.replays.keep(Owned::new(&told.caller.name, ended.id), answer).await;
         let message = format!(
             "the answer has {size} bytes and would carry that of the batch over 3 MiB: GetCompletion has it by its id"
         );

@@ -16,7 +16,8 @@ use super::retried::previous_attempts;
 use super::timeout::grpc_timeout;
 use super::told::Told;
 use super::watched::Watch;
-use crate::domain::{Answer, CallId, Error, Fold, Reason};
+use crate::callers::Caller;
+use crate::domain::{self, Answer, CallId, Error, Fold, Reason};
 use crate::edge::Drain;
 use crate::pipeline::{Call, Pipeline, Replays, Reply};
 use crate::proto;
@@ -67,8 +68,10 @@ impl Completions {
     /// What will be told about a call that begins; the admission has given it its id.
     pub(super) fn begin<M>(&self, request: &Request<M>, rpc: Rpc) -> Told {
         let id = request.extensions().get().copied().unwrap_or_else(|| CallId::new(Uuid::now_v7()));
+        let caller: Arc<Caller> = request.extensions().get().cloned().unwrap_or_default();
         let span = CallSpan::start(&self.tracer, request.metadata().as_ref(), rpc, id).counted_by(&self.metrics);
-        Told::new(id, self.view, span, request.extensions().get().cloned())
+        let span = span.of_caller(&caller.name);
+        Told::new((id, caller), self.view, span, request.extensions().get().cloned())
     }
 
     /// Takes in the message of a call.
@@ -116,11 +119,28 @@ impl Completions {
     ) -> Result<Call, Error> {
         self.takes_calls()?;
         told.charge_for(expansion::footprint(&message))?;
-        let request = convert::request(message, &self.rules)?;
+        let mut request = convert::request(message, &self.rules)?;
+        // What is laid down for the caller counts, whatever it says of itself.
+        request.labels.extend(told.caller.labels.clone());
         let trace = told.understood(&request, &self.books);
-        let (id, ledger, keep) = (told.id, told.ledger.clone(), told.keep());
+        self.permit(&request, &told.caller)?;
+        let (id, caller, ledger, keep) = (told.id, Arc::clone(&told.caller), told.ledger.clone(), told.keep());
         let Arrival { received, patience, previous_attempts } = arrival;
-        Ok(Call { id, request, delivery, received, patience, previous_attempts, ledger, trace, keep })
+        Ok(Call { id, caller, request, delivery, received, patience, previous_attempts, ledger, trace, keep })
+    }
+
+    /// Whether the caller may ask for what the request names.
+    ///
+    /// # Errors
+    /// `MODEL_NOT_FOUND`, as for a name that nobody has.
+    pub(super) fn permit(&self, request: &domain::Request, caller: &Caller) -> Result<(), Error> {
+        if caller.models.are_all() {
+            return Ok(());
+        }
+        let table = self.tables.current();
+        let named = request.model.iter().chain(&request.fallback_models);
+        let default = request.model.is_none().then(|| table.default_model()).flatten();
+        named.chain(default).try_for_each(|name| table.among(name, |name| caller.models.allow(name)))
     }
 
     /// Runs `answer` unless the server ends before it does.

@@ -17,9 +17,11 @@ use super::admission::{Admission, Admitted, Limits};
 use super::calls::Completions;
 use super::complete_status::{CompleteStatus, CompleteStatusLayer};
 use super::convert::{LedgerView, RequestRules};
+use super::door::Door;
 use super::scraped::Scraped;
 use super::until_drain::UntilDrain;
 use super::watched::Watch;
+use crate::callers::Callers;
 use crate::count::Count;
 use crate::domain::CallId;
 use crate::edge::worker::Load;
@@ -43,6 +45,10 @@ pub type Served = BoxCloneSyncService<
 /// What all workers share at the edge.
 #[derive(Clone, Debug)]
 pub struct Faces {
+    /// Who may call.
+    pub roster: Callers,
+    /// Whether operators come from this machine alone: nobody else reaches their listener.
+    pub operators_are_near: bool,
     /// The names that callers may ask for.
     pub tables: Tables,
     /// What a request may hold.
@@ -105,7 +111,8 @@ impl Faces {
         .send_compressed(CompressionEncoding::Zstd);
         let routes = Routes::new(completions).add_service(self.health(&self.drain));
         let routes = reflected(routes, completion_service_server::SERVICE_NAME, &self.drain);
-        self.serve(routes, self.admission.clone(), load)
+        let door = Door::Callers(self.roster.clone());
+        self.serve(routes, (door, self.admission.clone()), load)
     }
 
     /// What operators reach: administration, health and reflection.
@@ -126,14 +133,19 @@ impl Faces {
         .max_encoding_message_size(usize::MAX);
         let routes = Routes::new(administration).add_service(self.health(&self.backstage));
         let routes = reflected(routes, admin_service_server::SERVICE_NAME, &self.backstage);
-        self.serve(routes, self.apart(), load)
+        let door = match self.operators_are_near {
+            true => Door::Anyone,
+            false => Door::Operators(self.roster.clone()),
+        };
+        self.serve(routes, (door, self.apart()), load)
     }
 
     /// What probes reach: health and metrics, which tell no secret and ask for no key.
     pub fn ops(&self, load: &Load) -> Served {
         let routes = with_statuses(Routes::new(self.health(&self.backstage)));
         let scraped = Scraped::new(routes, self.metrics.clone());
-        BoxCloneSyncService::new(Admitted::new(scraped, self.apart(), load.clone(), (self.view, self.metrics.clone())))
+        let told = (self.view, self.metrics.clone());
+        BoxCloneSyncService::new(Admitted::new(scraped, (Door::Anyone, self.apart()), load.clone(), told))
     }
 
     fn health(&self, drain: &Drain) -> UntilDrain<HealthServer<HealthService>> {
@@ -146,10 +158,10 @@ impl Faces {
         Admission::new(self.limits)
     }
 
-    fn serve(&self, routes: Routes, admission: Admission, load: &Load) -> Served {
+    fn serve(&self, routes: Routes, way_in: (Door, Admission), load: &Load) -> Served {
         BoxCloneSyncService::new(Admitted::new(
             with_statuses(routes),
-            admission,
+            way_in,
             load.clone(),
             (self.view, self.metrics.clone()),
         ))

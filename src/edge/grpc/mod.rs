@@ -7,6 +7,7 @@ mod calls;
 mod codec;
 mod complete_status;
 mod convert;
+mod door;
 mod expansion;
 mod faces;
 mod retried;

@@ -39,6 +39,9 @@ impl Standard for pb::RequestInfo {
 impl Standard for pb::RetryInfo {
     const NAME: &'static str = "RetryInfo";
 }
+impl Standard for pb::QuotaFailure {
+    const NAME: &'static str = "QuotaFailure";
+}
 impl Standard for pb::BadRequest {
     const NAME: &'static str = "BadRequest";
 }

@@ -9,7 +9,7 @@ use super::convert::{self, CompletionId};
 use super::expansion;
 use super::told::Told;
 use super::watched::Watched;
-use crate::domain::{Error, Reason};
+use crate::domain::{Error, ListedModel, Owned, Reason};
 use crate::proto;
 use crate::proto::completion_service_server::CompletionService;
 use crate::protocol::Delivery;
@@ -21,34 +21,47 @@ use crate::telemetry::{Rpc, Work};
 const WORTH_COMPRESSING: usize = 1024;
 
 impl Completions {
-    async fn find(&self, request: &proto::GetCompletionRequest) -> Result<proto::GetCompletionResponse, Error> {
+    /// What became of a call of this caller.
+    async fn find(
+        &self,
+        request: &proto::GetCompletionRequest,
+        told: &Told,
+    ) -> Result<proto::GetCompletionResponse, Error> {
         let id = convert::completion_id(request)?;
+        let caller = &told.caller.name;
         let known = match id {
             CompletionId::Ours(id) => Some(id),
-            CompletionId::Own(own) => self.replays.call(own),
+            CompletionId::Own(own) => self.replays.call(Owned::new(caller, own)),
         };
-        let here = known.and_then(|id| self.books.completions.find(id));
+        let here = known.and_then(|id| self.books.completions.find(id, caller));
         // A call that has failed here may have been made by another process since.
         let is_settled = |found: &Completion| match id {
             CompletionId::Ours(_) => true,
             CompletionId::Own(_) => found.may_have_an_answer(),
         };
         if let Some(found) = here.clone().filter(is_settled) {
-            let answer = self.replays.answer(found.id);
-            return Ok(convert::completion(found, answer, self.view));
+            let answer = self.replays.answer(Owned::new(caller, found.id));
+            return Ok(convert::completion(found, answer, told.view));
         }
         let elsewhere = match id {
-            CompletionId::Own(own) => self.replays.call_elsewhere(own).await,
-            CompletionId::Ours(id) => self.replays.answer_elsewhere(id).await,
+            CompletionId::Own(own) => self.replays.call_elsewhere(Owned::new(caller, own)).await,
+            CompletionId::Ours(id) => self.replays.answer_elsewhere(Owned::new(caller, id)).await,
         };
         match (elsewhere, here) {
-            (Some(found), _) => Ok(convert::completion_elsewhere(found, self.view)),
-            (None, Some(found)) => Ok(convert::completion(found, None, self.view)),
+            (Some(found), _) => Ok(convert::completion_elsewhere(found, told.view)),
+            (None, Some(found)) => Ok(convert::completion(found, None, told.view)),
             (None, None) => {
                 let message = "no call with this id is known here; it has ended too long ago, or was another process's";
                 Err(Error::new(Reason::CompletionNotFound, message))
             }
         }
+    }
+
+    /// The models that the caller may ask for.
+    fn listed(&self, told: &Told) -> Vec<ListedModel> {
+        let table = self.tables.current();
+        let listed = table.listed().iter().filter(|listed| told.caller.models.allow(&listed.name));
+        listed.cloned().collect()
     }
 
     /// Nothing of it is kept: it is no completion.
@@ -57,6 +70,7 @@ impl Completions {
         let message = request.into_inner();
         told.charge_for(message.request.as_ref().map_or(0, expansion::footprint))?;
         let request = convert::to_count(message, &self.rules)?;
+        self.permit(&request, &told.caller)?;
         let span = told.work(Work::Counting);
         self.unless_ended(self.router.count(request, deadline, &span)).await
     }
@@ -137,7 +151,7 @@ impl CompletionService for Completions {
         request: Request<proto::GetCompletionRequest>,
     ) -> Result<Response<proto::GetCompletionResponse>, Status> {
         let mut told = self.begin(&request, Rpc::GetCompletion);
-        match self.find(&request.into_inner()).await {
+        match self.find(&request.into_inner(), &told).await {
             Ok(found) => {
                 told.answered();
                 Ok(Response::new(found))
@@ -165,7 +179,7 @@ impl CompletionService for Completions {
         request: Request<proto::ListModelsRequest>,
     ) -> Result<Response<proto::ListModelsResponse>, Status> {
         let mut told = self.begin(&request, Rpc::ListModels);
-        match convert::models(self.tables.current().listed(), &request.into_inner()) {
+        match convert::models(&self.listed(&told), &request.into_inner()) {
             Ok(page) => {
                 told.answered();
                 Ok(Response::new(page))

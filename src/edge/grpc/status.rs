@@ -9,7 +9,7 @@ use tonic_types::pb;
 
 use super::convert::{LedgerView, attempt, cost, duration, usage};
 use super::rich_status::{RichStatus, cut};
-use crate::domain::{CallId, Details, Error, ProviderError, Reason, Violation};
+use crate::domain::{CallId, Details, Error, Exhausted, ProviderError, Reason, Violation};
 use crate::proto;
 
 /// The domain of every reason.
@@ -45,9 +45,12 @@ pub(crate) const fn code(reason: Reason) -> Code {
         | Reason::CacheMiss
         | Reason::ConfigurationInvalid => Code::FailedPrecondition,
         Reason::ModelNotFound | Reason::CompletionNotFound => Code::NotFound,
-        Reason::ProviderRateLimited | Reason::ProviderQuotaExhausted | Reason::ResultTooLarge => {
-            Code::ResourceExhausted
-        }
+        Reason::ProviderRateLimited
+        | Reason::ProviderQuotaExhausted
+        | Reason::ResultTooLarge
+        | Reason::CallerLimitExceeded => Code::ResourceExhausted,
+        Reason::CredentialsInvalid => Code::Unauthenticated,
+        Reason::PermissionDenied => Code::PermissionDenied,
         Reason::ProviderUnavailable
         | Reason::StreamInterrupted
         | Reason::Overloaded
@@ -96,6 +99,9 @@ pub(crate) fn status(error: &Error, id: Option<CallId>, view: LedgerView) -> Sta
     }
     if let Retry::After(delay) | Retry::ByTheCaller(Some(delay)) = retry {
         rich.add(&pb::RetryInfo { retry_delay: Some(duration(delay)) });
+    }
+    if let Some(exhausted) = &details.exhausted {
+        rich.add(&quota_failure(exhausted));
     }
     let failure = id.map(|id| failure_detail(id, error));
     // What a caller can correct goes before what was tried for it.
@@ -161,7 +167,10 @@ fn retry(error: &Error) -> Retry {
 
 fn by_reason(error: &Error) -> Retry {
     match error.reason {
-        Reason::ProviderRateLimited | Reason::ProviderUnavailable | Reason::Overloaded => {
+        Reason::ProviderRateLimited
+        | Reason::ProviderUnavailable
+        | Reason::Overloaded
+        | Reason::CallerLimitExceeded => {
             if error.details.futile {
                 return Retry::Never;
             }
@@ -194,7 +203,9 @@ fn by_reason(error: &Error) -> Retry {
         | Reason::ConfigurationInvalid
         | Reason::CacheMiss
         | Reason::ResultTooLarge
-        | Reason::RequestIdReused => Retry::Never,
+        | Reason::RequestIdReused
+        | Reason::CredentialsInvalid
+        | Reason::PermissionDenied => Retry::Never,
     }
 }
 
@@ -227,6 +238,15 @@ fn violation(violation: &Violation) -> pb::bad_request::FieldViolation {
         description: violation.rule.to_string(),
         ..Default::default()
     }
+}
+
+fn quota_failure(exhausted: &Exhausted) -> pb::QuotaFailure {
+    let violation = pb::quota_failure::Violation {
+        subject: exhausted.subject.clone(),
+        description: exhausted.rule.to_string(),
+        ..Default::default()
+    };
+    pb::QuotaFailure { violations: vec![violation] }
 }
 
 fn failure_detail(id: CallId, error: &Error) -> proto::FailureDetail {

@@ -7,6 +7,7 @@ use tonic::Status;
 use super::admission::Charge;
 use super::convert::LedgerView;
 use super::status;
+use crate::callers::Caller;
 use crate::domain::{Answer, Attempt, CallId, Error, Event, Outcome, Reason, Request};
 use crate::pipeline::Keep;
 use crate::pool::Ledger;
@@ -19,7 +20,9 @@ use crate::telemetry::{CallEnd, CallSpan, CallTrace, Waits, Work, WorkSpan};
 pub(super) struct Told {
     /// Our id of it.
     pub(super) id: CallId,
-    /// How much of the ledger the caller sees.
+    /// Who calls.
+    pub(super) caller: Arc<Caller>,
+    /// How much of the ledger it sees.
     pub(super) view: LedgerView,
     /// What was tried for it.
     pub(super) ledger: Ledger,
@@ -32,14 +35,21 @@ pub(super) struct Told {
 }
 
 impl Told {
-    pub(super) fn new(id: CallId, view: LedgerView, span: CallSpan, charge: Option<Arc<Charge>>) -> Self {
-        Self { id, view, ledger: Ledger::default(), span: Some(span), charge, record: None }
+    pub(super) fn new(
+        (id, caller): (CallId, Arc<Caller>),
+        view: LedgerView,
+        span: CallSpan,
+        charge: Option<Arc<Charge>>,
+    ) -> Self {
+        let view = caller.view.unwrap_or(view);
+        Self { id, caller, view, ledger: Ledger::default(), span: Some(span), charge, record: None }
     }
 
     /// What will be told about one call of the batch that this describes.
     pub(super) fn item(&self, id: CallId) -> Self {
         let span = self.span.as_ref().map(|span| span.item(id));
-        Self { id, view: self.view, ledger: Ledger::default(), span, charge: None, record: None }
+        let caller = Arc::clone(&self.caller);
+        Self { id, caller, view: self.view, ledger: Ledger::default(), span, charge: None, record: None }
     }
 
     /// Takes a place among the calls in flight for this call of the batch that `batch` describes.
@@ -85,7 +95,7 @@ impl Told {
 
     /// The request was understood; what is returned makes the spans of its attempts.
     pub(super) fn understood(&mut self, request: &Request, books: &Books) -> CallTrace {
-        self.record = Some(books.open(self.id, request, &self.ledger));
+        self.record = Some(books.open((self.id, &self.caller.name), request, &self.ledger));
         self.span.as_mut().map_or_else(CallTrace::off, |span| span.completion(request))
     }
 

@@ -19,9 +19,7 @@ use tower::{Layer, Service};
 
 use super::flight::{self, Airborne, Keeping, Plan, Reader};
 use super::{Call, Reply, Tallied, Tally};
-use crate::domain::{
-    Answer, CallId, Error, Event, FinishReason, KeptAnswer, ModelName, Origin, PicoUsd, Reason, Request,
-};
+use crate::domain::{Answer, CallId, Error, Event, FinishReason, KeptAnswer, ModelName, Origin, PicoUsd, Reason};
 use crate::protocol::Delivery;
 use crate::route::Tables;
 use crate::store::{Age, AnswerKey, AnswerSettings, Answers, Owner, Whose};
@@ -136,7 +134,7 @@ where
 
     fn call(&mut self, call: Call) -> Self::Future {
         let wish = Wish::of(&call.request, &self.with.reuse.0.settings);
-        let key = wish.as_ref().and_then(|_| self.with.key(&call.request));
+        let key = wish.as_ref().and_then(|_| self.with.key(&call));
         let (Some(wish), Some(key)) = (wish, key) else {
             if wish::only_cached(&call.request) {
                 let error = if self.with.reuse.is_enabled() { missing() } else { switched_off() };
@@ -168,9 +166,10 @@ where
 }
 
 impl Reusing {
-    fn key(&self, request: &Request) -> Option<AnswerKey> {
+    fn key(&self, call: &Call) -> Option<AnswerKey> {
+        let request = &call.request;
         let shape = self.tables.current().shape(request.model.as_ref(), &request.fallback_models)?;
-        key::of_answer(request, "", &shape)
+        key::of_answer(request, call.caller.name.as_str(), &shape)
     }
 
     /// The answer that is kept, and how old one is that is begun now.
@@ -182,7 +181,7 @@ impl Reusing {
             return (None, answers.age(key).await);
         }
         let model = call.request.model.as_ref().map_or("", ModelName::as_str);
-        answers.find(key, Whose { caller: "", model }, wish.max_age).await
+        answers.find(key, Whose { caller: call.caller.name.as_str(), model }, wish.max_age).await
     }
 
     /// Joins what is being made for another call.
@@ -243,12 +242,13 @@ impl Reusing {
         // Its first caller's deadline is not that of the others.
         (call.received, call.patience) = (Instant::now(), Some(self.total));
         let (keep, maker) = (Arc::clone(&call.keep), call.trace.maker());
+        let caller = call.caller.name.to_string();
         let model = call.request.model.as_ref().map(ToString::to_string).unwrap_or_default();
         let landed = move |answer: &Answer| -> Option<Keeping> {
             if !is_lasting(answer.end.finish.reason) {
                 return None;
             }
-            let owner = Owner { caller: String::new(), model };
+            let owner = Owner { caller, model };
             let keeping = listed.reuse.answers().keep(listed.course.key, owner, KeptAnswer::of(answer), ttl, age)?;
             Some(Box::pin(async move {
                 keeping.await;

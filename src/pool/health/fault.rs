@@ -58,6 +58,9 @@ pub(super) fn fault(error: &Error) -> Fault {
         | Reason::CacheMiss
         | Reason::ResultTooLarge
         | Reason::RequestIdReused
+        | Reason::CredentialsInvalid
+        | Reason::PermissionDenied
+        | Reason::CallerLimitExceeded
         | Reason::Internal => Fault::Elsewhere,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::{FinishReason, Reason, Request, Vendor};
+use crate::domain::{CallerName, FinishReason, Reason, Request, Vendor};
 use crate::store::{Books, UsageBook};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -17,7 +17,7 @@ fn books(keep: Duration, max_bytes: u64) -> Books {
 
 fn open(books: &Books, number: u128) -> (crate::store::Record, Ledger) {
     let ledger = Ledger::default();
-    (books.open(id(number), &Request::default(), &ledger), ledger)
+    (books.open((id(number), &CallerName::default()), &Request::default(), &ledger), ledger)
 }
 
 fn id(number: u128) -> CallId {
@@ -43,17 +43,17 @@ async fn a_call_is_known_while_it_runs_and_for_a_while_after_its_end() {
     let identity = Identity::new(ProviderId::new("p"), Vendor::new("v"), ModelId::new("m"));
     ledger.skip(identity, Reason::Overloaded);
     tokio::time::advance(100 * MINUTE).await;
-    let found = books.completions.find(id(1)).unwrap();
+    let found = books.completions.find(id(1), &CallerName::default()).unwrap();
     assert_eq!((found.id, found.standing, found.model, found.attempts.len()), (id(1), Standing::Running, None, 1));
     record.close(Fate::Succeeded(FinishReason::Stop));
     tokio::time::advance(10 * MINUTE - Duration::from_millis(1)).await;
-    let found = books.completions.find(id(1)).unwrap();
+    let found = books.completions.find(id(1), &CallerName::default()).unwrap();
     let Standing::Ended(fate, at) = found.standing else { panic!("{found:?}") };
     assert_eq!((fate, found.at <= at), (Fate::Succeeded(FinishReason::Stop), true));
     // A target that was passed over was not asked.
     assert_eq!((found.model, found.attempts.len()), (None, 1));
     tokio::time::advance(Duration::from_millis(1)).await;
-    assert!(books.completions.find(id(1)).is_none());
+    assert!(books.completions.find(id(1), &CallerName::default()).is_none());
     assert_eq!(held(&books.completions), (0, 0, 0));
 }
 
@@ -61,7 +61,7 @@ async fn a_call_is_known_while_it_runs_and_for_a_while_after_its_end() {
 async fn a_record_that_is_dropped_was_left_by_its_caller() {
     let books = books(MINUTE, 1 << 20);
     drop(open(&books, 1));
-    let found = books.completions.find(id(1)).unwrap();
+    let found = books.completions.find(id(1), &CallerName::default()).unwrap();
     assert!(matches!(found.standing, Standing::Ended(Fate::Cancelled, _)), "{found:?}");
 }
 
@@ -73,10 +73,10 @@ async fn what_is_too_old_goes_a_little_at_a_time_and_is_not_found_before_it_has_
     }
     tokio::time::advance(MINUTE).await;
     // The first visit of a shard does not reach the call that ended last.
-    assert!(books.completions.find(id(4_999)).is_none());
+    assert!(books.completions.find(id(4_999), &CallerName::default()).is_none());
     assert_eq!(held(&books.completions).1, 5_000 - DROPPED_AT_ONCE);
     for number in 0..5_000 {
-        assert!(books.completions.find(id(number)).is_none(), "{number}");
+        assert!(books.completions.find(id(number), &CallerName::default()).is_none(), "{number}");
     }
     assert_eq!(held(&books.completions), (0, 0, 0));
 }
@@ -95,11 +95,11 @@ async fn however_many_calls_end_what_is_kept_of_them_is_bounded_and_the_first_to
     let shards = u64::try_from(SHARDS).unwrap();
     for number in 0..10_000 {
         let shard = usize::try_from(books.completions.hasher.hash_one(id(number)) % shards).unwrap();
-        by_shard.entry(shard).or_default().push(books.completions.find(id(number)).is_some());
+        by_shard.entry(shard).or_default().push(books.completions.find(id(number), &CallerName::default()).is_some());
     }
     // In the order of their ends: first those that went, then those that are kept.
     assert!(by_shard.values().all(|kept| kept.is_sorted() && kept.last() == Some(&true)));
-    let found = books.completions.find(id(1_000_000)).unwrap();
+    let found = books.completions.find(id(1_000_000), &CallerName::default()).unwrap();
     assert_eq!(found.standing, Standing::Running);
     drop(running);
 }
@@ -109,7 +109,7 @@ async fn a_call_that_takes_more_than_there_is_for_all_is_not_kept() {
     let books = books(MINUTE, 1 << 10);
     open(&books, 1).0.close(failed(&"x".repeat(5_000)));
     assert_eq!(held(&books.completions), (0, 0, 0));
-    assert!(books.completions.find(id(1)).is_none());
+    assert!(books.completions.find(id(1), &CallerName::default()).is_none());
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::super::redis::{Effect, Link};
 use super::Named;
 use super::entry::{Standing, name, named_value};
-use crate::domain::RequestId;
+use crate::domain::{Owned, RequestId};
 
 /// How long a claim lasts that is not renewed: what a process that was killed keeps others from making a call again.
 pub(super) const LEASE: Duration = Duration::from_secs(5);
@@ -50,7 +50,7 @@ pub(super) struct Claims {
 #[derive(Debug)]
 struct Held {
     link: Link,
-    claims: Mutex<HashMap<RequestId, Named>>,
+    claims: Mutex<HashMap<Owned<RequestId>, Named>>,
     /// Those that are to be taken back.
     over: Mutex<BTreeMap<String, Vec<u8>>>,
     changed: Notify,
@@ -61,7 +61,7 @@ struct Held {
 /// A claim; dropped, it is given back.
 #[derive(Debug)]
 pub struct Claim {
-    id: RequestId,
+    id: Owned<RequestId>,
     named: Named,
     held: Arc<Held>,
     is_done: bool,
@@ -83,7 +83,7 @@ impl Claims {
     }
 
     /// A claim that was made.
-    pub(super) fn hold(&self, id: RequestId, named: Named) -> Claim {
+    pub(super) fn hold(&self, id: Owned<RequestId>, named: Named) -> Claim {
         self.held.claims().insert(id, named);
         Claim { id, named, held: Arc::clone(&self.held), is_done: false }
     }
@@ -99,7 +99,7 @@ impl Claims {
 
 impl Claim {
     /// The caller's own id, and the call that it stands for.
-    pub fn of(&self) -> (RequestId, Named) {
+    pub fn of(&self) -> (Owned<RequestId>, Named) {
         (self.id, self.named)
     }
 
@@ -125,7 +125,7 @@ impl Drop for Claim {
 }
 
 impl Held {
-    fn claims(&self) -> MutexGuard<'_, HashMap<RequestId, Named>> {
+    fn claims(&self) -> MutexGuard<'_, HashMap<Owned<RequestId>, Named>> {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -146,7 +146,7 @@ impl Held {
     }
 
     async fn renew(&self) {
-        let claims: Vec<(RequestId, Named)> = self.claims().iter().map(|(id, named)| (*id, *named)).collect();
+        let claims: Vec<(Owned<RequestId>, Named)> = self.claims().iter().map(|(id, named)| (*id, *named)).collect();
         let renewing = claims.into_iter().map(|(id, named)| async move {
             let mut renew = cmd("EVAL");
             renew.arg(RENEW).arg(1).arg(name(id)).arg(named_value(Standing::Runs, named)).arg(milliseconds(LEASE));

@@ -1,7 +1,7 @@
 //! What stands under a caller's own id for all processes: which call it names, and whether that runs.
 
 use super::Named;
-use crate::domain::{CallId, RequestId};
+use crate::domain::{CallId, Owned, RequestId};
 
 /// What all keys begin with. The number says how they are laid out.
 const PREFIX: &str = "completiond:calls:1";
@@ -14,12 +14,12 @@ pub(super) enum Standing {
 }
 
 /// The key under which a caller's own id stands.
-pub(super) fn name(id: RequestId) -> String {
+pub(super) fn name(id: Owned<RequestId>) -> String {
     format!("{PREFIX}:id:{id}")
 }
 
 /// The key under which an answer stands.
-pub(super) fn answer_name(call: CallId) -> String {
+pub(super) fn answer_name(call: Owned<CallId>) -> String {
     format!("{PREFIX}:answer:{call}")
 }
 

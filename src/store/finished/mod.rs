@@ -16,7 +16,7 @@ use moka::sync::Cache;
 
 use super::redis::{Health, Link, RedisError};
 use super::{CompletionSettings, packed};
-use crate::domain::{CallId, KeptAnswer, RequestId};
+use crate::domain::{CallId, KeptAnswer, Owned, RequestId};
 use shared::Shared;
 
 /// The callers' own ids that are known: no more answers than that have room.
@@ -37,8 +37,8 @@ pub struct Finished(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    names: Cache<RequestId, Named>,
-    answers: Cache<CallId, Arc<Entry>>,
+    names: Cache<Owned<RequestId>, Named>,
+    answers: Cache<Owned<CallId>, Arc<Entry>>,
     shared: Option<Shared>,
 }
 
@@ -74,29 +74,29 @@ impl Finished {
     }
 
     /// The call that this process knows by its caller's own id.
-    pub fn named(&self, id: RequestId) -> Option<Named> {
+    pub fn named(&self, id: Owned<RequestId>) -> Option<Named> {
         self.0.names.get(&id)
     }
 
     /// The answer of a call that this process knows.
-    pub fn answer(&self, call: CallId) -> Option<KeptAnswer> {
+    pub fn answer(&self, call: Owned<CallId>) -> Option<KeptAnswer> {
         self.0.answers.get(&call).map(|entry| entry.answer.clone())
     }
 
     /// Keeps the answer of `call` in memory.
-    pub fn keep(&self, call: CallId, answer: KeptAnswer) {
+    pub fn keep(&self, call: Owned<CallId>, answer: KeptAnswer) {
         let bytes = u32::try_from(answer.bytes()).unwrap_or(u32::MAX);
         self.0.answers.insert(call, Arc::new(Entry { answer, bytes }));
     }
 
     /// Notes which call a caller's own id stands for; its answer was kept before.
-    pub fn name(&self, id: RequestId, named: Named) {
+    pub fn name(&self, id: Owned<RequestId>, named: Named) {
         self.0.names.insert(id, named);
     }
 
     /// Keeps the answer of `call` where processes share it; none: they do not. What is returned must be waited for.
     #[must_use]
-    pub fn share(&self, call: CallId, answer: &KeptAnswer) -> Option<impl Future<Output = ()> + Send + 'static> {
+    pub fn share(&self, call: Owned<CallId>, answer: &KeptAnswer) -> Option<impl Future<Output = ()> + Send + 'static> {
         let shared = self.0.shared.clone()?;
         let packed = packed::pack(answer)?;
         Some(async move {
@@ -117,17 +117,17 @@ impl Finished {
     }
 
     /// Claims a caller's own id among all processes, for a call that begins; none: they share nothing.
-    pub async fn claim(&self, id: RequestId, named: Named) -> Option<Met> {
+    pub async fn claim(&self, id: Owned<RequestId>, named: Named) -> Option<Met> {
         Some(self.0.shared.as_ref()?.claim(id, named).await)
     }
 
     /// What the other processes know of a caller's own id.
-    pub async fn look_up(&self, id: RequestId) -> Option<Found> {
+    pub async fn look_up(&self, id: Owned<RequestId>) -> Option<Found> {
         self.0.shared.as_ref()?.look_up(id).await
     }
 
     /// The answer of a call that another process made, and when it had ended.
-    pub async fn fetch(&self, call: CallId) -> Option<(KeptAnswer, SystemTime)> {
+    pub async fn fetch(&self, call: Owned<CallId>) -> Option<(KeptAnswer, SystemTime)> {
         self.0.shared.as_ref()?.fetch(call).await
     }
 
@@ -147,12 +147,13 @@ impl Finished {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::CallerName;
 
     #[tokio::test]
     async fn the_newest_id_is_known_however_often_others_were_asked_for() {
         let finished = Finished::open(&CompletionSettings::default()).await.unwrap();
         let named = |n| Named { call: CallId::new(uuid::Uuid::from_u128(n)), body: [0; 32] };
-        let id = |n| RequestId::new(uuid::Uuid::from_u128(n));
+        let id = |n| Owned::new(&CallerName::default(), RequestId::new(uuid::Uuid::from_u128(n)));
         let most = u128::from(MOST_NAMES);
         for n in 0..most {
             finished.name(id(n), named(n));

@@ -12,7 +12,7 @@ use super::super::redis::{Effect, Health, Link};
 use super::Named;
 use super::claims::{Claim, Claims, LEASE, milliseconds};
 use super::entry::{Standing, answer_name, name, named_value, read};
-use crate::domain::{CallId, KeptAnswer, RequestId};
+use crate::domain::{CallId, KeptAnswer, Owned, RequestId};
 
 /// Claims an id, where nobody has, or where what stands there is of no use: KEYS is the caller's id; ARGV the claim, its
 /// lease in milliseconds, and what is of no use. Returns what stands there; nothing: it is claimed now.
@@ -66,7 +66,7 @@ impl Shared {
         Self { claims: Claims::over(link.clone()), link, keep }
     }
 
-    pub(super) async fn claim(&self, id: RequestId, named: Named) -> Met {
+    pub(super) async fn claim(&self, id: Owned<RequestId>, named: Named) -> Met {
         let mut useless = Vec::new();
         // What is of no use is replaced once; if another was faster, that is what is met.
         for _ in 0..2 {
@@ -80,7 +80,7 @@ impl Shared {
             match read(&there) {
                 Some((Standing::Runs, other)) => return Met::Running(other),
                 Some((Standing::Ended, other)) => {
-                    if let Some((answer, _)) = self.fetch(other.call).await {
+                    if let Some((answer, _)) = self.fetch(id.with(other.call)).await {
                         return Met::Ended(other, Box::new(answer));
                     }
                 }
@@ -91,14 +91,14 @@ impl Shared {
         Met::NoAnswer
     }
 
-    pub(super) async fn look_up(&self, id: RequestId) -> Option<Found> {
+    pub(super) async fn look_up(&self, id: Owned<RequestId>) -> Option<Found> {
         let mut get = cmd("GET");
         get.arg(name(id));
         let there = self.link.ask::<Option<Vec<u8>>>(&get, Effect::Read).await??;
         read(&there).map(|(standing, named)| Found { named, runs: standing == Standing::Runs })
     }
 
-    pub(super) async fn fetch(&self, call: CallId) -> Option<(KeptAnswer, SystemTime)> {
+    pub(super) async fn fetch(&self, call: Owned<CallId>) -> Option<(KeptAnswer, SystemTime)> {
         let mut get = cmd("GET");
         get.arg(answer_name(call));
         let packed = self.link.ask::<Option<Vec<u8>>>(&get, Effect::Read).await??;
@@ -106,7 +106,7 @@ impl Shared {
     }
 
     /// Keeps a packed answer; says whether it is kept.
-    pub(super) async fn keep(&self, call: CallId, packed: Vec<u8>) -> bool {
+    pub(super) async fn keep(&self, call: Owned<CallId>, packed: Vec<u8>) -> bool {
         let mut set = cmd("SET");
         set.arg(answer_name(call)).arg(packed).arg("PX").arg(self.lasts());
         self.link.ask::<()>(&set, Effect::Write).await.is_some()
@@ -115,7 +115,7 @@ impl Shared {
     /// Keeps the answer of a call that was claimed. One that cannot be kept is claimed no more.
     pub(super) async fn finish(&self, claim: Claim, packed: Vec<u8>) {
         let (id, named) = claim.of();
-        if !self.keep(named.call, packed).await {
+        if !self.keep(id.with(named.call), packed).await {
             return;
         }
         let mut finish = cmd("EVAL");

@@ -36,7 +36,8 @@ pub(super) fn rows(
     let mut named: Vec<_> = named.collect();
     named.sort();
     let key = |endpoint: String| {
-        let subject = Subject { caller: String::new(), model: model.clone(), endpoint, labels: named.clone() };
+        let subject =
+            Subject { caller: asked.caller.to_string(), model: model.clone(), endpoint, labels: named.clone() };
         Key { hour: hour_of(at), subject }
     };
     let mut rows: Vec<(Key, Sums)> = Vec::with_capacity(1);

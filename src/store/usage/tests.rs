@@ -13,15 +13,21 @@ use super::keeper::page;
 use super::memory::Memory;
 use super::*;
 use crate::domain::{
-    AttemptOutcome, CallId, Cost, CostSource, FinishReason, Identity, ModelId, ModelName, PicoSum, PicoUsd, ProviderId,
-    Reason, Tokens, Usage, UsageItem, UsageKind, UsageSource, Vendor,
+    AttemptOutcome, CallId, CallerName, Cost, CostSource, FinishReason, Identity, ModelId, ModelName, PicoSum, PicoUsd,
+    ProviderId, Reason, Tokens, Usage, UsageItem, UsageKind, UsageSource, Vendor,
 };
 use futures_util::future::{BoxFuture, FutureExt, ready};
 
 fn asked(model: &str, labels: &[(&str, &str)]) -> Asked {
     let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>();
     let model = Some(model).filter(|model| !model.is_empty()).map(ModelName::new);
-    Asked { id: CallId::new(Uuid::nil()), model, labels: Arc::new(labels), at: UNIX_EPOCH }
+    Asked {
+        id: CallId::new(Uuid::nil()),
+        caller: CallerName::default(),
+        model,
+        labels: Arc::new(labels),
+        at: UNIX_EPOCH,
+    }
 }
 
 fn attempt(model: &str, outcome: AttemptOutcome, items: Vec<UsageItem>, cost: Option<(i64, bool)>) -> Attempt {

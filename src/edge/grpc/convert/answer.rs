@@ -1,9 +1,10 @@
 //! A whole answer and how it ended, as they go out.
 
 use super::block;
-use super::ledger::{LedgerView, attempt};
+use super::ledger::attempt;
 use super::reuse::{cache_status, saved};
 use super::usage::{cost, duration, usage};
+use crate::callers::LedgerView;
 use crate::domain::{Answer, Finish, FinishReason, Outcome, ProviderState};
 use crate::proto;
 

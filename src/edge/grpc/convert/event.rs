@@ -2,9 +2,9 @@
 
 use super::answer::outcome;
 use super::block::{block, citation, logprobs};
-use super::ledger::LedgerView;
 use super::reuse::cache_status;
 use super::usage::usage;
+use crate::callers::LedgerView;
 use crate::domain::{CallId, Delta, Event, Origin};
 use crate::proto;
 use crate::proto::stream_complete_response::block_delta::Delta as ProtoDelta;

@@ -1,18 +1,10 @@
 //! The ledger of what was tried, as far as a caller may see it.
 
 use super::usage::{cost, duration, usage};
+use crate::callers::LedgerView;
 use crate::domain::{Attempt, AttemptOutcome};
 use crate::edge::grpc::status::code;
 use crate::proto;
-
-/// How much of the ledger a caller sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LedgerView {
-    /// All of it.
-    Full,
-    /// All but the names of the endpoints.
-    WithoutEndpoints,
-}
 
 /// One line of the ledger.
 pub(crate) fn attempt(attempt: Attempt, view: LedgerView) -> proto::Attempt {

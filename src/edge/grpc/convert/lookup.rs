@@ -3,9 +3,10 @@
 use uuid::Uuid;
 
 use super::answer::{finish_reason, response};
-use super::ledger::{LedgerView, attempt};
+use super::ledger::attempt;
 use super::list_usage::timestamp;
 use super::usage::{cost, usage};
+use crate::callers::LedgerView;
 use crate::domain::{Answer, CallId, Error, RequestId};
 use crate::pipeline::Elsewhere;
 use crate::proto;

@@ -30,12 +30,12 @@ mod violations;
 #[cfg(test)]
 mod tests;
 
+pub use crate::callers::LedgerView;
 pub(crate) use answer::response;
 pub(crate) use batch::{Concurrency, Said, failed, said, to_batch};
 pub(crate) use cache::{cache_stats, scope};
 pub(crate) use counted::{counted, to_count};
 pub(crate) use event::event;
-pub use ledger::LedgerView;
 pub(crate) use list_usage::{asked_usage, listed_usage};
 pub(crate) use lookup::{CompletionId, completion, completion_elsewhere, completion_id};
 pub(crate) use models::models;

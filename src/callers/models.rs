@@ -1,0 +1,108 @@
+//! Which models a caller may ask for.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::domain::ModelName;
+
+/// What a caller may ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Models {
+    /// Whatever there is.
+    #[default]
+    All,
+    /// Names that one of these fits.
+    Only(Vec<ModelPattern>),
+}
+
+impl Models {
+    /// Whether `name` may be asked for.
+    pub fn allow(&self, name: &ModelName) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(patterns) => patterns.iter().any(|pattern| pattern.fits(name)),
+        }
+    }
+
+    /// Whether any name may be asked for.
+    pub const fn are_all(&self) -> bool {
+        matches!(self, Self::All)
+    }
+}
+
+/// A name, or the beginning of names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelPattern {
+    /// This name.
+    Name(String),
+    /// Names that begin so.
+    Beginning(String),
+}
+
+/// A text is no pattern: only its last character may be a `*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be a name, or the beginning of names with a `*` at its end")]
+pub struct NotAPattern;
+
+impl ModelPattern {
+    fn fits(&self, name: &ModelName) -> bool {
+        match self {
+            Self::Name(only) => only == name.as_str(),
+            Self::Beginning(beginning) => name.as_str().starts_with(beginning),
+        }
+    }
+}
+
+impl FromStr for ModelPattern {
+    type Err = NotAPattern;
+
+    fn from_str(text: &str) -> Result<Self, NotAPattern> {
+        let (beginning, is_name) = text.strip_suffix('*').map_or((text, true), |beginning| (beginning, false));
+        if beginning.contains('*') || text.is_empty() {
+            return Err(NotAPattern);
+        }
+        let beginning = beginning.to_owned();
+        Ok(if is_name { Self::Name(beginning) } else { Self::Beginning(beginning) })
+    }
+}
+
+impl fmt::Display for ModelPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Beginning(beginning) => write!(f, "{beginning}*"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn only(patterns: &[&str]) -> Models {
+        Models::Only(patterns.iter().map(|pattern| pattern.parse().unwrap()).collect())
+    }
+
+    #[test]
+    fn a_name_is_allowed_by_itself_or_by_its_beginning() {
+        let models = only(&["smart", "claude/*"]);
+        for (name, allowed) in
+            [("smart", true), ("smarter", false), ("claude/x", true), ("claude", false), ("claude/", true), ("", false)]
+        {
+            assert_eq!(models.allow(&ModelName::new(name)), allowed, "{name}");
+        }
+        assert!(only(&["*"]).allow(&ModelName::new("anything")));
+        assert!(!only(&[]).allow(&ModelName::new("anything")));
+        assert!(Models::All.allow(&ModelName::new("anything")));
+    }
+
+    #[test]
+    fn a_star_stands_at_the_end_or_nowhere() {
+        for text in ["", "*smart", "a*b", "**", "a**"] {
+            assert_eq!(text.parse::<ModelPattern>(), Err(NotAPattern), "{text}");
+        }
+        for text in ["*", "smart", "claude/*"] {
+            assert_eq!(text.parse::<ModelPattern>().unwrap().to_string(), text);
+        }
+    }
+}

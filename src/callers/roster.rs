@@ -1,0 +1,206 @@
+//! All callers, and how each is told.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::{Caller, KeyHash};
+use crate::count::Count;
+use crate::domain::CallerName;
+
+/// What a caller shows of itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shown<'a> {
+    /// Its key.
+    pub key: Option<&'a str>,
+    /// The identity in its certificate, which was checked: a SPIFFE id or another URI, or a DNS name.
+    pub certificate: &'a [String],
+}
+
+/// Nobody that is known calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Stranger {
+    /// It shows nothing.
+    #[error("a key is needed: send it as `authorization: Bearer KEY`")]
+    ShowsNothing,
+    /// Its key is nobody's.
+    #[error("the key is not known here; it may have been withdrawn")]
+    UnknownKey,
+    /// Its certificate is nobody's.
+    #[error("the client certificate is valid, and names no caller that is known here")]
+    UnknownCertificate,
+}
+
+/// A caller, and how it is told.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Who it is.
+    pub caller: Caller,
+    /// The hashes of its keys.
+    pub keys: Vec<KeyHash>,
+    /// The names in its certificates.
+    pub certificates: Vec<String>,
+}
+
+/// All callers of one configuration.
+#[derive(Debug, Default)]
+pub struct Roster {
+    /// By a part of the hash: whoever could choose it would have broken SHA-256.
+    keys: HashMap<u64, Vec<(KeyHash, Arc<Caller>)>>,
+    certificates: HashMap<String, Arc<Caller>>,
+    /// Their names, and what is in flight of each.
+    in_flight: HashMap<CallerName, Count>,
+    /// Who calls where nothing is shown; none: nobody is let in.
+    nobody: Option<Arc<Caller>>,
+}
+
+impl Roster {
+    /// Nobody is told apart, and everybody may call.
+    pub fn open() -> Self {
+        Self { nobody: Some(Arc::default()), ..Self::default() }
+    }
+
+    /// These callers, and `nobody` for who shows nothing. What is in flight of a caller that `before` knows goes on counting.
+    pub fn new(entries: Vec<Entry>, nobody: Option<Caller>, before: Option<&Self>) -> Self {
+        let mut roster = Self::default();
+        for Entry { mut caller, keys, certificates } in entries {
+            if let Some(count) = before.and_then(|before| before.in_flight.get(&caller.name)) {
+                caller.in_flight = count.clone();
+            }
+            roster.in_flight.insert(caller.name.clone(), caller.in_flight.clone());
+            let caller = Arc::new(caller);
+            for hash in keys {
+                roster.keys.entry(hash.place()).or_default().push((hash, Arc::clone(&caller)));
+            }
+            roster.certificates.extend(certificates.into_iter().map(|name| (name, Arc::clone(&caller))));
+        }
+        roster.nobody = nobody.map(|mut nobody| {
+            if let Some(before) = before.and_then(|before| before.nobody.as_ref()) {
+                nobody.in_flight = before.in_flight.clone();
+            }
+            Arc::new(nobody)
+        });
+        roster
+    }
+
+    /// Whether callers are told apart at all.
+    pub fn is_open(&self) -> bool {
+        self.keys.is_empty() && self.certificates.is_empty() && self.nobody.is_some()
+    }
+
+    /// Who shows this. A key is looked at first: what is sent with a call says more than what its connection shows.
+    ///
+    /// # Errors
+    /// [`Stranger`]: it is nobody who is known.
+    pub fn identify(&self, shown: Shown<'_>) -> Result<Arc<Caller>, Stranger> {
+        if let (true, Some(nobody)) = (self.is_open(), &self.nobody) {
+            return Ok(Arc::clone(nobody));
+        }
+        if let Some(key) = shown.key {
+            return self.by_key(&KeyHash::of(key)).ok_or(Stranger::UnknownKey);
+        }
+        let by_certificate = shown.certificate.iter().find_map(|name| self.certificates.get(name));
+        match (by_certificate, &self.nobody) {
+            (Some(caller), _) | (None, Some(caller)) => Ok(Arc::clone(caller)),
+            (None, None) if shown.certificate.is_empty() => Err(Stranger::ShowsNothing),
+            (None, None) => Err(Stranger::UnknownCertificate),
+        }
+    }
+
+    fn by_key(&self, hash: &KeyHash) -> Option<Arc<Caller>> {
+        let near = self.keys.get(&hash.place())?;
+        near.iter().find(|(known, _)| known.is(hash)).map(|(_, caller)| Arc::clone(caller))
+    }
+}
+
+/// The callers of the configuration in force. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Callers(Arc<ArcSwap<Roster>>);
+
+impl Callers {
+    /// Puts `roster` in force.
+    pub fn new(roster: Roster) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(roster)))
+    }
+
+    /// The roster in force.
+    pub fn current(&self) -> Arc<Roster> {
+        self.0.load_full()
+    }
+
+    /// Puts another one in force, for calls that begin from then on.
+    pub fn replace(&self, roster: Roster) {
+        self.0.store(Arc::new(roster));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &str, key: &str, certificate: &str) -> Entry {
+        Entry {
+            caller: Caller { name: CallerName::new(name), ..Caller::default() },
+            keys: vec![KeyHash::of(key)],
+            certificates: vec![certificate.to_owned()],
+        }
+    }
+
+    fn roster(nobody: Option<Caller>) -> Roster {
+        Roster::new(
+            vec![entry("one", "key-1", "spiffe://x/one"), entry("two", "key-2", "spiffe://x/two")],
+            nobody,
+            None,
+        )
+    }
+
+    fn who(roster: &Roster, key: Option<&str>, certificate: &[&str]) -> Result<String, Stranger> {
+        let certificate: Vec<String> = certificate.iter().map(ToString::to_string).collect();
+        let caller = roster.identify(Shown { key, certificate: &certificate })?;
+        Ok(caller.name.to_string())
+    }
+
+    #[test]
+    fn a_caller_is_told_by_its_key_or_its_certificate() {
+        let roster = roster(None);
+        assert_eq!(who(&roster, Some("key-1"), &[]).as_deref(), Ok("one"));
+        assert_eq!(who(&roster, None, &["spiffe://x/two"]).as_deref(), Ok("two"));
+        assert_eq!(who(&roster, Some("key-1"), &["spiffe://x/two"]).as_deref(), Ok("one"));
+        assert_eq!(who(&roster, None, &["elsewhere.example", "spiffe://x/two"]).as_deref(), Ok("two"));
+    }
+
+    #[test]
+    fn who_is_not_known_is_told_what_is_missing() {
+        let roster = roster(None);
+        assert_eq!(who(&roster, None, &[]), Err(Stranger::ShowsNothing));
+        assert_eq!(who(&roster, Some(""), &[]), Err(Stranger::UnknownKey));
+        assert_eq!(who(&roster, Some("key-3"), &[]), Err(Stranger::UnknownKey));
+        assert_eq!(who(&roster, None, &["spiffe://x/three"]), Err(Stranger::UnknownCertificate));
+    }
+
+    #[test]
+    fn a_bad_key_is_no_ones_though_a_certificate_or_nobody_would_do() {
+        let open_to_nobody = roster(Some(Caller::default()));
+        assert_eq!(who(&open_to_nobody, None, &[]).as_deref(), Ok(""));
+        assert_eq!(who(&open_to_nobody, Some("key-3"), &[]), Err(Stranger::UnknownKey));
+        assert_eq!(who(&open_to_nobody, Some("key-3"), &["spiffe://x/two"]), Err(Stranger::UnknownKey));
+    }
+
+    #[test]
+    fn where_no_callers_are_configured_keys_are_not_looked_at() {
+        assert_eq!(who(&Roster::open(), Some("anything"), &[]).as_deref(), Ok(""));
+    }
+
+    #[test]
+    fn what_is_in_flight_goes_on_counting_when_callers_change() {
+        let before = roster(None);
+        let held = before.identify(Shown { key: Some("key-1"), certificate: &[] }).unwrap().in_flight.one();
+        let after = Roster::new(vec![entry("one", "key-9", "spiffe://x/one")], None, Some(&before));
+        let caller = after.identify(Shown { key: Some("key-9"), certificate: &[] }).unwrap();
+        assert_eq!(caller.in_flight.now(), 1);
+        drop(held);
+        assert_eq!(caller.in_flight.now(), 0);
+        assert_eq!(who(&after, Some("key-1"), &[]), Err(Stranger::UnknownKey));
+    }
+}

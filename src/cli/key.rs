@@ -1,0 +1,120 @@
+//! `completiond key`: keys for callers, and the hashes by which the server knows them. It asks no server and writes no file.
+
+use std::io::{IsTerminal, Read};
+
+use anstyle::Style;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::{Exit, print, print_json, tell};
+use crate::callers::Key;
+
+/// The longest key that is read.
+const MAX_KEY_BYTES: usize = 4096;
+/// One byte more tells a key that is too long from one that just fits.
+const LIMIT: u64 = 4097;
+/// What is shorter can be found by trying.
+const SHORT: usize = 20;
+
+const STRONG: Style = Style::new().bold();
+const FAINT: Style = Style::new().dimmed();
+
+/// The flags of `completiond key`.
+#[derive(Debug, Args)]
+pub(super) struct KeyArgs {
+    #[command(subcommand)]
+    command: KeyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyCommand {
+    /// Make a key of 256 random bits: the key for its caller, and its hash for the configuration
+    New {
+        /// The caller's name, for the entry that is printed
+        #[arg(value_name = "NAME", default_value = "somebody")]
+        name: String,
+        /// Print key and hash as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read a key that there is already from standard input, and print its hash
+    Hash {
+        /// Print the hash as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Serialize)]
+struct Made<'a> {
+    key: &'a str,
+    hash: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Hashed {
+    hash: String,
+}
+
+/// Makes a key, or the hash of one.
+pub(super) fn run(args: &KeyArgs) -> Result<(), Exit> {
+    match &args.command {
+        KeyCommand::New { name, json } => new(name, *json),
+        KeyCommand::Hash { json } => hash(*json),
+    }
+}
+
+fn new(name: &str, as_json: bool) -> Result<(), Exit> {
+    let key = Key::generate().map_err(|error| {
+        tell(format_args!("no key could be made: {error}"));
+        Exit::Failed
+    })?;
+    let hash = key.hash().to_string();
+    if as_json {
+        return print_json(&Made { key: key.expose(), hash });
+    }
+    print(&format!(
+        "{STRONG}{}{STRONG:#}\n\n{FAINT}the key: its caller sends it as `authorization: Bearer KEY`. It is shown once, and is kept \
+         nowhere.\nthe configuration knows it by its hash:{FAINT:#}\n\ncallers:\n  - name: {name}\n    keys: [\"{hash}\"]\n",
+        key.expose()
+    ));
+    Ok(())
+}
+
+fn hash(as_json: bool) -> Result<(), Exit> {
+    let key = read().map_err(|what| {
+        tell(what);
+        Exit::Failed
+    })?;
+    let hash = key.hash().to_string();
+    if as_json {
+        return print_json(&Hashed { hash });
+    }
+    print(&format!("{hash}\n"));
+    Ok(())
+}
+
+fn read() -> Result<Key, String> {
+    if std::io::stdin().is_terminal() {
+        tell("type the key and end with Ctrl-D; better, send it from where it is kept: completiond key hash < FILE");
+    }
+    let mut text = String::new();
+    let reading = std::io::stdin().lock().take(LIMIT).read_to_string(&mut text);
+    reading.map_err(|error| format!("the key cannot be read: {error}"))?;
+    let key = text.trim();
+    match key.len() {
+        0 => Err("standard input has no key".to_owned()),
+        _ if text.len() > MAX_KEY_BYTES => Err("the key is longer than 4096 bytes".to_owned()),
+        _ if !key.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Err("a key has no spaces, line breaks or characters beyond ASCII: no header can carry them".to_owned())
+        }
+        length => {
+            if length < SHORT {
+                tell(format_args!(
+                    "careful: a key of {length} characters can be found by trying; `completiond key new` makes one that cannot"
+                ));
+            }
+            Ok(Key::new(key))
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What callers have used at all processes: one hash for each caller, with a field for each second and for the day, read
+//! and written by one script, so that two processes never both take the last place.
+
+use std::time::Duration;
+
+use ::redis::cmd;
+
+use super::super::redis::{Effect, Health, Link};
+use super::{At, Limit, Quota, Reached, Use};
+use crate::domain::{CallerName, CallerTag};
+
+/// What all keys begin with. The number says how they are laid out.
+const PREFIX: &str = "completiond:limits:1";
+
+/// Takes a request, if there is room: KEYS is the caller; ARGV the limits (requests, tokens, nano-USD; -1 for none), and what
+/// is expected (tokens, nano-USD). Returns the second in which it was taken; or -1 to -3 for the limit that is reached,
+/// and the seconds until there is room. The clock is the server's, which all share. A field is `r` or `t` and a second, or
+/// `d` and a day; those that are over are removed.
+const RESERVE: &str = r"
+local now = tonumber(redis.call('TIME')[1])
+local first, today = now - 60, math.floor(now / 86400)
+local limits = {tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])}
+local wanted = {1, tonumber(ARGV[4]), tonumber(ARGV[5])}
+local used, seconds, over = {0, 0, 0}, {{}, {}}, {}
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  local kind, at, count = string.sub(all[i], 1, 1), tonumber(string.sub(all[i], 2)), tonumber(all[i + 1])
+  if kind == 'd' then
+    if at == today then used[3] = count else over[#over + 1] = all[i] end
+  elseif at < first then
+    over[#over + 1] = all[i]
+  else
+    local which = kind == 'r' and 1 or 2
+    used[which] = used[which] + count
+    seconds[which][#seconds[which] + 1] = {at, count}
+  end
+end
+if #over > 0 then redis.call('HDEL', KEYS[1], unpack(over)) end
+for which = 1, 3 do
+  if limits[which] >= 0 and used[which] + wanted[which] > limits[which] then
+    if wanted[which] > limits[which] then return {-which, -1} end
+    if which == 3 then return {-3, 86400 - now % 86400} end
+    table.sort(seconds[which], function(one, other) return one[1] < other[1] end)
+    local excess = used[which] + wanted[which] - limits[which]
+    for _, second in ipairs(seconds[which]) do
+      excess = excess - second[2]
+      if excess <= 0 then return {-which, math.max(1, second[1] + 61 - now)} end
+    end
+    return {-which, 61}
+  end
+end
+redis.call('HINCRBY', KEYS[1], 'r' .. now, 1)
+if wanted[2] > 0 then redis.call('HINCRBY', KEYS[1], 't' .. now, wanted[2]) end
+if wanted[3] > 0 then redis.call('HINCRBY', KEYS[1], 'd' .. today, wanted[3]) end
+redis.call('EXPIRE', KEYS[1], 172800)
+return {now, 0}
+";
+/// Puts what was used in place of what was expected: KEYS is the caller; ARGV the second in which it was taken, and the
+/// differences (tokens, nano-USD). What is over is left.
+const CORRECT: &str = r"
+local now, at = tonumber(redis.call('TIME')[1]), tonumber(ARGV[1])
+if at >= now - 60 then redis.call('HINCRBY', KEYS[1], 't' .. at, ARGV[2]) end
+local day = math.floor(at / 86400)
+if day == math.floor(now / 86400) then redis.call('HINCRBY', KEYS[1], 'd' .. day, ARGV[3]) end
+redis.call('EXPIRE', KEYS[1], 172800)
+return 1
+";
+
+/// What processes share. Clones are the same.
+#[derive(Clone, Debug)]
+pub(super) struct Shared(Link);
+
+impl Shared {
+    pub(super) fn over(link: Link) -> Self {
+        Self(link)
+    }
+
+    pub(super) fn health(&self) -> Health {
+        self.0.health()
+    }
+
+    /// Takes a request for all processes; none: the server does not answer.
+    pub(super) async fn reserve(
+        &self,
+        caller: &CallerName,
+        quota: Quota,
+        expected: Use,
+    ) -> Option<Result<At, Reached>> {
+        let mut reserve = cmd("EVAL");
+        reserve.arg(RESERVE).arg(1).arg(key(caller));
+        for limit in [quota.requests, quota.tokens, quota.nano_usd] {
+            reserve.arg(limit.map_or(-1, signed));
+        }
+        reserve.arg(signed(expected.tokens)).arg(signed(expected.nano_usd));
+        let (first, seconds) = self.0.ask::<(i64, i64)>(&reserve, Effect::Write).await?;
+        let reached = |limit| {
+            let again = u64::try_from(seconds).ok().map(Duration::from_secs);
+            Some(Err(Reached { limit, again }))
+        };
+        match first {
+            -1 => reached(Limit::Requests),
+            -2 => reached(Limit::Tokens),
+            -3 => reached(Limit::Money),
+            at => u64::try_from(at).ok().map(|at| Ok(At(at))),
+        }
+    }
+
+    /// Puts what was used in place of what was expected. Where the server does not answer it stays as it was expected.
+    pub(super) async fn correct(&self, caller: &CallerName, at: At, expected: Use, used: Use) {
+        let mut correct = cmd("EVAL");
+        correct.arg(CORRECT).arg(1).arg(key(caller)).arg(at.0);
+        correct.arg(signed(used.tokens).saturating_sub(signed(expected.tokens)));
+        correct.arg(signed(used.nano_usd).saturating_sub(signed(expected.nano_usd)));
+        self.0.ask::<i64>(&correct, Effect::Write).await;
+    }
+}
+
+fn key(caller: &CallerName) -> String {
+    format!("{PREFIX}:{{{}}}", CallerTag::of(caller))
+}
+
+/// Lua's numbers are exact up to 2^53.
+fn signed(count: u64) -> i64 {
+    const MOST: u64 = 1 << 53;
+    i64::try_from(count.min(MOST)).unwrap_or(i64::MAX)
+}

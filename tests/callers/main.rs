@@ -1,0 +1,10 @@
+//! Who calls, over real sockets: who is let in, what each may do, and what is nobody else's.
+
+#![expect(clippy::unwrap_used, reason = "a test says what it expects, and this crate is nothing but tests")]
+
+mod apart;
+mod desk;
+mod doors;
+mod limits;
+#[path = "../stage/mod.rs"]
+mod stage;

@@ -1,0 +1,110 @@
+//! `callers` and `allow_anonymous`.
+
+use completiond::callers::{KeyHash, LedgerView, Models};
+use completiond::domain::ModelName;
+
+use super::{parse, told, with_provider};
+
+const HASH: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+fn entry(more: &str) -> String {
+    with_provider(&format!("callers: [{{ name: a, keys: ['{HASH}'], {more} }}]"))
+}
+
+#[test]
+fn each_rule_of_a_caller_broken_once() {
+    let cases = [
+        ("admin: maybe", "callers[0].admin: `maybe` is no truth value; `true` or `false`"),
+        (
+            "models: ['a*b']",
+            "callers[0].models[0]: must be a name, or the beginning of names with a `*` at its end; as in `smart`, `home/*` or `*`",
+        ),
+        ("models: smart", "callers[0].models: must be a list; begin each item with `- `"),
+        ("ledger: none", "callers[0].ledger: `none` is no view of the ledger; `full` or `without_endpoints`"),
+        ("limits: { in_flight: 0 }", "callers[0].limits.in_flight: must be above 0"),
+        (
+            "limits: { inflight: 1 }",
+            "callers[0].limits.inflight: is no key that is known here; did you mean `in_flight`?",
+        ),
+        (
+            "certificates: ['a b']",
+            "callers[0].certificates[0]: is no name of a certificate; a URI as `spiffe://prod.example/search`, or a DNS name",
+        ),
+        ("certificates: [x, x]", "callers[0].certificates[1]: `x` stands here already; each name is one caller's"),
+        ("key: x", "callers[0].key: is no key that is known here; did you mean `keys`?"),
+    ];
+    for (more, expected) in cases {
+        let told = told(&entry(more));
+        assert!(told.ends_with(expected), "{more}: {told}");
+    }
+    let long = format!("labels: {{ team: {} }}", "x".repeat(64));
+    assert!(told(&entry(&long)).ends_with("callers[0].labels.team: is longer than 63 characters; no label is"));
+}
+
+#[test]
+fn a_caller_has_a_name_of_its_own_and_a_way_to_be_told() {
+    let of = |entries: &str| told(&with_provider(&format!("callers: [{entries}]")));
+    assert!(
+        of("{ name: a }")
+            .contains("has neither `keys` nor `certificates`, so that nobody can be it; `completiond key new`")
+    );
+    assert!(of(&format!("{{ keys: ['{HASH}'] }}")).contains("callers[0]: lacks `name`"));
+    assert!(of(&format!("{{ name: Big, keys: ['{HASH}'] }}")).contains("callers[0].name: `Big` is no name"));
+    let twice = of(&format!("{{ name: a, keys: ['{HASH}'] }}, {{ name: a, certificates: [x] }}"));
+    assert!(twice.contains("callers[1].name: `a` stands here a second time"), "{twice}");
+    let shared = of(&format!("{{ name: a, keys: ['{HASH}'] }}, {{ name: b, keys: ['{HASH}'] }}"));
+    assert!(shared.contains("callers[1].keys[0]: is the hash of a key that stands here already"), "{shared}");
+}
+
+#[test]
+fn a_key_in_plain_text_is_refused_and_not_quoted() {
+    for key in ["cpd_secret-of-somebody", "sha256:abc", "${HIDDEN}"] {
+        let told = told(&with_provider(&format!("callers: [{{ name: a, keys: ['{key}'] }}]")));
+        assert!(told.contains("callers[0].keys[0]:") && !told.contains("secret"), "{told}");
+    }
+}
+
+#[test]
+fn hashes_may_stand_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys");
+    let one = KeyHash::of("one");
+    std::fs::write(&file, format!("{one} # until March\n\n# the new one\n{}\n", KeyHash::of("two"))).unwrap();
+    let text = with_provider(&format!("callers: [{{ name: a, keys: ['file:{}'] }}]", file.display()));
+    let config = parse(&text).unwrap();
+    let [entry] = config.admitted.callers.as_slice() else { panic!("one caller") };
+    assert!(entry.keys.len() == 2 && entry.keys[0].is(&one));
+    std::fs::write(&file, "# nothing\n").unwrap();
+    assert!(told(&text).contains("is a file without a hash"));
+}
+
+#[test]
+fn a_whole_entry_is_read_as_it_stands() {
+    let more = "certificates: ['spiffe://x/a'], models: [smart, 'up/*'], labels: { team: t }, ledger: full, admin: true, \
+                limits: { in_flight: 3 }";
+    let config = parse(&entry(more)).unwrap();
+    let caller = &config.admitted.callers[0].caller;
+    assert_eq!((caller.name.as_str(), caller.is_admin, caller.view), ("a", true, Some(LedgerView::Full)));
+    assert_eq!((caller.labels["team"].as_str(), caller.allowance.in_flight), ("t", Some(3)));
+    assert!(matches!(caller.models, Models::Only(_)) && caller.models.allow(&ModelName::new("up/x")));
+    assert!(!config.admitted.anonymous);
+}
+
+#[test]
+fn a_port_that_others_reach_asks_who_may_call() {
+    let open = told(&with_provider("listen: 0.0.0.0:1"));
+    assert!(
+        open.contains("`listen` is 0.0.0.0:1, which others reach, and nobody is asked for a key; name who may call"),
+        "{open}"
+    );
+    let admin = told(&with_provider("admin_listen: 0.0.0.0:1"));
+    assert!(admin.contains("`admin_listen` is 0.0.0.0:1, which others reach, and no caller is an admin"), "{admin}");
+    let [caller, chief] = ["", ", admin: true"].map(|more| format!("callers: [{{ name: a, keys: ['{HASH}']{more} }}]"));
+    parse(&with_provider(&format!("listen: 0.0.0.0:1\n{caller}"))).unwrap();
+    parse(&with_provider("listen: 0.0.0.0:1\nallow_anonymous: true")).unwrap();
+    parse(&with_provider(&format!("admin_listen: 0.0.0.0:1\n{chief}"))).unwrap();
+    assert!(told(&with_provider(&format!("admin_listen: 0.0.0.0:1\n{caller}"))).contains("no caller is an admin"));
+    for local in ["localhost:1", "'[::1]:1'", "unix:/run/x.sock"] {
+        parse(&with_provider(&format!("listen: {local}\nadmin_listen: 127.0.0.1:2"))).unwrap();
+    }
+}
