@@ -346,6 +346,7 @@ fn a_call_to_the_server_is_one_trace_from_its_caller_to_the_provider() {
 async fn complete_by_the_simulator(tracer: Tracer) -> String {
     let any = || Some("127.0.0.1:0".parse().unwrap());
     let overrides = Overrides {
+        allow_anonymous: false,
         listen: any(),
         admin_listen: any(),
         ops_listen: any(),

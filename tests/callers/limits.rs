@@ -106,7 +106,8 @@ async fn what_is_spent_in_a_day_is_bounded() {
     let mut search = of(&stage, "search");
     let mut done = 0;
     let status = loop {
-        match search.complete(asked(100)).await {
+        let hundred = CompleteRequest { max_tokens: Some(100), ..asked(100) };
+        match search.complete(hundred).await {
             Ok(_) => done += 1,
             Err(status) => break status,
         }
