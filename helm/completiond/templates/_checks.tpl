@@ -92,10 +92,6 @@
 {{- $wrong = append $wrong "autoscaling.cpuUtilization: it is a share of resources.requests.cpu, which is not set" -}}
 {{- end -}}
 {{- end -}}
-{{- $budget := $values.podDisruptionBudget -}}
-{{- if and $budget.enabled (eq (kindIs "invalid" $budget.minAvailable) (kindIs "invalid" $budget.maxUnavailable)) -}}
-{{- $wrong = append $wrong "podDisruptionBudget: set one of minAvailable and maxUnavailable, and the other to null" -}}
-{{- end -}}
 {{- toJson $wrong -}}
 {{- end -}}
 
