@@ -20,8 +20,8 @@ COPY src src
 ARG SOURCE_DATE_EPOCH=0
 ENV SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} \
     CARGO_INCREMENTAL=0 \
-    RUSTFLAGS="--remap-path-prefix=/src=completiond --remap-path-prefix=/usr/local/cargo=cargo"
-# The compilers of other languages are told the same: gcc takes SOURCE_DATE_EPOCH by itself.
+    RUSTFLAGS="--remap-path-prefix=/src=completiond --remap-path-prefix=/usr/local/cargo=cargo" \
+    CFLAGS="-ffile-prefix-map=/src=completiond -ffile-prefix-map=/usr/local/cargo=cargo"
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
     cargo build --locked --release --bin completiond \
