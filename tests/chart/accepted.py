@@ -1,5 +1,6 @@
 """What the server itself says of the configuration in each rendering. Secrets and their files are made up here."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -7,6 +8,7 @@ import re
 import tempfile
 
 from renderings import ROOT, configuration, pod, run
+from servers import Completiond
 
 # Where the chart mounts what the configuration names.
 MOUNTED = "/etc/completiond"
@@ -21,11 +23,7 @@ VALKEY = "redis://valkey:6379"
 
 def complaints(name, files=None):
     """What the server finds wrong with a case's configuration: the keys that it does not know, and all else."""
-    files = files or configuration(name)
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        mount(folder, name, files)
-        config = folder / "config/completiond.yaml"
+    with mounted(name, files or configuration(name)) as config:
         told = check(config, name)
         unknown = {one["key"] for one in told["errors"] if one["rule"] == "is no key that is known here"}
         if unknown:
@@ -33,6 +31,24 @@ def complaints(name, files=None):
             config.write_text(without(unknown, config.read_text()))
             told = check(config, name)
         return unknown, told["errors"] + [one for one in told["warnings"] if not one["rule"].startswith(SIMULATOR)]
+
+
+@contextlib.contextmanager
+def mounted(name, files):
+    """The configuration of a case, where a pod would have it with all that it names."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        mount(folder, name, files)
+        yield folder / "config/completiond.yaml"
+
+
+@contextlib.contextmanager
+def served(name):
+    """A server that runs with the configuration of a case."""
+    with mounted(name, configuration(name)) as config:
+        config.write_text(without(PLANNED, config.read_text()))
+        with Completiond(config) as server:
+            yield server
 
 
 def check(config, name):

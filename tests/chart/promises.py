@@ -6,8 +6,10 @@ import re
 import shutil
 import tempfile
 
-import values_table
+import accepted
+import grpc
 import yaml
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from renderings import CHART, configuration, cases, documents, objects, options, pod, rendering, template
 from servers import equal, holds
 
@@ -112,6 +114,40 @@ def belong():
                 equal({port["targetPort"] for port in one["spec"]["ports"]} - set(ports), set(), f"{name}: ports")
 
 
+def probed():
+    """A server with the configuration of a case answers what the probes of its pod ask."""
+    _, container, _ = pod("minimal")
+    with accepted.served("minimal") as server, grpc.insecure_channel(server.ops) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            service = container[probe]["grpc"].get("service", "")
+            told = health.Check(health_pb2.HealthCheckRequest(service=service), timeout=20)
+            equal(told.status, health_pb2.HealthCheckResponse.SERVING, f"{probe}: {service}")
+        try:
+            health.Check(health_pb2.HealthCheckRequest(service="completiond.v1.Completions"), timeout=20)
+        except grpc.RpcError as error:
+            equal(error.code(), grpc.StatusCode.NOT_FOUND, "a name that is none")
+        else:
+            raise AssertionError("any name would do")
+
+
+def kept():
+    """A claim is made where none is named, and stays unless it shall not."""
+
+    def claim(*words):
+        made = documents(template(*options("persistence"), *words).stdout)
+        [deployment] = [one for one in made if one["kind"] == "Deployment"]
+        volumes = {one["name"]: one for one in deployment["spec"]["template"]["spec"]["volumes"]}
+        claims = [one["metadata"] for one in made if one["kind"] == "PersistentVolumeClaim"]
+        return volumes["usage"]["persistentVolumeClaim"]["claimName"], claims
+
+    name, [made] = claim()
+    equal((name, made["name"], made["annotations"]["helm.sh/resource-policy"]), ("completiond", "completiond", "keep"), "as it comes")
+    equal(claim("--set=persistence.existingClaim=mine"), ("mine", []), "a claim that is there already")
+    _, [made] = claim("--set=persistence.retain=false")
+    equal(made["annotations"], {"example.com/backup": "daily"}, "one that goes with the release")
+
+
 def selects(kind, one):
     spec = one.get("spec", {})
     match kind:
@@ -183,6 +219,8 @@ ALL = {
     "no secret's value is anywhere": secrets,
     "pods are as restricted as they can be": restricted,
     "selectors find pods, ports and the monitor their Services": belong,
+    "a server with its configuration answers the probes": probed,
+    "a claim is made once, and stays": kept,
     "with an operator there is a monitor": monitored,
     "another configuration means other pods, another chart does not": checksums,
     "the notes say what to type": notes,

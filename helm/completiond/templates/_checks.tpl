@@ -17,7 +17,7 @@
 {{- if not $config.providers -}}
 {{- $wrong = append $wrong "config.providers: whom shall the server ask? Set [{ id: claude, preset: anthropic, api_key: \"${ANTHROPIC_API_KEY}\" }] with secretEnv.ANTHROPIC_API_KEY, or for a trial without a key [{ id: simulator, preset: simulator }]" -}}
 {{- end -}}
-{{- if not (or $config.callers $config.allow_anonymous) -}}
+{{- if not (or $config.callers (eq (toString $config.allow_anonymous) "true")) -}}
 {{- $wrong = append $wrong "config.callers: who may call? Set [{ name: search, keys: [\"sha256:...\"] }], or config.allow_anonymous: true if whoever reaches the port may spend your providers' money (behind a mesh or a NetworkPolicy, say)" -}}
 {{- end -}}
 {{- if .Values.admin.expose -}}
@@ -28,6 +28,11 @@
 {{- end -}}
 {{- else if .Values.admin.tls.secretName -}}
 {{- $wrong = append $wrong "admin.tls: nobody outside the pod reaches the admin port; set admin.expose: true, or leave admin.tls out" -}}
+{{- end -}}
+{{- range $name, $tls := dict "tls" .Values.tls "admin.tls" .Values.admin.tls -}}
+{{- if and $tls.clientCa.secretName (not $tls.secretName) -}}
+{{- $wrong = append $wrong (printf "%s.clientCa: callers show certificates only where the server has one; set %s.secretName" $name $name) -}}
+{{- end -}}
 {{- end -}}
 {{- if and .Values.grpcRoute.enabled (not .Values.grpcRoute.parentRefs) -}}
 {{- $wrong = append $wrong "grpcRoute.parentRefs: by which gateway? Set [{ name: public, namespace: gateways }]" -}}
