@@ -4,13 +4,14 @@ import json
 import pathlib
 import re
 import shutil
+import tarfile
 import tempfile
 
 import accepted
 import grpc
 import yaml
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from renderings import CHART, configuration, cases, documents, objects, options, pod, rendering, template
+from renderings import CHART, configuration, cases, documents, helm, objects, options, pod, rendering, template
 from servers import equal, holds
 
 OPERATOR = "--api-versions=monitoring.coreos.com/v1"
@@ -148,6 +149,20 @@ def kept():
     equal(made["annotations"], {"example.com/backup": "daily"}, "one that goes with the release")
 
 
+def packaged():
+    """A package has what it takes to install it, and what is read before that; no cases and no goldens."""
+    with tempfile.TemporaryDirectory() as folder:
+        told = helm("package", CHART, f"--destination={folder}")
+        holds(told.returncode == 0, told.stderr)
+        [package] = pathlib.Path(folder).iterdir()
+        with tarfile.open(package) as archive:
+            names = {name.removeprefix("completiond/") for name in archive.getnames()}
+    tops = {name.split("/")[0] for name in names}
+    wanted = {".helmignore", "Chart.yaml", "README.md", "alerts", "dashboards", "templates"}
+    wanted |= {"values-ha.yaml", "values.schema.json", "values.yaml"}
+    equal(tops, wanted, "what is in the package")
+
+
 def selects(kind, one):
     spec = one.get("spec", {})
     match kind:
@@ -221,6 +236,7 @@ ALL = {
     "selectors find pods, ports and the monitor their Services": belong,
     "a server with its configuration answers the probes": probed,
     "a claim is made once, and stays": kept,
+    "a package has what it takes": packaged,
     "with an operator there is a monitor": monitored,
     "another configuration means other pods, another chart does not": checksums,
     "the notes say what to type": notes,
