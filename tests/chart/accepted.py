@@ -90,8 +90,9 @@ def fill(within, mounted, text):
 
 def certificate(within):
     """A certificate and its key, as cert-manager would put them there."""
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=completiond -addext".split()
-    run(*command, "subjectAltName=DNS:completiond", "-keyout", within / "tls.key", "-out", within / "tls.crt")
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=completiond"
+    names = ["-addext", "subjectAltName=DNS:completiond"]
+    run(*command.split(), *names, "-keyout", within / "tls.key", "-out", within / "tls.crt")
     (within / "ca.crt").write_bytes((within / "tls.crt").read_bytes())
 
 

@@ -60,8 +60,20 @@ def spoiled(name, kind, spoil):
     return one
 
 
-def container(one):
-    return one["spec"]["template"]["spec"]["containers"][0]
+def in_container(change):
+    """A fault of the server's container."""
+    return lambda one: change(one["spec"]["template"]["spec"]["containers"][0])
+
+
+def in_first(*path, **values):
+    """A fault in the first of the list that `path` leads to."""
+
+    def spoil(one):
+        for step in path:
+            one = one[step]
+        one[0].update(values)
+
+    return spoil
 
 
 def put(*path):
@@ -77,22 +89,22 @@ def put(*path):
 
 
 # Fields of a pod that not all of the versions know: each version is validated with its own schemas.
-LATER = {"workloadRef": ["1.35.0"], "schedulingGroup": ["1.36.0"], "resources": ["1.34.0", "1.35.0", "1.36.0"], "nothing": []}
+LATER = {"workloadRef": ["1.35.0"], "schedulingGroup": ["1.36.0"], "resources": VERSIONS, "nothing": []}
 FAULTS = {
     "a field that is misspelled": ("minimal", "Deployment", put("spec", "replica", 1)),
-    "a pause that is text": ("minimal", "Deployment", lambda one: container(one)["lifecycle"]["preStop"].update(sleep="5s")),
-    "a probe whose port is a name": ("minimal", "Deployment", lambda one: container(one)["startupProbe"]["grpc"].update(port="ops")),
+    "a pause that is text": ("minimal", "Deployment", in_container(lambda one: one["lifecycle"]["preStop"].update(sleep="5s"))),
+    "a probe whose port is a name": ("minimal", "Deployment", in_container(lambda one: one["startupProbe"]["grpc"].update(port="ops"))),
     "replicas as text": ("minimal", "Deployment", put("spec", "replicas", "one")),
-    "a memory limit that is none": ("minimal", "Deployment", lambda one: container(one)["resources"]["limits"].update(memory=[1])),
-    "a port that is text": ("minimal", "Service", lambda one: one["spec"]["ports"][0].update(port="fifty")),
+    "a memory limit that is none": ("minimal", "Deployment", in_container(lambda one: one["resources"]["limits"].update(memory=[]))),
+    "a port that is text": ("minimal", "Service", in_first("spec", "ports", port="fifty")),
     "a policy of ports without a list": ("gateway", "NetworkPolicy", put("spec", "egress", {})),
-    "a target of the HPA that is text": ("ha", "HorizontalPodAutoscaler", put("spec", "maxReplicas", "many")),
+    "a bound of the HPA that is text": ("ha", "HorizontalPodAutoscaler", put("spec", "maxReplicas", "many")),
     "a budget with an unknown field": ("ha", "PodDisruptionBudget", put("spec", "minimum", 1)),
     "a claim without a list of modes": ("persistence", "PersistentVolumeClaim", put("spec", "accessModes", "ReadWriteOnce")),
-    "a route with a bad port": ("gateway", "GRPCRoute", lambda one: one["spec"]["rules"][0]["backendRefs"][0].update(port=0)),
+    "a route with a bad port": ("gateway", "GRPCRoute", in_first("spec", "rules", backendRefs=[{"name": "a", "port": 0}])),
     "a route with an unknown field": ("gateway", "GRPCRoute", put("spec", "timeouts", {})),
-    "a monitor with a bad interval": ("monitoring", "ServiceMonitor", lambda one: one["spec"]["endpoints"][0].update(interval="soon")),
-    "a rule whose `for` is none": ("monitoring", "PrometheusRule", lambda one: one["spec"]["groups"][0]["rules"][0].update({"for": "long"})),
+    "a monitor with a bad interval": ("monitoring", "ServiceMonitor", in_first("spec", "endpoints", interval="soon")),
+    "a rule whose `for` is none": ("monitoring", "PrometheusRule", in_first("spec", "groups", 0, "rules", **{"for": "long"})),
 }
 
 

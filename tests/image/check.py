@@ -16,11 +16,13 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "clients"))
 
 import yaml  # noqa: E402
-from recipe import ROOT, arguments, context, copies, filled, instructions, is_left_out, patterns, stages, words_of  # noqa: E402
+from recipe import ROOT, arguments, context, copies, filled, instructions, is_left_out  # noqa: E402
+from recipe import patterns, stages, words_of  # noqa: E402
 from servers import Checks, equal, holds  # noqa: E402
 
 FOUND = instructions((ROOT / "Dockerfile").read_text())
 BEFORE, BUILD, IMAGE = stages(FOUND)
+CARGO_HOME = os.environ.get("CARGO_HOME", str(pathlib.Path.home() / ".cargo"))
 
 
 def main():
@@ -60,7 +62,7 @@ def copied():
 
 def kept_out():
     ignored = patterns((ROOT / ".dockerignore").read_text())
-    for path in (".env", "keys/anthropic", "target/release/completiond", ".git/config", "tests/support/mod.rs", "config.yaml", "src.bak"):
+    for path in (".env", "keys/anthropic", "target/release/completiond", ".git/config", "tests/support/mod.rs", "src.bak"):
         holds(is_left_out(path, ignored), f"{path} would be sent")
     for path in ("src/main.rs", ".cargo/config.toml", "proto/completiond/v1/completion.proto"):
         holds(not is_left_out(path, ignored), f"{path} would not be sent")
@@ -118,39 +120,46 @@ def runs():
 
 def chart():
     values = yaml.safe_load((ROOT / "helm/completiond/values.yaml").read_text())
-    equal(next(rest for word, rest in IMAGE if word == "USER"), f"{values['podSecurityContext']['runAsUser']}:{values['podSecurityContext']['runAsGroup']}", "user")
+    pod = values["podSecurityContext"]
+    equal(next(rest for word, rest in IMAGE if word == "USER"), f"{pod['runAsUser']}:{pod['runAsGroup']}", "user")
     ports = next(rest for word, rest in IMAGE if word == "EXPOSE")
     equal([int(port) for port in ports.split()], list(values["ports"].values()), "ports")
     container = (ROOT / "helm/completiond/templates/_container.tpl").read_text()
     holds("args:\n  - serve" in container and "command:" not in container, "the chart starts something else")
-    equal((words_of(IMAGE, "ENTRYPOINT")[0].rpartition("/")[2], words_of(IMAGE, "CMD")), ("completiond", ["serve"]), "command")
+    equal(words_of(IMAGE, "ENTRYPOINT"), ["/usr/local/bin/completiond"], "the program")
+    equal(words_of(IMAGE, "CMD"), ["serve"], "what it does")
 
 
 def built():
     """The command of the recipe, with the places of this machine in place of the image's."""
-    run = next(rest for word, rest in BUILD if word == "RUN")
-    command = re.sub(r"--mount=\S+ ", "", run)
-    environment = {name: value for word, rest in BUILD if word == "ENV" for name, value in re.findall(r'(\w+)=("[^"]*"|\S+)', rest)}
     digests = set()
     for place in ("one", "another-place"):
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder) / place
             folder.mkdir()
             context(folder)
-            home = os.environ.get("CARGO_HOME", pathlib.Path.home() / ".cargo")
-            here = lambda text: text.strip('"').replace("=/src=", f"={folder}=").replace("/usr/local/cargo=", f"{home}=")  # noqa: E731
-            told = subprocess.run(
-                ["sh", "-c", command.replace("/out/", f"{folder}/out/")],
-                cwd=folder, capture_output=True, text=True,
-                env={**os.environ, **{name: here(value) for name, value in environment.items()}, "SOURCE_DATE_EPOCH": "0"},
-            )
-            holds(told.returncode == 0 and told.stdout.startswith("completiond "), told.stderr[-2000:] + told.stdout)
-            content = (folder / "out/completiond").read_bytes()
-            for trace in (str(folder), str(home)):
+            content = build(folder)
+            for trace in (str(folder), CARGO_HOME):
                 holds(trace.encode() not in content, f"{trace} is in the binary")
             digests.add(hashlib.sha256(content).hexdigest())
             print(f"{len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}", flush=True)
     equal(len(digests), 1, f"different binaries: {digests}")
+
+
+def build(folder):
+    """What the recipe's first stage makes of the context in `folder`."""
+
+    def here(text):
+        return text.strip('"').replace("=/src=", f"={folder}=").replace("/usr/local/cargo=", f"{CARGO_HOME}=")
+
+    command = re.sub(r"--mount=\S+ ", "", next(rest for word, rest in BUILD if word == "RUN"))
+    settings = [pair for word, rest in BUILD if word == "ENV" for pair in re.findall(r'(\w+)=("[^"]*"|\S+)', rest)]
+    environment = {**os.environ, **{name: here(value) for name, value in settings}, "SOURCE_DATE_EPOCH": "0"}
+    told = subprocess.run(
+        ["sh", "-c", command.replace("/out/", f"{folder}/out/")], cwd=folder, capture_output=True, text=True, env=environment
+    )
+    holds(told.returncode == 0 and told.stdout.startswith("completiond "), told.stderr[-2000:] + told.stdout)
+    return (folder / "out/completiond").read_bytes()
 
 
 if __name__ == "__main__":
