@@ -33,6 +33,10 @@ architecture:
 proto:
     .ci/run schema
 
+# The chart: lint, goldens, what is refused, what the server says of its configuration.
+chart:
+    .ci/run chart
+
 # Real clients against a real server: grpcurl, buf curl, Python, Go.
 clients:
     .ci/run clients

@@ -10,6 +10,11 @@ OTEL_PYTHON_VERSION=1.45.2
 PYYAML_VERSION=6.0.3
 GRAFANA_SDK_VERSION=0.0.21
 HELM_VERSION=3.22.0
+KUBECTL_VALIDATE_VERSION=0.0.4
+# The last three minors; the tests read them from here.
+KUBERNETES_VERSIONS="1.34.0 1.35.0 1.36.0"
+GATEWAY_API_VERSION=1.6.3
+PROMETHEUS_OPERATOR_VERSION=0.85.0
 LITELLM_VERSION=1.106.2
 LLAMA_VERSION=0.3.36
 GGUF_VERSION=0.19.0
@@ -45,6 +50,48 @@ install_grpcurl() {
 
 install_helm() {
     GOBIN=$TOOLS/bin go install "helm.sh/helm/v3/cmd/helm@v$HELM_VERSION"
+}
+
+install_kubectl_validate() {
+    GOBIN=$TOOLS/bin go install "sigs.k8s.io/kubectl-validate@v$KUBECTL_VALIDATE_VERSION"
+}
+
+# module PATH@VERSION: where the module's source is.
+module() {
+    go mod download -json "$1" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p'
+}
+
+# What a Kubernetes of VERSION knows, as kubectl-validate wants it: one file for each group and version.
+install_kubernetes_schemas() {
+    local version=$1 folder=$TOOLS/kubernetes-schemas/$1 source file group
+    source=$(module "k8s.io/kubernetes@v$version")/api/openapi-spec/v3
+    mkdir -p "$folder"
+    for file in "$source"/api__v1_openapi.json "$source"/apis__*__*_openapi.json; do
+        group=$(basename "$file" _openapi.json)
+        group=${group//__//}
+        mkdir -p "$folder/${group%/*}"
+        install -m 644 "$file" "$folder/$group.json"
+    done
+}
+
+# The kinds that the chart makes and Kubernetes does not know by itself.
+install_crds() {
+    local folder=$TOOLS/crds-$GATEWAY_API_VERSION-$PROMETHEUS_OPERATOR_VERSION gateway operator
+    gateway=$(module "sigs.k8s.io/gateway-api@v$GATEWAY_API_VERSION")/config/crd/standard
+    operator=$(module "github.com/prometheus-operator/prometheus-operator@v$PROMETHEUS_OPERATOR_VERSION")
+    mkdir -p "$folder"
+    install -m 644 "$gateway"/gateway.networking.k8s.io_grpcroutes.yaml "$folder"
+    install -m 644 "$operator"/example/prometheus-operator-crd/monitoring.coreos.com_{servicemonitors,prometheusrules}.yaml "$folder"
+}
+
+tool_kubernetes() {
+    local version
+    once "kubectl-validate-$KUBECTL_VALIDATE_VERSION" install_kubectl_validate
+    for version in $KUBERNETES_VERSIONS; do
+        once "kubernetes-schemas-$version" install_kubernetes_schemas "$version"
+    done
+    once "crds-$GATEWAY_API_VERSION-$PROMETHEUS_OPERATOR_VERSION" install_crds
+    export KUBERNETES_VERSIONS KUBERNETES_CRDS=$TOOLS/crds-$GATEWAY_API_VERSION-$PROMETHEUS_OPERATOR_VERSION
 }
 
 tool_buf() { once "buf-$BUF_VERSION" install_buf; }
