@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Config, ListenAddress};
 use super::problem::Wrong;
 use super::quantity::some_duration;
 use super::reader::{Fields, Value};
+use super::{Config, ListenAddress};
 use crate::tls::{ClientCertificates, Clients, Fault, Files, Part, Settings};
 
 /// The default of `reload_interval`. Kubernetes takes a minute to show a secret that has changed.
@@ -72,7 +72,8 @@ pub(super) fn doubts(config: &Config) -> Vec<(String, &'static str)> {
     let asks = [&config.tls, &config.admin_tls].into_iter().flatten().any(|settings| settings.files.clients.is_some());
     let unseen = callers.iter().find(|entry| entry.keys.is_empty() && !entry.certificates.is_empty());
     if let (false, Some(entry)) = (asks, unseen) {
-        let rule = format!("`{}` is told by its certificate alone, and no listener asks for one", entry.caller.name.as_str());
+        let rule =
+            format!("`{}` is told by its certificate alone, and no listener asks for one", entry.caller.name.as_str());
         doubts.push((rule, "write `tls` with `client_ca`"));
     }
     doubts

@@ -9,13 +9,13 @@ use rand::Rng;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::Certified;
 use super::gate::{ConnectionBounds, Gate};
 use super::greeting::Greeted;
 use super::grpc::Served;
 use super::handshake;
 use super::socket::Socket;
 use super::streams::{Activity, Streams};
-use super::Certified;
 
 /// What one stream may send ahead before it is read, in bytes: a large prompt in one go.
 const STREAM_WINDOW: u32 = 1024 * 1024;

@@ -131,3 +131,80 @@ impl fmt::Debug for Current {
         f.debug_struct("Current").field("settings", &self.0.settings).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::path::Path;
+
+    use rcgen::{CertificateParams, KeyPair};
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+    use crate::tls::Files;
+
+    /// What is logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Log {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    impl Log {
+        fn lines(&self) -> usize {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap().lines().count()
+        }
+    }
+
+    fn put(folder: &Path, certificate: &str, key: &str) {
+        std::fs::write(folder.join("crt"), certificate).unwrap();
+        std::fs::write(folder.join("key"), key).unwrap();
+    }
+
+    #[test]
+    fn what_is_wrong_is_logged_once_and_again_only_when_it_changes() {
+        let (folder, log) = (tempfile::tempdir().unwrap(), Log::default());
+        let pair = || {
+            let key = KeyPair::generate().unwrap();
+            let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+            (certificate.pem(), key.serialize_pem())
+        };
+        let ((first, first_key), (second, second_key)) = (pair(), pair());
+        put(folder.path(), &first, &first_key);
+        let files = Files { certificate: folder.path().join("crt"), key: folder.path().join("key"), clients: None };
+        let settings = Settings { files, reload_interval: Duration::from_secs(10) };
+        let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let current = Current::open("tls", &settings).unwrap();
+            let in_force = current.config();
+            let look = |certificate: &str, key: &str| {
+                put(folder.path(), certificate, key);
+                (current.0.look().is_some(), log.lines())
+            };
+            assert_eq!(look(&first, &first_key), (false, 0), "nothing has changed");
+            assert_eq!(look(&second, &first_key), (true, 1), "the key does not fit");
+            assert_eq!(look(&second, &first_key), (true, 1), "nor does it now");
+            assert_eq!(look("nothing", &first_key), (true, 2), "something else is wrong");
+            assert!(Arc::ptr_eq(&in_force, &current.config()));
+            assert_eq!(look(&first, &first_key), (false, 2), "as it was");
+            assert_eq!(look(&second, &first_key), (true, 3), "wrong once more");
+            assert_eq!(look(&second, &second_key), (false, 4), "another one is in force");
+            assert!(!Arc::ptr_eq(&in_force, &current.config()));
+        });
+    }
+}

@@ -58,7 +58,8 @@ impl Contents {
         match certified.keys_match() {
             Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(certified),
             Err(rustls::Error::InconsistentKeys(_)) => {
-                let rule = format!("the key in {shown} is not that of the certificate in {}", files.certificate.display());
+                let rule =
+                    format!("the key in {shown} is not that of the certificate in {}", files.certificate.display());
                 Err(Fault::new(Part::Key, rule))
             }
             Err(error) => Err(unusable(&files.certificate, &error)),

@@ -32,7 +32,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("pipeline", &["callers", "domain", "protocol", "pool", "route", "store", "telemetry"]),
     // The generated code is built with the edge's own codec; nothing else of it is known there.
     ("proto", &["edge"]),
-    ("edge", &["callers", "count", "domain", "protocol", "pool", "route", "pipeline", "store", "telemetry", "tls", "proto"]),
+    (
+        "edge",
+        &["callers", "count", "domain", "protocol", "pool", "route", "pipeline", "store", "telemetry", "tls", "proto"],
+    ),
     (
         "config",
         &[

@@ -4,8 +4,9 @@ use crate::pki::{Authority, uri};
 use crate::process::{Process, run};
 
 fn commands(server: &Process, flags: &[&str]) -> Vec<(String, bool, String)> {
-    let (public, admin) = (format!("https://localhost:{}", server.public.port()), format!("localhost:{}", server.admin.port()));
-    let batch = server.folder.write("batch.jsonl", "{\"custom_id\":\"a\",\"body\":{\"model\":\"up/simulator\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}}\n");
+    let (public, admin) =
+        (format!("https://localhost:{}", server.public.port()), format!("localhost:{}", server.admin.port()));
+    let batch = server.folder.write("batch.jsonl", "{\"custom_id\": \"a\", \"request\": {\"prompt\": \"hello\"}}\n");
     let output = server.folder.path().join("results.jsonl");
     let _ = std::fs::remove_file(&output);
     let (batch, output) = (batch.display().to_string(), output.display().to_string());
@@ -13,7 +14,7 @@ fn commands(server: &Process, flags: &[&str]) -> Vec<(String, bool, String)> {
         &["complete", "--server", &public, "hello"],
         &["models", "--server", &public],
         &["tokens", "--server", &public, "-"],
-        &["batch", "--server", &public, &batch, "--output", &output],
+        &["batch", "--server", &public, &batch, "--output", &output, "--reconnect-for", "0s"],
         &["pool", "--server", &admin, "--once"],
     ];
     let run = |words: &[&str]| {

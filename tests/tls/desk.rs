@@ -80,8 +80,13 @@ impl Desk {
 
 /// How often `reason` was counted at the listener for callers.
 pub(crate) async fn refused(running: &Running, reason: &str) -> u64 {
-    number(running, &format!("completiond_connections_refused_total{{completiond_listener=\"public\",completiond_reason=\"{reason}\""))
-        .await
+    number(
+        running,
+        &format!(
+            "completiond_connections_refused_total{{completiond_listener=\"public\",completiond_reason=\"{reason}\""
+        ),
+    )
+    .await
 }
 
 /// The connections that callers have open.
@@ -94,7 +99,8 @@ async fn number(running: &Running, series: &str) -> u64 {
     socket.write_all(b"GET /metrics HTTP/1.1\r\nhost: server\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut text = String::new();
     within("metrics", socket.read_to_string(&mut text)).await.unwrap();
-    let line = text.lines().find(|line| line.starts_with(series)).unwrap_or_else(|| panic!("{series} is not in\n{text}"));
+    let line =
+        text.lines().find(|line| line.starts_with(series)).unwrap_or_else(|| panic!("{series} is not in\n{text}"));
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 

@@ -1,14 +1,19 @@
 //! Certificates for tests: an authority, and what it signs. Made anew in each process, but for a few keys in forms that are
 //! not made here.
 
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "a test says what it expects, and uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "a test says what it expects, and uses its own part"
+)]
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType, SerialNumber,
     date_time_ymd,
 };
 
@@ -41,6 +46,9 @@ pub enum Holds {
 impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+        // Each by a name of its own: two that are called alike are the same to who looks for an issuer.
+        let name = format!("authority {}", SERIAL.fetch_add(1, Ordering::Relaxed));
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
