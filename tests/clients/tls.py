@@ -97,7 +97,8 @@ def plain(checks, server, ours, others):
             said = s_client(server, version, "-CAfile", ours.crt())
             holds("ALPN protocol: h2" in said and "Verify return code: 0 (ok)" in said, said)
         said = s_client(server, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
-        holds("alert protocol version" in said, said)
+        # Which of them depends on what else such an old client leaves out.
+        holds("alert protocol version" in said or "alert handshake failure" in said, said)
 
 
 def mutual(checks, server, ours, others):
@@ -119,7 +120,8 @@ def mutual(checks, server, ours, others):
             ([], "certificate required"),
             (["-cert", others.crt("other"), "-key", others.key("other")], "unknown ca"),
         ):
-            said = s_client(server, "-tls1_3", "-CAfile", ours.crt(), *identity)
+            # The alert comes when this client has finished: it must not end before.
+            said = s_client(server, "-tls1_3", "-ign_eof", "-CAfile", ours.crt(), *identity)
             holds(f"alert {alert}" in said, said)
 
 

@@ -11,6 +11,7 @@ use super::pki::{Authority, Folder, Holds, Pair};
 use super::{environment, parse, sources, told, with_provider};
 
 /// The text of a file whose certificates are said to be in `/run/secrets/tls`, with a folder in which they are.
+#[expect(clippy::unwrap_used, reason = "without the files there is nothing to test")]
 pub(super) fn with_files(text: &str) -> String {
     static FILES: OnceLock<String> = OnceLock::new();
     let folder = FILES.get_or_init(|| {

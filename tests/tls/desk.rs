@@ -128,9 +128,9 @@ impl Tls<'_> {
         let mut config = match self.identity {
             None => builder.with_no_client_auth(),
             Some(pair) => {
-                let chain = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
+                let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes()).map(Result::unwrap).collect();
                 let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
-                builder.with_client_auth_cert(vec![chain], key).unwrap()
+                builder.with_client_auth_cert(chain, key).unwrap()
             }
         };
         config.alpn_protocols = self.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
@@ -162,7 +162,7 @@ pub(crate) async fn tells(address: SocketAddr, config: &Arc<ClientConfig>) -> St
 fn serial(certificate: &CertificateDer<'_>) -> u64 {
     // Certificate, its body, the version (5 bytes), and an integer with its length.
     let der = certificate.as_ref();
-    let skip = |at: usize| at + 2 + usize::from(der[at + 1].checked_sub(0x80).unwrap_or(0));
+    let skip = |at: usize| at + 2 + usize::from(der[at + 1].saturating_sub(0x80));
     let at = skip(skip(0)) + 5;
     assert_eq!(der[at], 0x02, "an integer");
     let length = usize::from(der[at + 1]);

@@ -45,14 +45,25 @@ pub enum Holds {
 
 impl Authority {
     pub fn new() -> Self {
+        let (params, key) = Self::made();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// One between this one and what is signed.
+    pub fn intermediate(&self) -> Self {
+        let (params, key) = Self::made();
+        let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    fn made() -> (CertificateParams, KeyPair) {
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
         // Each by a name of its own: two that are called alike are the same to who looks for an issuer.
         let name = format!("authority {}", SERIAL.fetch_add(1, Ordering::Relaxed));
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { issuer: Issuer::new(params, key), pem }
+        (params, KeyPair::generate().unwrap())
     }
 
     pub fn pem(&self) -> &str {

@@ -6,9 +6,9 @@ use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 
-use crate::desk::{Client, Desk, Tls, connect};
-use crate::pki::Pair;
-use crate::stage::{prompt, within};
+use crate::desk::{Client, Desk, Tls, connect, tells};
+use crate::pki::{Authority, Folder, Pair};
+use crate::stage::{Stage, prompt, within};
 
 #[tokio::test]
 async fn whole_answers_and_streams_are_served() {
@@ -76,6 +76,20 @@ async fn keys_of_each_kind_and_form_are_read() {
         assert_eq!(reloaded.warnings, Vec::<String>::new(), "{kind}");
         assert_eq!(desk.serial(None).await, pair.serial, "{kind}");
         assert_eq!(desk.tells(Tls { versions: &[&TLS12], ..Tls::default() }).await, "served", "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn those_between_a_certificate_and_the_root_are_shown_and_taken() {
+    let root = Authority::new();
+    let between = root.intermediate();
+    let chained = |pair: Pair| Pair { certificate: format!("{}{}", pair.certificate, between.pem()), ..pair };
+    let folder = Folder::with(&chained(between.server()), &root);
+    let stage = Stage::with(&folder.asking("tls", "")).await;
+    let (whole, alone) = (chained(between.client(&[])), between.client(&[]));
+    for (identity, expected) in [(&whole, "served"), (&alone, "received fatal alert: UnknownCA")] {
+        let config = Tls { identity: Some(identity), ..Tls::default() }.config(&root);
+        assert_eq!(tells(stage.address(), &config).await, expected);
     }
 }
 
