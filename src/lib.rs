@@ -12,6 +12,7 @@
 //! - [`pool`]: endpoints, one attempt at one of them, and the ledger of attempts
 //! - [`protocol`]: the wire protocols of the providers, as pure functions
 //! - [`credentials`]: what signs an outgoing request
+//! - [`tls`]: certificates that listeners show, and whom they believe
 //! - [`transport`]: bytes to and from an upstream
 //! - [`simulator`]: an upstream inside the process, on the same wire formats
 //! - [`catalog`]: what is known about models, as data
@@ -40,5 +41,6 @@ pub mod route;
 pub mod simulator;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod tokens;
 pub mod transport;

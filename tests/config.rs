@@ -11,10 +11,16 @@ mod cache;
 mod callers;
 #[path = "config/completions.rs"]
 mod completions;
+#[path = "config/connections.rs"]
+mod connections;
+#[path = "tls/pki.rs"]
+mod pki;
 #[path = "config/reload.rs"]
 mod reload;
 #[path = "config/telemetry.rs"]
 mod telemetry;
+#[path = "config/tls.rs"]
+mod tls;
 #[path = "config/usage.rs"]
 mod usage;
 
@@ -250,7 +256,7 @@ fn each_rule_of_the_server_broken_once() {
             "limits: { max_in_flight: 1MiB }",
             "c.yaml:2:26: limits.max_in_flight: must be a whole number; 1 to 4294967295",
         ),
-        ("tls: { cert: a }", "c.yaml:2:1: tls: is no key that is known here; known:"),
+        ("quotas: { day: 1 }", "c.yaml:2:1: quotas: is no key that is known here; known:"),
         (
             "workers: 1\nworkers: 2",
             "c.yaml:3:1: workers: stands here a second time, first in line 2; leave one of them out",
@@ -665,7 +671,8 @@ fn the_documented_file_is_right_and_has_every_documented_key() {
     let file = text.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
     let variable = |name: &str| (name == "ANTHROPIC_API_KEY").then(|| "sk-1".to_owned());
     let sources = Sources::new(&variable);
-    let config = Config::parse(file, Path::new("c.yaml"), &Overrides::default(), &sources);
+    let with_files = tls::with_files(file);
+    let config = Config::parse(&with_files, Path::new("c.yaml"), &Overrides::default(), &sources);
     assert!(config.is_ok(), "{}", config.unwrap_err());
 
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
@@ -693,6 +700,9 @@ fn every_known_key_is_documented() {
             "models[].hedge.",
             with_provider("models: [{ id: x, targets: [{ provider: a, model: m }], hedge: { zzzz: 1 } }]"),
         ),
+        ("tls.", with_provider("tls: { zzzz: 1 }")),
+        ("admin_tls.", with_provider("admin_tls: { zzzz: 1 }")),
+        ("connections.", with_provider("connections: { zzzz: 1 }")),
         ("timeouts.", with_provider("timeouts: { zzzz: 1 }")),
         ("retry.", with_provider("retry: { zzzz: 1 }")),
         ("limits.", with_provider("limits: { zzzz: 1 }")),
@@ -714,6 +724,9 @@ fn every_known_key_is_documented() {
         assert!(!keys.is_empty());
         for key in keys.iter().map(|key| format!("{prefix}{key}")) {
             let maps = [
+                "tls",
+                "admin_tls",
+                "connections",
                 "timeouts",
                 "retry",
                 "limits",

@@ -351,6 +351,7 @@ async fn complete_by_the_simulator(tracer: Tracer) -> String {
         admin_listen: any(),
         ops_listen: any(),
         default_drain_delay: Some(std::time::Duration::ZERO),
+        ..Overrides::default()
     };
     let Discovered::Nothing(bare) = Config::discover(&overrides, &Sources::new(&|_| None)).unwrap() else {
         panic!("there is no key in this environment")

@@ -1,6 +1,8 @@
 //! The composition root: builds what all workers share from a configuration, starts the workers, and serves until told
 //! to stop. Only this folder and the command line see the whole configuration.
 
+mod certificates;
+mod listeners;
 mod observed;
 mod reload;
 mod reused;
@@ -20,17 +22,19 @@ use tokio::task::JoinSet;
 use tonic_health::server::HealthReporter;
 
 use crate::callers::Callers;
-use crate::config::{Config, ListenAddress};
+use crate::config::Config;
 use crate::count::Count;
-use crate::edge::{Admission, Bound, Drain, Listener, Workers};
+use crate::edge::{Admission, Bound, Drain, Workers};
 use crate::pipeline::Replays;
 use crate::route::Tables;
 use crate::store::{Books, Keeping, OpenError, RedisError};
 use crate::telemetry::Instruments;
 use crate::transport::BoxError;
+use certificates::Certificates;
+use listeners::{Accepting, Gates, Listeners};
 use roster::roster;
 use spending::Spending;
-use workers::{ADMIN, OPS, PUBLIC, Shared};
+use workers::Shared;
 
 /// How long the last words to clients may take after the calls were ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -56,6 +60,9 @@ pub enum StartError {
         /// Why.
         source: crate::credentials::UnusableKey,
     },
+    /// A certificate cannot be used.
+    #[error("tls: {0}")]
+    Tls(#[from] crate::tls::Fault),
     /// Sums of usage cannot be kept where the configuration says.
     #[error(transparent)]
     Usage(#[from] OpenError),
@@ -88,12 +95,11 @@ pub struct Running {
     shutdown_grace: Duration,
     health: HealthReporter,
     workers: Arc<Workers>,
-    accepting: JoinSet<()>,
-    accepting_backstage: JoinSet<()>,
+    accepting: Accepting,
     keeping: Keeping,
     replays: Replays,
-    /// Counts what calls leave until this is dropped.
-    _counting: JoinSet<()>,
+    /// Counts what calls leave, and looks at certificates, until this is dropped.
+    _beside: [JoinSet<()>; 2],
 }
 
 /// Starts serving. A reload finds what it was started with.
@@ -114,13 +120,12 @@ pub async fn start_reloadable(
     instruments: impl Into<Instruments>,
 ) -> Result<Running, StartError> {
     let instruments = instruments.into();
+    let certificates = Certificates::open(config)?;
     let callers = Callers::new(roster(&config.admitted, None));
-    let names = (Tables::new(table(config, None)?), callers);
+    let names = (Tables::new(table(config, None)?), callers, certificates.clone());
     let reloading = Reloading::new(config, names, load, instruments.levels.clone());
-    let listeners =
-        [listen(&config.listen).await?, listen(&config.admin_listen).await?, listen(&config.ops_listen).await?];
-    let [public, admin, ops] = listeners.each_ref().map(Listener::bound);
-    let (public, admin, ops) = (public.map_err(system)?, admin.map_err(system)?, ops.map_err(system)?);
+    let listeners = Listeners::bind(config).await?;
+    let [public, admin, ops] = listeners.bound.clone();
 
     let (books, keeping) =
         Books::open_all(&config.completions, &config.usage, Arc::new(Spending(instruments.metrics.clone())))?;
@@ -133,19 +138,13 @@ pub async fn start_reloadable(
     let (admission, callers) = (faces.admission.clone(), faces.callers.clone());
     let shared = Shared::new(config, faces)?;
     let workers = Workers::start(config.workers.get(), move |load| shared.services(load)).map_err(system)?;
-    observed::watch(&metrics, config, reloading.tables(), (admission.clone(), workers.runtimes()));
+    let gates = Gates::new(config, &certificates, &callers, (&drain, &backstage));
+    let now = (admission.clone(), workers.runtimes(), gates.clone());
+    observed::watch(&metrics, config, reloading.tables(), now);
     let mut counting = JoinSet::new();
     counting.spawn(metrics.keep_counting());
     let workers = Arc::new(workers);
-    let (mut accepting, mut accepting_backstage) = (JoinSet::new(), JoinSet::new());
-    let accept = |set: &mut JoinSet<()>, listener, face, open: Count, drain: &Drain| {
-        let (workers, drain) = (Arc::clone(&workers), drain.clone());
-        set.spawn(async move { workers.accept(listener, face, &open, &drain).await });
-    };
-    let [for_callers, for_operators, for_probes] = listeners;
-    accept(&mut accepting, for_callers, PUBLIC, callers.clone(), &drain);
-    accept(&mut accepting_backstage, for_operators, ADMIN, Count::default(), &backstage);
-    accept(&mut accepting_backstage, for_probes, OPS, Count::default(), &backstage);
+    let accepting = gates.open(listeners, &workers);
     set_health(&health, tonic_health::ServingStatus::Serving).await;
     Ok(Running {
         public,
@@ -161,10 +160,9 @@ pub async fn start_reloadable(
         health,
         workers,
         accepting,
-        accepting_backstage,
         keeping,
         replays,
-        _counting: counting,
+        _beside: [counting, certificates.keep_looking()],
     })
 }
 
@@ -176,13 +174,13 @@ impl Running {
         set_health(&self.health, tonic_health::ServingStatus::NotServing).await;
         tokio::time::sleep(self.drain_delay).await;
         self.drain.refuse();
-        while self.accepting.join_next().await.is_some() {}
+        while self.accepting.public.join_next().await.is_some() {}
         if tokio::time::timeout(self.shutdown_grace, none_left(&self.callers)).await.is_err() {
             self.drain.end();
             let _ = tokio::time::timeout(LAST_WORDS, none_left(&self.callers)).await;
         }
         self.backstage.refuse();
-        while self.accepting_backstage.join_next().await.is_some() {}
+        while self.accepting.backstage.join_next().await.is_some() {}
         if let Some(workers) = Arc::into_inner(self.workers) {
             let _ = tokio::time::timeout(LAST_WORDS, workers.ended()).await;
         }
@@ -196,14 +194,6 @@ async fn none_left(connections: &Count) {
     while connections.now() > 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-async fn listen(address: &ListenAddress) -> Result<Listener, StartError> {
-    let listener = match address {
-        ListenAddress::Tcp(host) => Listener::tcp(host).await,
-        ListenAddress::Unix(path) => Listener::unix(path).await,
-    };
-    listener.map_err(|source| StartError::Listen { address: address.to_string(), source })
 }
 
 async fn set_health(health: &HealthReporter, status: tonic_health::ServingStatus) {

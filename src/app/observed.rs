@@ -3,6 +3,7 @@
 use tokio::runtime::RuntimeMetrics;
 use tokio::time::Instant;
 
+use super::listeners::Gates;
 use crate::config::Config;
 use crate::domain::{ModelId, ProviderId};
 use crate::edge::Admission;
@@ -15,7 +16,7 @@ pub(super) fn watch(
     metrics: &Metrics,
     config: &Config,
     tables: &Tables,
-    (admission, workers): (Admission, Vec<RuntimeMetrics>),
+    (admission, workers, gates): (Admission, Vec<RuntimeMetrics>, Gates),
 ) {
     let of_names = tables.clone();
     metrics.measure(Naming {
@@ -28,6 +29,7 @@ pub(super) fn watch(
         bytes: admission.bytes_in_flight(),
         endpoints: endpoints(&tables.current()),
         workers: workers.iter().map(worker).collect(),
+        listeners: gates.now(),
     });
 }
 

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
+use super::certificates::Certificates;
 use super::roster::roster;
 use super::{StartError, table};
 use crate::callers::Callers;
@@ -36,6 +37,7 @@ pub struct Reloading(Arc<Shared>);
 struct Shared {
     tables: Tables,
     callers: Callers,
+    certificates: Certificates,
     load: Load,
     levels: Levels,
     /// What the process was started with: what is not in its table holds until its end.
@@ -45,10 +47,15 @@ struct Shared {
 }
 
 impl Reloading {
-    /// `config` is in force, as these tables and callers.
-    pub(super) fn new(config: &Config, (tables, callers): (Tables, Callers), load: Load, levels: Levels) -> Self {
+    /// `config` is in force, as these tables, callers and certificates.
+    pub(super) fn new(
+        config: &Config,
+        (tables, callers, certificates): (Tables, Callers, Certificates),
+        load: Load,
+        levels: Levels,
+    ) -> Self {
         let (started, in_force) = (config.clone(), Mutex::new(config.clone()));
-        Self(Arc::new(Shared { tables, callers, load, levels, started, in_force }))
+        Self(Arc::new(Shared { tables, callers, certificates, load, levels, started, in_force }))
     }
 
     /// The names that callers may ask for.
@@ -68,7 +75,9 @@ impl Reloading {
     pub async fn reload(&self) -> Result<Reloaded, Error> {
         let mut in_force = self.0.in_force.lock().await;
         let next = (self.0.load)().await.map_err(|problems| refused(&problems))?;
-        self.replace(&mut in_force, next).map_err(|error| unusable(&error))
+        let mut reloaded = self.replace(&mut in_force, next).map_err(|error| unusable(&error))?;
+        reloaded.warnings.extend(self.0.certificates.look().await);
+        Ok(reloaded)
     }
 
     /// Puts `next` in force.

@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::Exit;
+use super::client::root_cause;
 use crate::config::show_duration;
 use crate::edge::code_name;
 use crate::proto::stream_complete_response::Restarted;
@@ -20,6 +21,9 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 /// A failed call in words: what happened, what the provider says about it, and what to do.
 pub(super) fn failure(status: &Status) -> String {
     let mut text = format!("{BAD}{}{BAD:#}", status.message());
+    if let Some(cause) = transport_cause(status) {
+        let _ = write!(text, ": {cause}");
+    }
     let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
     let code = code_name(status.code());
     let shown = if reason.is_empty() { code.to_owned() } else { format!("{reason}, {code}") };
@@ -41,6 +45,13 @@ pub(super) fn failure(status: &Status) -> String {
         let _ = write!(text, "\n{QUIET}call {}{QUIET:#}", detail.id);
     }
     text
+}
+
+/// Why the way to the server broke, such as an alert of TLS; none: the server has said itself what failed.
+fn transport_cause(status: &Status) -> Option<String> {
+    let cause = std::error::Error::source(status).map(root_cause)?;
+    let cause: String = cause.chars().filter(|letter| !letter.is_control()).collect();
+    Some(cause).filter(|cause| !status.message().contains(cause))
 }
 
 /// What a failed call ends the command with. Only a server that was never reached has no reason of its own.

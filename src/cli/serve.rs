@@ -208,13 +208,18 @@ fn origin(source: &Source) -> String {
 }
 
 fn grpcurl(config: &Config, running: &Running) -> String {
-    let address = match &running.public {
-        crate::edge::Bound::Tcp(address) => address.to_string(),
-        crate::edge::Bound::Unix(path) => format!("-unix {}", path.display()),
+    let (address, tls) = match &running.public {
+        crate::edge::Bound::Tcp(address) => (address.to_string(), config.tls.as_ref()),
+        crate::edge::Bound::Unix(path) => (format!("-unix {}", path.display()), None),
+    };
+    let trust = match tls.map(|tls| &tls.files.clients) {
+        None => "-plaintext",
+        Some(None) => "-cacert CA.pem",
+        Some(Some(_)) => "-cacert CA.pem -cert CLIENT.pem -key CLIENT.key",
     };
     let model = if config.default_model.is_some() { "" } else { r#""model": "MODEL", "# };
     format!(
-        r#"grpcurl -plaintext -d '{{{model}"prompt": "Why is the sky blue?"}}' {address} completiond.v1.CompletionService/Complete"#
+        r#"grpcurl {trust} -d '{{{model}"prompt": "Why is the sky blue?"}}' {address} completiond.v1.CompletionService/Complete"#
     )
 }
 

@@ -62,6 +62,7 @@ impl ConfigArgs {
             ops_listen: private(),
             // Who has the configuration's keys needs none of a caller.
             allow_anonymous: true,
+            plain_text: true,
             default_drain_delay: Some(Duration::ZERO),
         })
     }
@@ -95,6 +96,7 @@ impl ListenArgs {
             admin_listen: self.admin_listen.clone(),
             ops_listen: self.ops_listen.clone(),
             allow_anonymous: self.allow_anonymous,
+            plain_text: false,
             default_drain_delay: std::io::stderr().is_terminal().then_some(Duration::ZERO),
         }
     }

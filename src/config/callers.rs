@@ -120,7 +120,9 @@ fn certificates_of(list: &Value<'_>, known: &mut BTreeSet<String>) -> Vec<String
     let mut names = Vec::new();
     for item in few(list, "certificates") {
         let name = item.parse(|text| match text.contains(char::is_whitespace) {
-            false => Ok(text.to_owned()),
+            // A URI is a name to the letter; a DNS name is the same in upper and lower case.
+            false if text.contains(':') => Ok(text.to_owned()),
+            false => Ok(text.to_ascii_lowercase()),
             true => {
                 Err(Wrong::new("is no name of a certificate", "a URI as `spiffe://prod.example/search`, or a DNS name"))
             }

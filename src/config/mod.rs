@@ -8,6 +8,7 @@ mod address;
 mod attempts;
 mod cache;
 mod callers;
+mod connections;
 mod discover;
 mod expand;
 mod lead;
@@ -25,10 +26,12 @@ mod settings;
 mod sources;
 mod syntax;
 mod telemetry;
+mod tls;
 mod usage;
 
 pub use address::{ListenAddress, ListenAddressError};
 pub use callers::Admitted;
+pub use connections::Connections;
 pub use discover::{Bare, Discovered};
 pub use model::{Model, Target};
 pub use nearest::nearest;
@@ -53,6 +56,7 @@ use crate::pool::Timeouts;
 use crate::route::Retry;
 use crate::simulator::Pace;
 use crate::store::{AnswerSettings, CompletionSettings, UsageSettings};
+use crate::tls::Settings as TlsSettings;
 use problem::{Findings, Wrong};
 use provider::Pool;
 use reader::{Context, Fields, Value};
@@ -74,6 +78,12 @@ pub struct Config {
     pub admin_listen: ListenAddress,
     /// Where probes come in. Default: 127.0.0.1:50053.
     pub ops_listen: ListenAddress,
+    /// What `listen` shows and asks for. Default: plain text.
+    pub tls: Option<TlsSettings>,
+    /// The same for `admin_listen`.
+    pub admin_tls: Option<TlsSettings>,
+    /// The bounds on connections.
+    pub connections: Connections,
     /// Who may call. Default: whoever reaches the port, where only this machine does.
     pub admitted: Admitted,
     /// What an empty `model` means; none: a request must name its model.
@@ -148,6 +158,8 @@ pub struct Overrides {
     pub ops_listen: Option<ListenAddress>,
     /// Whoever reaches the port may call, whatever `allow_anonymous` says.
     pub allow_anonymous: bool,
+    /// Everything is plain text, whatever `tls` and `admin_tls` say; their files are not looked at.
+    pub plain_text: bool,
     /// In place of the default of `drain_delay`: the file overrules it.
     pub default_drain_delay: Option<Duration>,
 }
@@ -208,6 +220,9 @@ impl Config {
             listen: local(50051),
             admin_listen: local(50052),
             ops_listen: local(50053),
+            tls: None,
+            admin_tls: None,
+            connections: Connections::default(),
             admitted: Admitted::default(),
             default_model: None,
             providers: Vec::new(),
@@ -297,6 +312,14 @@ fn read_config(mut file: Fields<'_>, path: &Path, overrides: &Overrides) -> Conf
         *place = file.read(key, default, |text| text.parse().map_err(wrong_address));
     }
     overrides.apply(&mut config);
+    if overrides.plain_text {
+        // Taken, so that they are known all the same.
+        let _ = (file.take("tls"), file.take("admin_tls"));
+    } else {
+        config.tls = tls::tls(&mut file, "tls", path, &config.listen);
+        config.admin_tls = tls::tls(&mut file, "admin_tls", path, &config.admin_listen);
+    }
+    config.connections = Connections::read(&mut file);
     config.admitted = callers::callers(&mut file);
     config.admitted.anonymous |= overrides.allow_anonymous;
     let pool = read_pool(&mut file, &bounds);
@@ -322,6 +345,11 @@ fn read_config(mut file: Fields<'_>, path: &Path, overrides: &Overrides) -> Conf
     config.prompt_cache = cache::prompts(&mut file);
     for (rule, right) in config.collision().into_iter().chain(config.exposures()) {
         file.section().wrong(Wrong::new(rule, right));
+    }
+    if !overrides.plain_text {
+        for (rule, right) in tls::doubts(&config) {
+            file.section().doubtful(rule, right);
+        }
     }
     file.finish(&[]);
     config.providers = pool.providers;

@@ -1,9 +1,10 @@
 //! What a running server takes over from a configuration that is read anew, and what waits for a restart.
 
 use super::settings::{Limits, Log, Stream};
-use super::{Config, ListenAddress, Telemetry};
+use super::{Config, Connections, ListenAddress, Telemetry};
 use crate::simulator::Pace;
 use crate::store::{AnswerSettings, CompletionSettings, Keep, UsageSettings};
+use crate::tls::{Clients, Files, Settings as TlsSettings};
 
 impl Config {
     /// The keys that differ between this configuration and `next` and take effect only at a restart, in the order of
@@ -17,6 +18,9 @@ impl Config {
             listen,
             admin_listen,
             ops_listen,
+            tls,
+            admin_tls,
+            connections,
             admitted: _,
             default_model: _,
             providers: _,
@@ -47,8 +51,11 @@ impl Config {
             listener("listen", listen, &next.listen),
             listener("admin_listen", admin_listen, &next.admin_listen),
             listener("ops_listen", ops_listen, &next.ops_listen),
-            ("timeouts.total", *total != next.total),
         ];
+        differs.extend(tls_differs(TLS_KEYS, tls.as_ref(), next.tls.as_ref()));
+        differs.extend(tls_differs(ADMIN_TLS_KEYS, admin_tls.as_ref(), next.admin_tls.as_ref()));
+        differs.extend(connections_differ(connections, &next.connections));
+        differs.push(("timeouts.total", *total != next.total));
         differs.extend(limits_differ(limits, &next.limits));
         differs.extend(stream_differs(stream, &next.stream));
         differs.extend(pace_differs(pace, &next.pace));
@@ -65,6 +72,56 @@ impl Config {
         differs.extend(log_differs(log, &next.log));
         differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }
+}
+
+const TLS_KEYS: [&str; 5] =
+    ["tls.certificate", "tls.key", "tls.client_ca", "tls.client_certificates", "tls.reload_interval"];
+const ADMIN_TLS_KEYS: [&str; 5] = [
+    "admin_tls.certificate",
+    "admin_tls.key",
+    "admin_tls.client_ca",
+    "admin_tls.client_certificates",
+    "admin_tls.reload_interval",
+];
+
+/// Of the files their paths: what they hold is in force at once.
+fn tls_differs(
+    keys: [&'static str; 5],
+    ours: Option<&TlsSettings>,
+    theirs: Option<&TlsSettings>,
+) -> impl Iterator<Item = (&'static str, bool)> {
+    fn clients(settings: Option<&TlsSettings>) -> Option<&Clients> {
+        settings?.files.clients.as_ref()
+    }
+    let file = |of: fn(&Files) -> &std::path::Path| {
+        let of = |settings: Option<&TlsSettings>| settings.map(|settings| of(&settings.files).to_owned());
+        of(ours) != of(theirs)
+    };
+    let interval = |settings: Option<&TlsSettings>| settings.map(|settings| settings.reload_interval);
+    let (our_clients, their_clients) = (clients(ours), clients(theirs));
+    let certificates = |clients: Option<&Clients>| clients.map(|clients| clients.certificates);
+    let both = our_clients.is_some() && their_clients.is_some();
+    let differs = [
+        file(|files| &files.certificate),
+        file(|files| &files.key),
+        our_clients.map(|clients| &clients.ca) != their_clients.map(|clients| &clients.ca),
+        // Without authorities nobody is asked, which the key before this one says.
+        both && certificates(our_clients) != certificates(their_clients),
+        ours.is_some() && theirs.is_some() && interval(ours) != interval(theirs),
+    ];
+    keys.into_iter().zip(differs)
+}
+
+fn connections_differ(ours: &Connections, theirs: &Connections) -> [(&'static str, bool); 6] {
+    let Connections { max, max_idle, max_age, handshake_timeout, max_streams, max_metadata_bytes } = ours;
+    [
+        ("connections.max", *max != theirs.max),
+        ("connections.max_idle", *max_idle != theirs.max_idle),
+        ("connections.max_age", *max_age != theirs.max_age),
+        ("connections.handshake_timeout", *handshake_timeout != theirs.handshake_timeout),
+        ("connections.max_streams", *max_streams != theirs.max_streams),
+        ("connections.max_metadata_bytes", *max_metadata_bytes != theirs.max_metadata_bytes),
+    ]
 }
 
 fn limits_differ(ours: &Limits, theirs: &Limits) -> [(&'static str, bool); 4] {

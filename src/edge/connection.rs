@@ -5,21 +5,17 @@ use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
+use rand::Rng;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::Drain;
+use super::Certified;
+use super::gate::{ConnectionBounds, Gate};
 use super::greeting::Greeted;
 use super::grpc::Served;
-
-/// A connection on its way to a worker: registered with no runtime yet.
-#[derive(Debug)]
-pub enum Connection {
-    /// Over TCP.
-    Tcp(std::net::TcpStream),
-    /// Through a socket in the file system.
-    Unix(std::os::unix::net::UnixStream),
-}
+use super::handshake;
+use super::socket::Socket;
+use super::streams::{Activity, Streams};
 
 /// What one stream may send ahead before it is read, in bytes: a large prompt in one go.
 const STREAM_WINDOW: u32 = 1024 * 1024;
@@ -27,56 +23,65 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 /// What is held of a stream that its client does not take, in bytes; then its upstream is slowed.
 const SEND_BUFFER: usize = 64 * 1024;
-/// Streams on one connection at a time; clients open another connection beyond that.
-const STREAMS: u32 = 1000;
-/// The metadata of one call, in bytes.
-const METADATA: u32 = 64 * 1024;
 /// How often a silent connection is asked whether it is alive, and how long it may take to say so.
 const PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
 /// How long a client may take to say which HTTP it speaks.
 const GREETING: Duration = Duration::from_secs(20);
 /// Streams that were reset before they were accepted; beyond that the connection is hostile.
 const PENDING_RESETS: usize = 64;
+/// By how much the ages of connections differ, so that those that began together do not end together.
+const JITTER: std::ops::RangeInclusive<f64> = 0.9..=1.1;
 
-impl Connection {
-    /// Serves every call on this connection, until its client closes it or the drain does.
-    pub(super) async fn serve(self, service: Served, drain: Drain) {
-        let served = match self {
-            Self::Tcp(stream) => match registered(stream, TcpStream::from_std) {
-                Ok(stream) => serve(stream, service, drain).await,
-                Err(error) => Err(error.into()),
-            },
-            Self::Unix(stream) => match registered(stream, UnixStream::from_std) {
-                Ok(stream) => serve(stream, service, drain).await,
-                Err(error) => Err(error.into()),
-            },
-        };
-        if let Err(error) = served {
-            tracing::debug!(error, "connection ended");
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Serves every call on a connection, until its client closes it, the drain does, or it has lasted long enough.
+pub(super) async fn serve(socket: Socket, service: Served, gate: &Gate) {
+    let served = match socket {
+        Socket::Tcp(stream) => over_tcp(stream, service, gate).await,
+        Socket::Unix(stream) => match UnixStream::from_std(stream) {
+            Ok(stream) => http(stream, service, None, gate).await,
+            Err(error) => Err(error.into()),
+        },
+    };
+    if let Err(error) = served {
+        tracing::debug!(error, "connection ended");
+    }
+}
+
+async fn over_tcp(stream: std::net::TcpStream, service: Served, gate: &Gate) -> Result<(), BoxError> {
+    let stream: io::Result<TcpStream> = TcpStream::from_std(stream);
+    let stream = stream?;
+    let Some(tls) = &gate.tls else { return http(stream, service, None, gate).await };
+    // In a box while it lasts: what a handshake needs is not kept for the life of the connection.
+    let Some(stream) = Box::pin(handshake::shake(stream, tls, gate)).await else { return Ok(()) };
+    let certified = handshake::certified(&stream);
+    http(stream, service, certified, gate).await
+}
+
+async fn http<Io>(io: Io, service: Served, certified: Option<Certified>, gate: &Gate) -> Result<(), BoxError>
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let activity = Activity::new();
+    let streams = Streams { service, activity: activity.clone(), certified };
+    let builder = builder(&gate.bounds);
+    let refused = gate.tls.is_none().then(|| gate.refused.clone());
+    let io = TokioIo::new(Box::pin(Greeted::new(io, GREETING, refused)));
+    let mut connection = std::pin::pin!(builder.serve_connection(io, streams));
+    let max_age = gate.bounds.max_age.map(|age| age.mul_f64(rand::rng().random_range(JITTER)));
+    tokio::select! {
+        biased;
+        served = connection.as_mut() => return served,
+        () = gate.drain.refusing() => {}
+        lasted = activity.has_lasted(gate.bounds.max_idle, max_age) => {
+            tracing::debug!(?lasted, "a connection is told to go away");
         }
     }
-}
-
-fn registered<Std, Tokio>(stream: Std, register: fn(Std) -> io::Result<Tokio>) -> io::Result<Tokio> {
-    register(stream)
-}
-
-async fn serve<Io>(io: Io, service: Served, drain: Drain) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
-where
-    Io: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-{
-    let builder = builder();
-    let io = TokioIo::new(Box::pin(Greeted::new(io, GREETING)));
-    let connection = builder.serve_connection(io, TowerToHyperService::new(service));
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        served = connection.as_mut() => return served,
-        () = drain.refusing() => connection.as_mut().graceful_shutdown(),
-    }
+    connection.as_mut().graceful_shutdown();
     connection.await
 }
 
-fn builder() -> Builder<TokioExecutor> {
+fn builder(bounds: &ConnectionBounds) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http2()
@@ -84,8 +89,8 @@ fn builder() -> Builder<TokioExecutor> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
-        .max_concurrent_streams(STREAMS)
-        .max_header_list_size(METADATA)
+        .max_concurrent_streams(bounds.max_streams)
+        .max_header_list_size(bounds.max_metadata_bytes)
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .keep_alive_interval(PING.0)
         .keep_alive_timeout(PING.1);
@@ -100,6 +105,13 @@ mod tests {
     use tower::util::BoxCloneSyncService;
 
     use super::*;
+    use crate::count::Count;
+    use crate::edge::{Drain, Refusals};
+
+    fn gate(bounds: ConnectionBounds) -> Gate {
+        let (drain, open, refused) = (Drain::default(), Count::default(), Refusals::default());
+        Gate { face: 0, drain, tls: None, bounds, open, refused }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_does_not_greet_is_not_kept() {
@@ -110,7 +122,7 @@ mod tests {
             let silent = BoxCloneSyncService::new(tower::service_fn(|_| std::future::pending()));
             let begun = Instant::now();
             let served = tokio::spawn(async move {
-                let _ = serve(here, silent, Drain::default()).await;
+                let _ = http(here, silent, None, &gate(ConnectionBounds::default())).await;
             });
             there.write_all(said.as_bytes()).await.unwrap();
             let _ = there.read_to_end(&mut Vec::new()).await;
@@ -124,7 +136,7 @@ mod tests {
         let (here, there) = tokio::io::duplex(64 * 1024);
         let silent = BoxCloneSyncService::new(tower::service_fn(|_| std::future::pending()));
         tokio::spawn(async move {
-            let _ = serve(here, silent, Drain::default()).await;
+            let _ = http(here, silent, None, &gate(ConnectionBounds::default())).await;
         });
         let client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
         let (mut sender, connection) =
@@ -132,5 +144,26 @@ mod tests {
         let connection = tokio::spawn(connection);
         tokio::time::sleep(20 * PING.0).await;
         assert!(sender.ready().await.is_ok() && !connection.is_finished());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_has_lasted_is_told_to_go_away_and_its_streams_go_on() {
+        let (here, there) = tokio::io::duplex(64 * 1024);
+        let slow = BoxCloneSyncService::new(tower::service_fn(|_| async {
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            Ok(http::Response::new(tonic::body::Body::empty()))
+        }));
+        let bounds = ConnectionBounds { max_age: Some(Duration::from_secs(60)), ..Default::default() };
+        let served = tokio::spawn(async move { http(here, slow, None, &gate(bounds)).await.is_ok() });
+        let client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+        let (mut sender, connection) =
+            client.handshake::<_, http_body_util::Empty<bytes::Bytes>>(TokioIo::new(there)).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let begun = Instant::now();
+        let answer = sender.send_request(http::Request::get("http://server/").body(Default::default()).unwrap());
+        assert!(answer.await.unwrap().status().is_success());
+        connection.await.unwrap().unwrap();
+        assert!(served.await.unwrap());
+        assert_eq!(begun.elapsed().as_secs(), 600);
     }
 }

@@ -11,8 +11,12 @@ use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+use super::gate::{Refusal, Refusals};
+
 /// The bytes after which both versions of HTTP have timers of their own: the length of HTTP/2's preface.
 const GREETING_BYTES: usize = 24;
+/// The first byte of a TLS handshake, with which no HTTP begins.
+const TLS: u8 = 0x16;
 
 pin_project! {
     /// A socket on which reading fails when the greeting does not come in time.
@@ -22,12 +26,14 @@ pin_project! {
         #[pin]
         end: Sleep,
         missing: usize,
+        refused: Option<Refusals>,
     }
 }
 
 impl<Io> Greeted<Io> {
-    pub(super) fn new(io: Io, patience: Duration) -> Self {
-        Self { io, end: tokio::time::sleep(patience), missing: GREETING_BYTES }
+    /// `refused` counts clients that speak TLS; none: it is spoken here, and that is not looked at.
+    pub(super) fn new(io: Io, patience: Duration, refused: Option<Refusals>) -> Self {
+        Self { io, end: tokio::time::sleep(patience), missing: GREETING_BYTES, refused }
     }
 }
 
@@ -36,6 +42,17 @@ impl<Io: AsyncRead> AsyncRead for Greeted<Io> {
         let this = self.project();
         let before = into.filled().len();
         let read = this.io.poll_read(context, into);
+        if *this.missing == 0 {
+            return read;
+        }
+        if *this.missing == GREETING_BYTES
+            && into.filled().get(before) == Some(&TLS)
+            && let Some(refused) = this.refused.take()
+        {
+            // What it is told is that this is HTTP, in plain text: clients have words for that.
+            refused.note(Refusal::Tls);
+            tracing::debug!("a client speaks TLS, and this listener does not");
+        }
         *this.missing = this.missing.saturating_sub(into.filled().len() - before);
         if read.is_pending() && *this.missing > 0 && this.end.poll(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));

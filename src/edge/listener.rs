@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::{TcpListener, UnixListener};
 
-use super::Connection;
+use super::socket::Socket;
 
 /// Where a listener is bound in truth: with the port that the system chose.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,15 +84,15 @@ impl Listener {
     ///
     /// # Errors
     /// What the system says; the next call may succeed.
-    pub async fn accept(&self) -> io::Result<Connection> {
+    pub async fn accept(&self) -> io::Result<Socket> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 // A connection that is gone already is found out where it is served.
                 let _ = stream.set_nodelay(true);
-                stream.into_std().map(Connection::Tcp)
+                stream.into_std().map(Socket::Tcp)
             }
-            Self::Unix(listener, _) => listener.accept().await?.0.into_std().map(Connection::Unix),
+            Self::Unix(listener, _) => listener.accept().await?.0.into_std().map(Socket::Unix),
         }
     }
 }

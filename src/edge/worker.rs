@@ -3,14 +3,20 @@
 //! A call never leaves its worker, so nothing on its way is shared with another core but atomics.
 
 use std::io;
+use std::sync::Arc;
 
 use tokio::runtime::RuntimeMetrics;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::{Connection, Drain, Listener, Served};
+use super::gate::{Gate, Refusal};
+use super::{Listener, Served, Socket, connection};
 use crate::count::{Count, Held};
+
+/// How often it is told at most that there is no place for more connections.
+const TELLING: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// How much a worker has to do: the streams that it serves, and connections as long as they have none.
 #[derive(Clone, Debug, Default)]
@@ -49,16 +55,12 @@ struct Worker {
 /// A connection on its way to a worker; it counts from the moment that it was handed out.
 #[derive(Debug)]
 struct Arriving {
-    connection: Connection,
-    face: Face,
-    /// When it is told to go away.
-    drain: Drain,
+    socket: Socket,
+    /// How it is served.
+    gate: Arc<Gate>,
     /// At its worker, and at its listener.
     held: [Held; 2],
 }
-
-/// Which of a worker's services a connection is for.
-type Face = usize;
 
 impl Workers {
     /// Starts `count` threads. Each calls `services` on its own runtime, once, and serves each connection with the
@@ -79,16 +81,28 @@ impl Workers {
         self.workers.iter().map(|worker| worker.runtime.clone()).collect()
     }
 
-    /// Hands the connections of `listener` out, each to the worker with the fewest streams, until `drain` begins, which
-    /// tells them to go away too. They are served by the workers' service number `face`, and `open` says how many there are.
-    pub async fn accept(&self, listener: Listener, face: usize, open: &Count, drain: &Drain) {
+    /// Hands the connections of `listener` out, each to the worker with the fewest streams, until the gate's drain begins,
+    /// which tells them to go away too.
+    ///
+    /// One beyond the gate's limit is taken and closed at once. Left where it is, its client would take it for a connection
+    /// and wait for an answer; closed, it asks another server.
+    pub async fn accept(&self, listener: Listener, gate: Gate) {
+        let gate = Arc::new(gate);
+        let mut told: Option<Instant> = None;
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = drain.refusing() => return,
+                () = gate.drain.refusing() => return,
             };
             match accepted {
-                Ok(connection) => self.hand_out(connection, face, open, drain),
+                Ok(socket) => {
+                    let is_told = told.is_some_and(|told| told.elapsed() < TELLING);
+                    if !self.hand_out(socket, &gate) && !is_told {
+                        told = Some(Instant::now());
+                        let max = gate.bounds.max;
+                        tracing::warn!(max, "there are as many connections as there may be: more are closed at once");
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a connection was not accepted");
                     // Most often there are no file descriptors left: some calls must end before it can go on.
@@ -98,13 +112,19 @@ impl Workers {
         }
     }
 
-    fn hand_out(&self, connection: Connection, face: Face, open: &Count, drain: &Drain) {
+    /// Whether there was a place for it.
+    fn hand_out(&self, socket: Socket, gate: &Arc<Gate>) -> bool {
+        let Some(open) = gate.open.one_of(gate.bounds.max) else {
+            gate.refused.note(Refusal::Limit);
+            return false;
+        };
         // A worker that is gone has panicked.
         let workers = self.workers.iter().filter(|worker| !worker.connections.is_closed());
         if let Some(worker) = workers.min_by_key(|worker| worker.load.rank()) {
-            let held = [worker.load.connections.one(), open.one()];
-            let _ = worker.connections.send(Arriving { connection, face, drain: drain.clone(), held });
+            let held = [worker.load.connections.one(), open];
+            let _ = worker.connections.send(Arriving { socket, gate: Arc::clone(gate), held });
         }
+        true
     }
 
     /// Takes no more connections and waits until every one is closed. Dropping the future of this leaves the threads to
@@ -144,11 +164,11 @@ where
 
 async fn run(mut arriving: UnboundedReceiver<Arriving>, services: &[Served]) {
     let tracker = TaskTracker::new();
-    while let Some(Arriving { connection, face, drain, held }) = arriving.recv().await {
-        let Some(service) = services.get(face) else { continue };
+    while let Some(Arriving { socket, gate, held }) = arriving.recv().await {
+        let Some(service) = services.get(gate.face) else { continue };
         let service = service.clone();
         tracker.spawn(async move {
-            connection.serve(service, drain).await;
+            connection::serve(socket, service, &gate).await;
             drop(held);
         });
     }
@@ -161,16 +181,23 @@ mod tests {
     use tower::util::BoxCloneSyncService;
 
     use super::*;
+    use crate::edge::{ConnectionBounds, Drain, Refusals};
+
+    fn gate(max: usize) -> Arc<Gate> {
+        let bounds = ConnectionBounds { max, ..Default::default() };
+        let (drain, open, refused) = (Drain::default(), Count::default(), Refusals::default());
+        Arc::new(Gate { face: 0, drain, tls: None, bounds, open, refused })
+    }
 
     fn workers(count: usize) -> Workers {
         let silent = |_: &Load| vec![BoxCloneSyncService::new(tower::service_fn(|_| std::future::pending()))];
         Workers::start(count, silent).unwrap()
     }
 
-    fn connection() -> (Connection, std::os::unix::net::UnixStream) {
+    fn connection() -> (Socket, std::os::unix::net::UnixStream) {
         let (here, there) = std::os::unix::net::UnixStream::pair().unwrap();
         here.set_nonblocking(true).unwrap();
-        (Connection::Unix(here), there)
+        (Socket::Unix(here), there)
     }
 
     fn ranks(workers: &Workers) -> Vec<(usize, usize)> {
@@ -181,9 +208,8 @@ mod tests {
     fn a_burst_of_connections_is_spread_before_any_is_served() {
         let workers = workers(3);
         let (connections, _clients): (Vec<_>, Vec<_>) = (0..9).map(|_| connection()).unzip();
-        connections
-            .into_iter()
-            .for_each(|connection| workers.hand_out(connection, 0, &Count::default(), &Drain::default()));
+        let gate = gate(10);
+        assert!(connections.into_iter().all(|connection| workers.hand_out(connection, &gate)));
         assert_eq!(ranks(&workers), [(0, 3), (0, 3), (0, 3)]);
     }
 
@@ -192,9 +218,8 @@ mod tests {
         let workers = workers(2);
         let busy = workers.workers.first().unwrap().load.stream();
         let (connections, _clients): (Vec<_>, Vec<_>) = (0..3).map(|_| connection()).unzip();
-        connections
-            .into_iter()
-            .for_each(|connection| workers.hand_out(connection, 0, &Count::default(), &Drain::default()));
+        let gate = gate(10);
+        assert!(connections.into_iter().all(|connection| workers.hand_out(connection, &gate)));
         assert_eq!(ranks(&workers), [(1, 0), (0, 3)]);
         drop(busy);
         assert_eq!(ranks(&workers), [(0, 0), (0, 3)]);
@@ -204,9 +229,20 @@ mod tests {
     async fn workers_end_when_their_last_connection_is_closed() {
         let workers = workers(2);
         let (connection, client) = connection();
-        workers.hand_out(connection, 0, &Count::default(), &Drain::default());
+        assert!(workers.hand_out(connection, &gate(1)));
         let ended = tokio::spawn(workers.ended());
         drop(client);
         ended.await.unwrap();
+    }
+
+    #[test]
+    fn one_beyond_the_limit_is_closed_and_counted() {
+        use std::io::Read;
+        let (workers, gate) = (workers(1), gate(2));
+        let (connections, clients): (Vec<_>, Vec<_>) = (0..3).map(|_| connection()).unzip();
+        let places = connections.into_iter().map(|connection| workers.hand_out(connection, &gate));
+        assert_eq!(places.collect::<Vec<_>>(), [true, true, false]);
+        assert_eq!(gate.refused.now().first(), Some(&("limit", 1)));
+        assert_eq!(clients.last().unwrap().read(&mut [0; 1]).unwrap(), 0);
     }
 }

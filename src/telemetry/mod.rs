@@ -34,7 +34,7 @@ pub use attempt_span::{AttemptSpan, CallTrace, Target};
 pub use call_span::{CallEnd, CallSpan, Rpc};
 pub use measured::{GenAiNames, Naming};
 pub use metrics::{Metrics, Used};
-pub use observed::{EndpointNow, ServerNow, WorkerNow};
+pub use observed::{EndpointNow, ListenerNow, ServerNow, WorkerNow};
 pub use otel::{Habits, Tracer};
 pub use redact::Pattern;
 pub use reused::{Reused, Spared};

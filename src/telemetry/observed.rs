@@ -31,6 +31,17 @@ pub struct WorkerNow {
     pub tasks: u64,
 }
 
+/// A listener as it is.
+#[derive(Clone, Debug, Default)]
+pub struct ListenerNow {
+    /// `public`, `admin` or `ops`.
+    pub listener: &'static str,
+    /// Its connections.
+    pub connections: u64,
+    /// Those that were not served, by the reason.
+    pub refused: Vec<(&'static str, u64)>,
+}
+
 /// The server as it is.
 #[derive(Clone, Debug, Default)]
 pub struct ServerNow {
@@ -42,6 +53,8 @@ pub struct ServerNow {
     pub endpoints: Vec<EndpointNow>,
     /// The workers in their order.
     pub workers: Vec<WorkerNow>,
+    /// The listeners.
+    pub listeners: Vec<ListenerNow>,
 }
 
 type Now = Arc<dyn Fn() -> ServerNow + Send + Sync>;
@@ -81,6 +94,7 @@ pub(super) fn show(meter: &Meter, now: Now) {
     gauge(meter, (names::RUNTIME_TASKS, "{task}", "Tasks of a worker that are alive."), &now, |now, see| {
         numbered(now).for_each(|(number, worker)| see(worker.tasks, &[number]));
     });
+    connections(meter, &now);
     meter
         .f64_observable_counter(names::RUNTIME_BUSY)
         .with_unit("s")
@@ -90,6 +104,26 @@ pub(super) fn show(meter: &Meter, now: Now) {
         })
         .build();
     process(meter);
+}
+
+fn connections(meter: &Meter, now: &Now) {
+    let at = |listener: &ListenerNow| KeyValue::new(names::LISTENER, listener.listener);
+    gauge(meter, (names::CONNECTIONS, "{connection}", "Connections that are open."), now, move |now, see| {
+        now.listeners.iter().for_each(|listener| see(listener.connections, &[at(listener)]));
+    });
+    let now = Arc::clone(now);
+    meter
+        .u64_observable_counter(names::CONNECTIONS_REFUSED)
+        .with_unit("{connection}")
+        .with_description("Connections that were not served.")
+        .with_callback(move |observer| {
+            for listener in &now().listeners {
+                for (reason, number) in &listener.refused {
+                    observer.observe(*number, &[at(listener), KeyValue::new(semconv::REASON, *reason)]);
+                }
+            }
+        })
+        .build();
 }
 
 fn numbered(now: &ServerNow) -> impl Iterator<Item = (KeyValue, WorkerNow)> {

@@ -16,6 +16,7 @@ use source::{Source, sources};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("count", &[]),
+    ("tls", &[]),
     ("callers", &["count", "domain"]),
     ("transport", &["count"]),
     ("catalog", &["domain"]),
@@ -31,7 +32,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("pipeline", &["callers", "domain", "protocol", "pool", "route", "store", "telemetry"]),
     // The generated code is built with the edge's own codec; nothing else of it is known there.
     ("proto", &["edge"]),
-    ("edge", &["callers", "count", "domain", "protocol", "pool", "route", "pipeline", "store", "telemetry", "proto"]),
+    (
+        "edge",
+        &["callers", "count", "domain", "protocol", "pool", "route", "pipeline", "store", "telemetry", "tls", "proto"],
+    ),
     (
         "config",
         &[
@@ -44,6 +48,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "pipeline",
             "store",
             "telemetry",
+            "tls",
             "catalog",
             "simulator",
             "price",
@@ -75,6 +80,7 @@ const ALL: &[&str] = &[
     "simulator",
     "store",
     "telemetry",
+    "tls",
     "tokens",
     "transport",
 ];

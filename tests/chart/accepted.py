@@ -14,7 +14,7 @@ from servers import Completiond
 MOUNTED = "/etc/completiond"
 # Keys that the chart can write and the server does not know yet. Each must be refused as unknown: as soon as the server
 # knows it, the check says so, and it is taken out of this list.
-PLANNED = {"callers", "allow_anonymous", "tls", "admin_tls", "limits_store"}
+PLANNED = set()
 # The one warning that cases may have.
 SIMULATOR = "is the built-in simulator"
 HASH = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a%02d"

@@ -15,19 +15,20 @@ import service_config
 import shell
 import simulator
 import terminal
+import tls
 import traces
 from servers import ROOT, Checks, Completiond, Upstream, holds
 
 GO_CHECKS = os.environ.get("GO_CHECKS")
-GROUPS = ("python", "batches", "shell", "go", "service-config", "pool", "traces", "simulator", "terminal")
+GROUPS = ("python", "batches", "shell", "go", "service-config", "pool", "traces", "tls", "simulator", "terminal")
 
 
-def go(checks, server, upstream):
-    """The checks of tests/clients/go, each a line of its output."""
+def go(checks, server, upstream, flags=()):
+    """The checks of tests/clients/go, each a line of its output; `flags` are those of TLS."""
     command = [GO_CHECKS] if GO_CHECKS else ["go", "run", "."]
     upstream.forget()
     done = subprocess.run(
-        [*command, server.address], cwd=ROOT / "tests/clients/go", text=True, capture_output=True, timeout=300
+        [*command, *map(str, flags), server.address], cwd=ROOT / "tests/clients/go", text=True, capture_output=True, timeout=300
     )
     lines = done.stdout.splitlines()
     with checks.case("go: the checks ran"):
@@ -68,6 +69,8 @@ def main():
             pool.run(checks, environment)
         if "traces" in chosen:
             traces.run(checks, upstream, config, environment)
+        if "tls" in chosen:
+            tls.run(checks, environment, lambda server, flags: go(checks, server, upstream, flags))
     if "simulator" in chosen:
         simulator.run(checks)
     if "terminal" in chosen:

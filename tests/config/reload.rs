@@ -33,16 +33,37 @@ fn parse(text: &str) -> Config {
         "REDIS_URL" => Some("redis://:hidden@redis.internal".to_owned()),
         name => name.ends_with("_API_KEY").then(|| format!("sk-{name}")),
     };
-    let config = Config::parse(text, Path::new("c.yaml"), &Overrides::default(), &Sources::new(&variable));
+    let config = Config::parse(
+        &super::tls::with_files(text),
+        Path::new("c.yaml"),
+        &Overrides::default(),
+        &Sources::new(&variable),
+    );
     config.unwrap_or_else(|problems| panic!("{problems}\n{text}"))
 }
 
 /// What waits for a restart: the key, what stands in the documented file, and what takes its place.
-const AT_A_RESTART: [(&str, &str, &str); 33] = [
+const AT_A_RESTART: [(&str, &str, &str); 49] = [
     ("limits.redis_url", "max_call_cost: 0.50 }", "max_call_cost: 0.50, redis_url: '${REDIS_URL}' }"),
     ("listen", "listen: 127.0.0.1:50051", "listen: 127.0.0.1:1"),
     ("admin_listen", "127.0.0.1:50052", "127.0.0.1:2"),
     ("ops_listen", "ops.sock", "other.sock"),
+    ("tls.certificate", "server.crt", "other.crt"),
+    ("tls.key", "server.key", "other.key"),
+    ("tls.client_ca", "clients.crt", "others.crt"),
+    ("tls.client_certificates", "client_certificates: required", "client_certificates: optional"),
+    ("tls.reload_interval", "reload_interval: 10s", "reload_interval: 11s"),
+    ("admin_tls.certificate", "admin.crt", "other.crt"),
+    ("admin_tls.key", "admin.key", "other.key"),
+    ("admin_tls.client_ca", "operators.crt", "others.crt"),
+    ("admin_tls.client_certificates", "client_certificates: optional", "client_certificates: required"),
+    ("admin_tls.reload_interval", "reload_interval: 20s", "reload_interval: 21s"),
+    ("connections.max", "connections: { max: 10000", "connections: { max: 10001"),
+    ("connections.max_idle", "max_idle: 15m", "max_idle: 0"),
+    ("connections.max_age", "max_age: 30m", "max_age: 31m"),
+    ("connections.handshake_timeout", "handshake_timeout: 10s", "handshake_timeout: 9s"),
+    ("connections.max_streams", "max_streams: 1000", "max_streams: 1001"),
+    ("connections.max_metadata_bytes", "max_metadata_bytes: 64KiB", "max_metadata_bytes: 65KiB"),
     ("timeouts.total", "total: 10m", "total: 11m"),
     ("limits.max_request_bytes", "max_request_bytes: 32MiB", "max_request_bytes: 33MiB"),
     ("limits.max_bytes_in_flight", "512MiB", "513MiB"),

@@ -28,7 +28,7 @@
 
 {{/* The sections of the configuration that can be shared, by their names in `valkey.use`. */}}
 {{- define "completiond.config.shared" -}}
-{{- dict "usage" "usage" "completions" "completions" "cache" "cache" "limits" "limits_store" | toJson -}}
+{{- dict "usage" "usage" "completions" "completions" "cache" "cache" "limits" "limits" | toJson -}}
 {{- end -}}
 
 {{/* The section of a listener's TLS, as JSON; empty without a certificate. */}}

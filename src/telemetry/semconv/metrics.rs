@@ -62,6 +62,11 @@ pub const CALLS_REFUSED: &str = "completiond.calls.refused";
 /// Our own histogram, seconds: the time of a call less what it waited for a provider or its client.
 pub const GATEWAY_OVERHEAD: &str = "completiond.gateway.overhead";
 
+/// Our own gauge: connections that are open.
+pub const CONNECTIONS: &str = "completiond.connections";
+/// Our own counter: connections that were not served.
+pub const CONNECTIONS_REFUSED: &str = "completiond.connections.refused";
+
 /// Our own counter, seconds: how long a worker was at work.
 pub const RUNTIME_BUSY: &str = "completiond.runtime.busy_time";
 /// Our own gauge: tasks of a worker that are alive.
@@ -77,6 +82,8 @@ pub const RECORDS_LOST: &str = "completiond.telemetry.lost";
 
 /// Our own: which limit: `requests` or `tokens`.
 pub const LIMIT_KIND: &str = "completiond.limit.kind";
+/// Our own: which listener: `public`, `admin` or `ops`.
+pub const LISTENER: &str = "completiond.listener";
 /// Our own: the number of a worker.
 pub const WORKER: &str = "completiond.worker";
 /// Our own: `resident`, `allocated` or `active`.

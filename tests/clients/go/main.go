@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -14,7 +15,6 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
@@ -31,7 +31,12 @@ type check struct {
 }
 
 func main() {
-	channel, err := grpc.NewClient(os.Args[1], grpc.WithTransportCredentials(insecure.NewCredentials()))
+	transport, err := transportCredentials()
+	if err != nil {
+		fmt.Println("FAILED go: credentials:", err)
+		os.Exit(1)
+	}
+	channel, err := grpc.NewClient(flag.Arg(0), grpc.WithTransportCredentials(transport))
 	if err != nil {
 		fmt.Println("FAILED go: a channel:", err)
 		os.Exit(1)

@@ -1,0 +1,80 @@
+//! `tls` and `admin_tls`: what a listener shows of itself, and what it asks of its clients. The files are read and checked,
+//! so that what cannot be used is told before a port opens.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::problem::Wrong;
+use super::quantity::some_duration;
+use super::reader::{Fields, Value};
+use super::{Config, ListenAddress};
+use crate::tls::{ClientCertificates, Clients, Fault, Files, Part, Settings};
+
+/// The default of `reload_interval`. Kubernetes takes a minute to show a secret that has changed.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Reads `key`; `config` is the file in which it stands, beside which a relative path begins.
+pub(super) fn tls(file: &mut Fields<'_>, key: &'static str, config: &Path, listen: &ListenAddress) -> Option<Settings> {
+    let value = file.take(key)?;
+    let settings = section(&value, config);
+    if settings.is_some() && matches!(listen, ListenAddress::Unix(_)) {
+        value.doubtful("is not used: what goes through a socket in the file system stays in plain text", "");
+    }
+    settings
+}
+
+fn section(value: &Value<'_>, config: &Path) -> Option<Settings> {
+    let mut fields = value.fields();
+    let beside = |path: &str| Ok(config.parent().unwrap_or(Path::new("")).join(path));
+    let path = |value: &Option<Value<'_>>| value.as_ref().and_then(|value| value.parse(beside));
+    let (certificate, key) = (fields.require("certificate"), fields.require("key"));
+    let client_ca = fields.take("client_ca");
+    let clients = clients(&mut fields, &client_ca, path(&client_ca));
+    let reload_interval = fields.read("reload_interval", RELOAD_INTERVAL, some_duration);
+    fields.finish(&[]);
+    let files = Files { certificate: path(&certificate)?, key: path(&key)?, clients };
+    if let Err(Fault { part, rule }) = files.check() {
+        let place = match part {
+            Part::Certificate => certificate,
+            Part::Key => key,
+            Part::ClientCa => client_ca,
+        };
+        place.as_ref().unwrap_or(value).wrong(Wrong::new(rule, ""));
+    }
+    Some(Settings { files, reload_interval })
+}
+
+fn clients(fields: &mut Fields<'_>, client_ca: &Option<Value<'_>>, ca: Option<PathBuf>) -> Option<Clients> {
+    let written = fields.take("client_certificates");
+    if let (Some(value), None) = (&written, client_ca) {
+        value.wrong(Wrong::new("asks for certificates, and no `client_ca` says whose count", "write `client_ca`"));
+    }
+    let certificates = written.and_then(|value| value.parse(client_certificates)).unwrap_or_default();
+    Some(Clients { ca: ca?, certificates })
+}
+
+fn client_certificates(text: &str) -> Result<ClientCertificates, Wrong> {
+    match text {
+        "required" => Ok(ClientCertificates::Required),
+        "optional" => Ok(ClientCertificates::Optional),
+        _ => Err(Wrong::new(format!("`{text}` says nothing about certificates"), "`required` or `optional`")),
+    }
+}
+
+/// What is doubtful about who is told by what, and where.
+pub(super) fn doubts(config: &Config) -> Vec<(String, &'static str)> {
+    let mut doubts = Vec::new();
+    let callers = &config.admitted.callers;
+    if !config.listen.is_loopback() && config.tls.is_none() && callers.iter().any(|entry| !entry.keys.is_empty()) {
+        let rule = format!("`listen` is {}, which others reach, and keys go there in plain text", config.listen);
+        doubts.push((rule, "write `tls`, unless a mesh or a proxy before it encrypts"));
+    }
+    let asks = [&config.tls, &config.admin_tls].into_iter().flatten().any(|settings| settings.files.clients.is_some());
+    let unseen = callers.iter().find(|entry| entry.keys.is_empty() && !entry.certificates.is_empty());
+    if let (false, Some(entry)) = (asks, unseen) {
+        let rule =
+            format!("`{}` is told by its certificate alone, and no listener asks for one", entry.caller.name.as_str());
+        doubts.push((rule, "write `tls` with `client_ca`"));
+    }
+    doubts
+}
