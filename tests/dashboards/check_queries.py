@@ -44,7 +44,7 @@ HAPPENED_NOT = {
     "CompletiondRateLimitNearlyUsed",
 }
 # Variables without a value to choose here: all that there is is all.
-NOTHING_TO_CHOOSE = {"caller": "callers have no names yet"}
+NOTHING_TO_CHOOSE = {"caller": "the server of the script tells no callers apart"}
 
 
 def main():

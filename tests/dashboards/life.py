@@ -6,6 +6,7 @@ prompts.
 """
 
 import contextlib
+import socket
 import threading
 import uuid
 
@@ -55,6 +56,7 @@ class Life:
     """What happens to one server; each life is the same, and has prompts of its own."""
 
     def __init__(self, server):
+        self.address = server.address
         self.channel = grpc.insecure_channel(server.address)
         self.stub = completion_service_pb2_grpc.CompletionServiceStub(self.channel)
         self.own = uuid.uuid4().hex
@@ -89,6 +91,7 @@ class Life:
         self.hedge()
         self.kept_answers()
         self.kept_prompts()
+        self.strangers()
 
     def answers(self):
         self.succeed(self.prompt("tokens=20 think=5"))
@@ -130,6 +133,15 @@ class Life:
         for _ in range(2):
             request = self.prompt("tokens=5", model="claude/claude-sonnet-5-5", system=f"{self.own} " * 200)
             self.succeed(request)
+
+    def strangers(self):
+        """One who speaks TLS where nobody does."""
+        host, port = self.address.rsplit(":", 1)
+        with socket.create_connection((host, int(port)), timeout=SECONDS) as stranger:
+            stranger.sendall(bytes.fromhex("16030100050100000100"))
+            with contextlib.suppress(ConnectionError):
+                while stranger.recv(1024):
+                    pass
 
     @contextlib.contextmanager
     def crowd(self):
