@@ -13,6 +13,8 @@ use crate::callers::Key;
 const MAX_KEY_BYTES: usize = 4096;
 /// One byte more tells a key that is too long from one that just fits.
 const LIMIT: u64 = 4097;
+/// The longest name of a caller.
+const MAX_NAME: usize = 63;
 /// What is shorter can be found by trying.
 const SHORT: usize = 20;
 
@@ -31,7 +33,7 @@ enum KeyCommand {
     /// Make a key of 256 random bits: the key for its caller, and its hash for the configuration
     New {
         /// The caller's name, for the entry that is printed
-        #[arg(value_name = "NAME", default_value = "somebody")]
+        #[arg(value_name = "NAME", default_value = "somebody", value_parser = caller_name)]
         name: String,
         /// Print key and hash as JSON
         #[arg(long)]
@@ -61,6 +63,17 @@ pub(super) fn run(args: &KeyArgs) -> Result<(), Exit> {
     match &args.command {
         KeyCommand::New { name, json } => new(name, *json),
         KeyCommand::Hash { json } => hash(*json),
+    }
+}
+
+/// The rule that the configuration has for names.
+fn caller_name(text: &str) -> Result<String, String> {
+    let mut letters = text.bytes();
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_name = letters.next().is_some_and(plain) && letters.all(|byte| plain(byte) || b"._-".contains(&byte));
+    match is_name && text.len() <= MAX_NAME {
+        true => Ok(text.to_owned()),
+        false => Err("a name has lower-case letters, digits, `.`, `_` and `-`, begins with a letter or a digit, and has at most 63".to_owned()),
     }
 }
 

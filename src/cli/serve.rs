@@ -13,7 +13,7 @@ use super::client::root_cause;
 use super::settings::{ConfigArgs, ListenArgs, Loaded};
 use super::{Exit, local, runtime, tell, tell_problems};
 use crate::app::{self, Load, Reloading, Running, StartError};
-use crate::config::{self, Bare, Config, Problem, Problems, Source, show_duration};
+use crate::config::{self, Admitted, Bare, Config, Problem, Problems, Source, show_duration};
 use crate::telemetry::{self, Habits, Instruments};
 
 /// How long a model server on this machine may take to say that it is there.
@@ -218,8 +218,11 @@ fn grpcurl(config: &Config, running: &Running) -> String {
         Some(Some(_)) => "-cacert CA.pem -cert CLIENT.pem -key CLIENT.key",
     };
     let model = if config.default_model.is_some() { "" } else { r#""model": "MODEL", "# };
+    let Admitted { callers, anonymous } = &config.admitted;
+    let by_key = callers.iter().any(|entry| !entry.keys.is_empty());
+    let key = if by_key && !anonymous { r#" -H "authorization: Bearer $KEY""# } else { "" };
     format!(
-        r#"grpcurl {trust} -d '{{{model}"prompt": "Why is the sky blue?"}}' {address} completiond.v1.CompletionService/Complete"#
+        r#"grpcurl {trust}{key} -d '{{{model}"prompt": "Why is the sky blue?"}}' {address} completiond.v1.CompletionService/Complete"#
     )
 }
 

@@ -9,8 +9,11 @@ use serde_json::value::RawValue;
 use super::Order;
 
 /// The keys of a request's body that the server owns, whatever the protocol; the edge refuses them.
-pub const OWNED_KEYS: [&str; 13] = [
+pub const OWNED_KEYS: [&str; 15] = [
     "model",
+    // A router's own fallbacks would be models that nobody has allowed, and whose price nobody knows.
+    "models",
+    "route",
     "messages",
     "max_tokens",
     "max_completion_tokens",

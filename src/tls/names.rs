@@ -11,7 +11,7 @@ const MAX_NAME_BYTES: usize = 2048;
 /// Its URIs (a SPIFFE id is one), then its DNS names in lower case. Beyond 32 names and 2048 bytes of each, none are read.
 pub fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
     let Ok(certificate) = EndEntityCert::try_from(certificate) else { return Vec::new() };
-    let uris = certificate.valid_uri_names().map(str::to_owned);
+    let uris = certificate.valid_uri_names().filter(|uri| uri.contains(':')).map(str::to_owned);
     let dns = certificate.valid_dns_names().map(str::to_ascii_lowercase);
     uris.chain(dns).filter(|name| name.len() <= MAX_NAME_BYTES).take(MAX_NAMES).collect()
 }

@@ -49,7 +49,7 @@ async fn a_model_of_others_is_as_one_that_nobody_has() {
     assert!(names(&mut of(&stage, "chat")).await.contains(&"smart-secret".to_owned()));
     let fallback = CompleteRequest { fallback_models: vec!["smart-secret".to_owned()], ..asked("smart") };
     assert_eq!(search.complete(fallback).await.unwrap_err().code(), Code::NotFound);
-    let counted = completiond::proto::CountTokensRequest { request: Some(asked("smart-secret")), ..Default::default() };
+    let counted = completiond::proto::CountTokensRequest { request: Some(asked("smart-secret")) };
     assert_eq!(search.count_tokens(counted).await.unwrap_err().code(), Code::NotFound);
 }
 

@@ -5,7 +5,7 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use crate::desk::{callers, of, shown};
-use crate::stage::{Stage, eventually, prompt};
+use crate::stage::{Stage, Wire, eventually, prompt};
 
 #[tokio::test]
 async fn calls_of_one_caller_beyond_its_limit_are_refused_and_those_of_others_are_not() {
@@ -20,7 +20,7 @@ async fn calls_of_one_caller_beyond_its_limit_are_refused_and_those_of_others_ar
     };
     let (first, second) = (open().await, open().await);
     let end = wire.complete(&prompt("hello"), &[("authorization", &search)]).await;
-    end.expect(Code::ResourceExhausted, "CALLER_LIMIT_EXCEEDED", "2 calls of this caller");
+    end.expect(Code::ResourceExhausted, "CALLER_LIMIT_EXCEEDED", "2 calls served at a time");
     wire.complete(&prompt("sim: tokens=1 first_event=0ms"), &[("authorization", &chat)]).await.expect(Code::Ok, "", "");
     let status = of(&stage, "search").list_models(ListModelsRequest::default()).await.unwrap_err();
     let details = status.get_error_details();
@@ -174,4 +174,39 @@ async fn calls_of_a_batch_count_one_by_one() {
     let results = of(&stage, "search").batch_complete(batch).await.unwrap().into_inner().results;
     let refused = results.iter().filter(|result| matches!(&result.result, Some(Status(_)))).count();
     assert_eq!(refused, 2);
+}
+
+#[tokio::test]
+async fn with_room_for_one_call_a_batch_has_one_at_a_time() {
+    use completiond::proto::{BatchCompleteRequest, batch_result::Result::Response};
+    let stage = limited("in_flight: 1", "").await;
+    let batch = BatchCompleteRequest { requests: vec![asked(1); 3], max_concurrency: 1 };
+    let results = of(&stage, "search").batch_complete(batch).await.unwrap().into_inner().results;
+    assert!(results.iter().all(|result| matches!(&result.result, Some(Response(_)))), "{results:?}");
+    stage.is_quiet().await;
+}
+
+#[tokio::test]
+async fn a_call_that_goes_on_for_a_client_that_takes_nothing_keeps_its_place() {
+    use completiond::proto::OnDisconnect;
+    let stage = limited("in_flight: 1", "stream: { client_stall: 1s }").await;
+    let wire = Wire::with_window(stage.address(), 1).await;
+    let header = shown("search");
+    let request = CompleteRequest {
+        prompt: "sim: tokens=2000 first_event=0ms pace=5ms".to_owned(),
+        max_tokens: Some(5000),
+        request_id: uuid::Uuid::now_v7().to_string(),
+        on_disconnect: OnDisconnect::Finish.into(),
+        ..asked(0)
+    };
+    let stalled = wire.stream(&request, &[("authorization", &header)]).await;
+    eventually("it is not served any more", || stage.running.admission.calls_in_flight() == 1).await;
+    let late = std::time::Instant::now() + std::time::Duration::from_secs(4);
+    while std::time::Instant::now() < late {
+        let end = stage.wire().await.complete(&asked(1), &[("authorization", &header)]).await;
+        end.expect(Code::ResourceExhausted, "CALLER_LIMIT_EXCEEDED", "1 calls served at a time");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    drop(stalled);
+    stage.is_quiet().await;
 }

@@ -3,7 +3,7 @@
 //! What is taken for a call is given back when its response has ended or was dropped.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -86,7 +86,8 @@ impl Admission {
     fn open(&self, path: &str, caller: &Arc<Caller>) -> Result<Arc<Charge>, Error> {
         let charge = Charge::nothing(self, caller);
         if is_counted(path) {
-            charge.take_place()?;
+            // The calls of a batch take places of their caller, not the batch itself: with room for one, one runs.
+            charge.take_place((!is_batch(path)).then_some(caller))?;
         }
         charge.take(0)?;
         Ok(Arc::new(charge))
@@ -97,6 +98,12 @@ impl Admission {
 fn is_counted(path: &str) -> bool {
     let method = path.strip_prefix('/').and_then(|path| path.strip_prefix(SERVICE_NAME));
     method.is_some_and(|method| method.starts_with('/'))
+}
+
+/// Whether calls to `path` are many in one.
+fn is_batch(path: &str) -> bool {
+    let method = path.strip_prefix('/').and_then(|path| path.strip_prefix(SERVICE_NAME));
+    matches!(method, Some("/BatchComplete" | "/StreamBatchComplete"))
 }
 
 /// Whether requests to `path` have no end of their own: they arrive as long as their caller sends them.
@@ -111,6 +118,10 @@ pub(super) struct Charge {
     caller: Arc<Caller>,
     /// Among the calls of its caller.
     of_caller: Mutex<Option<Held>>,
+    /// Who makes something for the call, though its caller may take no more of it.
+    makers: AtomicUsize,
+    /// Nobody takes the rest of it: what was taken is given back when nothing is made any more.
+    is_left: AtomicBool,
     /// One, or none.
     calls: AtomicU64,
     bytes: AtomicU64,
@@ -122,20 +133,25 @@ impl Charge {
             admission: admission.clone(),
             caller: Arc::clone(caller),
             of_caller: Mutex::default(),
+            makers: AtomicUsize::new(0),
+            is_left: AtomicBool::new(false),
             calls: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         }
     }
 
-    /// Takes a place among the calls in flight, if there is one: first of its caller's, then of all.
-    fn take_place(&self) -> Result<(), Error> {
-        let of_caller = self.caller.begin().ok_or_else(|| too_many_of(&self.caller))?;
+    /// Takes a place among the calls in flight, if there is one: first of its caller's, where that is counted, then of all.
+    fn take_place(&self, of_caller: Option<&Caller>) -> Result<(), Error> {
+        let of_caller = match of_caller {
+            Some(caller) => Some(caller.begin().ok_or_else(|| too_many_of(caller))?),
+            None => None,
+        };
         let most = self.admission.limits.max_in_flight;
         let one_more = |calls: u64| (calls < most).then_some(calls + 1);
         match self.admission.calls.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
             Ok(_) => {
                 self.calls.store(1, Ordering::Relaxed);
-                *self.of_caller() = Some(of_caller);
+                *self.of_caller() = of_caller;
                 Ok(())
             }
             Err(_) => Err(overloaded("too many calls are in flight on this server")),
@@ -165,7 +181,7 @@ impl Charge {
     /// `OVERLOADED` when there is none.
     pub(super) fn beside(&self) -> Result<Arc<Self>, Error> {
         let charge = Self::nothing(&self.admission, &self.caller);
-        charge.take_place()?;
+        charge.take_place(Some(&self.caller))?;
         Ok(Arc::new(charge))
     }
 
@@ -183,8 +199,29 @@ impl Charge {
         self.admission.bytes.fetch_sub(self.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// Gives everything back before the response is gone: its client does not take it. Only the first time counts.
-    pub(super) fn give_back(&self) {
+    /// Something is made for the call from now on.
+    pub(super) fn making(&self) {
+        self.makers.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// It is not any more.
+    pub(super) fn made(&self) {
+        if self.makers.fetch_sub(1, Ordering::SeqCst) == 1 && self.is_left.load(Ordering::SeqCst) {
+            self.give_back();
+        }
+    }
+
+    /// The client takes no more of the response, which may not be gone for long: gives everything back as soon as nothing is
+    /// made for it any more.
+    pub(super) fn leave(&self) {
+        self.is_left.store(true, Ordering::SeqCst);
+        if self.makers.load(Ordering::SeqCst) == 0 {
+            self.give_back();
+        }
+    }
+
+    /// Gives everything back. Only the first time counts.
+    fn give_back(&self) {
         self.admission.calls.fetch_sub(self.calls.swap(0, Ordering::Relaxed), Ordering::Relaxed);
         *self.of_caller() = None;
         self.give_back_bytes();
@@ -203,7 +240,7 @@ fn overloaded(why: &'static str) -> Error {
 
 fn too_many_of(caller: &Caller) -> Error {
     let most = caller.allowance.in_flight.unwrap_or_default();
-    let message = format!("{most} calls of this caller are being served, and no more may be at a time");
+    let message = format!("this caller may have {most} calls served at a time, and has");
     Error::new(Reason::CallerLimitExceeded, message).with(|details| {
         details.retry_after = Some(Duration::from_secs(1));
         let rule = format!("at most {most} at a time; one that ends makes room");
@@ -273,6 +310,7 @@ where
             }
             Err(error) => {
                 self.metrics.refused(error.reason);
+                refusal.note(&error, request.uri().path());
                 let rest = Rest::default();
                 rest.read_out(request.into_body());
                 return Box::pin(async move {
@@ -323,7 +361,31 @@ struct Refusal {
     view: LedgerView,
 }
 
+/// How long nothing more is logged of refused calls: whoever is refused may come again a thousand times a second.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// When a refused call was logged last, and how many were not since.
+static NOTED: Mutex<Option<(Instant, u64)>> = Mutex::new(None);
+
 impl Refusal {
+    /// Logs that a call was not let in: at most one in a second, with the number of those that were not logged.
+    fn note(self, error: &Error, path: &str) {
+        let unsaid = {
+            let mut noted = NOTED.lock().unwrap_or_else(PoisonError::into_inner);
+            match &mut *noted {
+                Some((at, unsaid)) if at.elapsed() < QUIET => {
+                    *unsaid = unsaid.saturating_add(1);
+                    return;
+                }
+                last => last.replace((Instant::now(), 0)).map_or(0, |(_, unsaid)| unsaid),
+            }
+        };
+        // A path is the client's word: only one of ours is repeated.
+        let rpc = path.strip_prefix('/').and_then(|path| path.strip_prefix(SERVICE_NAME)).unwrap_or("another");
+        let rpc = rpc.strip_prefix('/').filter(|rpc| rpc.bytes().all(|byte| byte.is_ascii_alphabetic()));
+        tracing::info!(id = %self.id, rpc, reason = error.reason.as_str(), unsaid, "call refused");
+    }
+
     fn status(self, error: &Error) -> Status {
         status::status(error, Some(self.id), self.view)
     }

@@ -84,7 +84,7 @@ impl Told {
     /// The call is over, though its client does not take the rest: what was taken for it is free for others.
     pub(super) fn give_back(&self) {
         if let Some(charge) = &self.charge {
-            charge.give_back();
+            charge.leave();
         }
     }
 
@@ -101,7 +101,7 @@ impl Told {
 
     /// What is held for the call as long as anything is made for it.
     pub(super) fn keep(&self) -> Arc<dyn Keep> {
-        Arc::new(Kept { record: self.record.clone(), _charge: self.charge.clone() })
+        Arc::new(Kept::new(self.record.clone(), self.charge.clone()))
     }
 
     /// The answer is complete.
@@ -172,7 +172,24 @@ impl Told {
 struct Kept {
     record: Option<Record>,
     /// Who goes away makes no room for another call while this one is made to its end.
-    _charge: Option<Arc<Charge>>,
+    charge: Option<Arc<Charge>>,
+}
+
+impl Kept {
+    fn new(record: Option<Record>, charge: Option<Arc<Charge>>) -> Self {
+        if let Some(charge) = &charge {
+            charge.making();
+        }
+        Self { record, charge }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(charge) = &self.charge {
+            charge.made();
+        }
+    }
 }
 
 impl Keep for Kept {

@@ -96,13 +96,13 @@ impl Quotas {
         self.0.shared.as_ref().map(Shared::health)
     }
 
-    /// Takes one request of `caller` and so many tokens, and what these are expected to cost by what its calls have cost lately.
+    /// Takes one request of `caller` and so many tokens, and what its calls have cost lately.
     ///
     /// # Errors
     /// [`Reached`]: it may not use as much. Then nothing is taken.
     pub async fn reserve(&self, caller: &CallerName, quota: Quota, tokens: u64) -> Result<Reserved, Reached> {
         let windows = self.windows(caller);
-        let expected = Use { tokens, nano_usd: lock(&windows).price(tokens) };
+        let expected = Use { tokens, nano_usd: lock(&windows).price() };
         let told = match &self.0.shared {
             Some(shared) => shared.reserve(caller, quota, expected).await,
             None => None,
@@ -138,10 +138,7 @@ impl Reserved {
     /// Puts what was used in place of what was expected. Where it is shared, it is told from a task of its own: a call does not
     /// wait for it, and without a runtime, which is at the end of the process, it stays as expected.
     pub fn settle(self, used: Use) {
-        lock(&self.windows).correct(self.here, self.expected, used);
-        if used == self.expected {
-            return;
-        }
+        lock(&self.windows).correct((self.here, now()), self.expected, used);
         let (Some(at), Some(shared)) = (self.there, &self.quotas.0.shared) else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (shared, caller, expected) = (shared.clone(), self.caller, self.expected);

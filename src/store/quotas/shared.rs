@@ -37,9 +37,11 @@ for i = 1, #all, 2 do
 end
 if #over > 0 then redis.call('HDEL', KEYS[1], unpack(over)) end
 for which = 1, 3 do
-  if limits[which] >= 0 and used[which] + wanted[which] > limits[which] then
-    if wanted[which] > limits[which] then return {-which, -1} end
+  -- What a call will cost is a guess: it alone keeps nobody out who has spent nothing yet.
+  local counts = which < 3 or used[3] > 0
+  if limits[which] >= 0 and counts and used[which] + wanted[which] > limits[which] then
     if which == 3 then return {-3, 86400 - now % 86400} end
+    if wanted[which] > limits[which] then return {-which, -1} end
     table.sort(seconds[which], function(one, other) return one[1] < other[1] end)
     local excess = used[which] + wanted[which] - limits[which]
     for _, second in ipairs(seconds[which]) do
@@ -55,13 +57,18 @@ if wanted[3] > 0 then redis.call('HINCRBY', KEYS[1], 'd' .. today, wanted[3]) en
 redis.call('EXPIRE', KEYS[1], 172800)
 return {now, 0}
 ";
-/// Puts what was used in place of what was expected: KEYS is the caller; ARGV the second in which it was taken, and the
-/// differences (tokens, nano-USD). What is over is left.
+/// Puts what was used in place of what was expected: KEYS is the caller; ARGV the second in which it was taken, what was
+/// expected and what was used (tokens, nano-USD, tokens, nano-USD). Where that minute or day is over, what was used counts now.
 const CORRECT: &str = r"
 local now, at = tonumber(redis.call('TIME')[1]), tonumber(ARGV[1])
-if at >= now - 60 then redis.call('HINCRBY', KEYS[1], 't' .. at, ARGV[2]) end
-local day = math.floor(at / 86400)
-if day == math.floor(now / 86400) then redis.call('HINCRBY', KEYS[1], 'd' .. day, ARGV[3]) end
+local today = math.floor(now / 86400)
+if at >= now - 60 then
+  redis.call('HINCRBY', KEYS[1], 't' .. at, ARGV[4] - ARGV[2])
+else
+  redis.call('HINCRBY', KEYS[1], 't' .. now, ARGV[4])
+end
+local reserved = math.floor(at / 86400) == today and ARGV[3] or 0
+redis.call('HINCRBY', KEYS[1], 'd' .. today, ARGV[5] - reserved)
 redis.call('EXPIRE', KEYS[1], 172800)
 return 1
 ";
@@ -109,8 +116,9 @@ impl Shared {
     pub(super) async fn correct(&self, caller: &CallerName, at: At, expected: Use, used: Use) {
         let mut correct = cmd("EVAL");
         correct.arg(CORRECT).arg(1).arg(key(caller)).arg(at.0);
-        correct.arg(signed(used.tokens).saturating_sub(signed(expected.tokens)));
-        correct.arg(signed(used.nano_usd).saturating_sub(signed(expected.nano_usd)));
+        for count in [expected.tokens, expected.nano_usd, used.tokens, used.nano_usd] {
+            correct.arg(signed(count));
+        }
         self.0.ask::<i64>(&correct, Effect::Write).await;
     }
 }

@@ -16,32 +16,31 @@ pub(super) struct Windows {
     seconds: VecDeque<Second>,
     /// The day that counts, and what was spent in it.
     day: (u64, u64),
-    /// What tokens have cost lately.
+    /// What calls have cost lately.
     price: Price,
 }
 
-/// What tokens have cost: a mean in which the last calls count most.
+/// What calls have cost: a mean in which the last ones count most.
 #[derive(Clone, Copy, Debug, Default)]
 struct Price {
-    tokens: u64,
+    calls: u64,
     nano_usd: u64,
 }
 
 impl Price {
-    /// Tokens after which what was before counts half.
-    const LATELY: u64 = 100_000;
+    /// Calls after which what was before counts half.
+    const LATELY: u64 = 64;
 
     fn add(&mut self, used: Use) {
-        if self.tokens > Self::LATELY {
-            (self.tokens, self.nano_usd) = (self.tokens / 2, self.nano_usd / 2);
+        if self.calls >= Self::LATELY {
+            (self.calls, self.nano_usd) = (self.calls / 2, self.nano_usd / 2);
         }
-        self.tokens = self.tokens.saturating_add(used.tokens);
+        self.calls = self.calls.saturating_add(1);
         self.nano_usd = self.nano_usd.saturating_add(used.nano_usd);
     }
 
-    fn of(&self, tokens: u64) -> u64 {
-        let cost = u128::from(self.nano_usd) * u128::from(tokens) / u128::from(self.tokens.max(1));
-        u64::try_from(cost).unwrap_or(u64::MAX)
+    fn of_one(self) -> u64 {
+        self.nano_usd.checked_div(self.calls).unwrap_or(0)
     }
 }
 
@@ -53,9 +52,9 @@ struct Second {
 }
 
 impl Windows {
-    /// What so many tokens of this caller are expected to cost; nothing as long as none have cost anything.
-    pub(super) fn price(&self, tokens: u64) -> u64 {
-        self.price.of(tokens)
+    /// What a call of this caller is expected to cost; nothing as long as none has cost anything.
+    pub(super) fn price(&self) -> u64 {
+        self.price.of_one()
     }
 
     /// Takes a request and what it is expected to use, if there is room for it.
@@ -67,9 +66,10 @@ impl Windows {
         };
         room(quota.requests, 1, |second| second.requests, Limit::Requests)?;
         room(quota.tokens, expected.tokens, |second| second.tokens, Limit::Tokens)?;
-        if quota.nano_usd.is_some_and(|most| self.day.1.saturating_add(expected.nano_usd) > most) {
-            let fits = quota.nano_usd.is_some_and(|most| expected.nano_usd <= most);
-            let again = fits.then(|| Duration::from_secs(DAY - now.0 % DAY));
+        // What a call will cost is a guess: it alone keeps nobody out who has spent nothing yet.
+        let spent = self.day.1;
+        if quota.nano_usd.is_some_and(|most| spent > 0 && spent.saturating_add(expected.nano_usd) > most) {
+            let again = Some(Duration::from_secs(DAY - now.0 % DAY));
             return Err(Reached { limit: Limit::Money, again });
         }
         Ok(self.add(now, expected))
@@ -78,28 +78,48 @@ impl Windows {
     /// Takes them, whether there is room or not.
     pub(super) fn add(&mut self, now: At, expected: Use) -> At {
         self.move_to(now);
-        // A clock that is put back counts into the latest second that there is.
-        let at = self.seconds.back().map_or(now.0, |last| last.at.max(now.0));
-        if self.seconds.back().is_none_or(|last| last.at < at) {
-            self.seconds.push_back(Second { at, ..Second::default() });
-        }
-        if let Some(second) = self.seconds.back_mut() {
-            second.requests = second.requests.saturating_add(1);
-            second.tokens = second.tokens.saturating_add(expected.tokens);
-        }
+        let second = self.second(now);
+        second.requests = second.requests.saturating_add(1);
+        second.tokens = second.tokens.saturating_add(expected.tokens);
+        let at = second.at;
         self.day.1 = self.day.1.saturating_add(expected.nano_usd);
         At(at)
     }
 
-    /// Puts what was used in place of what was expected, in the second and the day in which it was.
-    pub(super) fn correct(&mut self, at: At, expected: Use, used: Use) {
+    /// Puts what was used in place of what was expected, in the second and the day in which it was. Where these are over, what
+    /// was used counts now: a call that takes longer than a minute, or over midnight, is no way around.
+    pub(super) fn correct(&mut self, (at, now): (At, At), expected: Use, used: Use) {
+        self.move_to(now);
         self.price.add(used);
-        if let Some(second) = self.seconds.iter_mut().find(|second| second.at == at.0) {
-            second.tokens = second.tokens.saturating_sub(expected.tokens).saturating_add(used.tokens);
+        let found = self.seconds.iter_mut().find(|second| second.at == at.0);
+        match found {
+            Some(second) => {
+                second.tokens = second.tokens.saturating_sub(expected.tokens).saturating_add(used.tokens);
+            }
+            None if used.tokens > 0 => {
+                let second = self.second(now);
+                second.tokens = second.tokens.saturating_add(used.tokens);
+            }
+            None => {}
         }
-        if self.day.0 == at.0 / DAY {
-            self.day.1 = self.day.1.saturating_sub(expected.nano_usd).saturating_add(used.nano_usd);
+        let reserved = if self.day.0 == at.0 / DAY { expected.nano_usd } else { 0 };
+        self.day.1 = self.day.1.saturating_sub(reserved).saturating_add(used.nano_usd);
+    }
+
+    /// The second that runs.
+    fn second(&mut self, now: At) -> &mut Second {
+        // A clock that is put back counts into the latest second that there is.
+        let at = self.seconds.back().map_or(now.0, |last| last.at.max(now.0));
+        match self.seconds.pop_back() {
+            Some(last) if last.at == at => self.seconds.push_back(last),
+            before => {
+                self.seconds.extend(before);
+                self.seconds.push_back(Second { at, ..Second::default() });
+            }
         }
+        let latest = self.seconds.len() - 1;
+        #[expect(clippy::indexing_slicing, reason = "one was put there")]
+        &mut self.seconds[latest]
     }
 
     fn move_to(&mut self, now: At) {
@@ -194,18 +214,48 @@ mod tests {
     }
 
     #[test]
-    fn what_tokens_will_cost_is_what_they_have_cost_lately() {
+    fn what_a_call_will_cost_is_what_calls_have_cost_lately() {
         let mut windows = Windows::default();
-        assert_eq!(windows.price(1000), 0);
-        let mut spend = |tokens, nano_usd| {
+        assert_eq!(windows.price(), 0);
+        let mut spend = |nano_usd| {
             let at = windows.add(At(1000), Use::default());
-            windows.correct(at, Use::default(), Use { tokens, nano_usd });
-            windows.price(1000)
+            windows.correct((at, At(1000)), Use::default(), Use { tokens: 1, nano_usd });
+            windows.price()
         };
-        assert_eq!(spend(100, 300), 3000);
-        assert_eq!(spend(0, 0), 3000);
-        let dearer = (0..20).map(|_| spend(100_000, 600_000)).last().unwrap();
+        assert_eq!(spend(300), 300);
+        assert_eq!(spend(100), 200);
+        let dearer = (0..1000).map(|_| spend(6000)).last().unwrap();
         assert!((5900..=6000).contains(&dearer), "{dearer}");
+    }
+
+    #[test]
+    fn what_takes_longer_than_a_minute_counts_when_it_is_over() {
+        let quota = Quota { tokens: Some(100), ..Quota::default() };
+        let mut windows = Windows::default();
+        let at = windows.reserve(At(1000), quota, Use { tokens: 10, nano_usd: 0 }).unwrap();
+        windows.correct((at, At(1100)), Use { tokens: 10, nano_usd: 0 }, Use { tokens: 5000, nano_usd: 0 });
+        assert!(windows.reserve(At(1100), quota, Use { tokens: 1, nano_usd: 0 }).is_err());
+        assert!(windows.reserve(At(1100 + SPAN), quota, Use { tokens: 1, nano_usd: 0 }).is_ok());
+    }
+
+    #[test]
+    fn what_is_spent_over_midnight_is_the_new_days() {
+        let quota = Quota { nano_usd: Some(10), ..Quota::default() };
+        let mut windows = Windows::default();
+        let at = windows.reserve(At(DAY - 1), quota, Use { tokens: 0, nano_usd: 3 }).unwrap();
+        windows.correct((at, At(DAY + 1)), Use { tokens: 0, nano_usd: 3 }, Use { tokens: 0, nano_usd: 10 });
+        assert!(windows.reserve(At(DAY + 1), quota, Use { tokens: 0, nano_usd: 1 }).is_err());
+    }
+
+    #[test]
+    fn a_guess_alone_keeps_nobody_out() {
+        let quota = Quota { nano_usd: Some(10), ..Quota::default() };
+        let mut windows = Windows::default();
+        let dear = Use { tokens: 0, nano_usd: 1000 };
+        windows.reserve(At(DAY), quota, dear).unwrap();
+        let refused = windows.reserve(At(DAY + 1), quota, dear).unwrap_err();
+        assert!(refused.again.is_some());
+        windows.reserve(At(2 * DAY), quota, dear).unwrap();
     }
 
     proptest! {
@@ -220,9 +270,12 @@ mod tests {
                 reserved.push((windows.add(At(now), expected), expected, Use { tokens: used, nano_usd: used }));
             }
             let recent = now.saturating_sub(SPAN - 1);
-            let truth: u64 = reserved.iter().filter(|(at, ..)| at.0 >= recent).map(|(.., used)| used.tokens).sum();
+            // What is over counts now, where anything was used.
+            let truth: u64 = reserved.iter().map(|(.., used)| used.tokens).sum();
+            prop_assume!(reserved.iter().all(|(at, ..)| at.0 >= recent));
             let spent: u64 = reserved.iter().map(|(.., used)| used.nano_usd).sum();
-            reserved.into_iter().rev().for_each(|(at, expected, used)| windows.correct(at, expected, used));
+            let now_is = At(now);
+            reserved.into_iter().rev().for_each(|(at, expected, used)| windows.correct((at, now_is), expected, used));
             windows.move_to(At(now));
             prop_assert_eq!(windows.seconds.iter().map(|second| second.tokens).sum::<u64>(), truth);
             prop_assert_eq!(windows.day.1, spent);
