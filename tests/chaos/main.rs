@@ -1,6 +1,7 @@
 //! Upstreams that misbehave in every way that they know, over real sockets: what callers see of it, and what it costs
 //! the providers. Each story is told for every wire protocol.
 
+#![allow(clippy::duplicate_mod, reason = "what tests share keeps the logs of servers, each by itself")]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

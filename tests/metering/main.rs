@@ -1,5 +1,6 @@
 //! What calls are told to have used and to have cost, held against upstreams that know it, on real sockets.
 
+#![allow(clippy::duplicate_mod, reason = "what tests share keeps the logs of servers, each by itself")]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
