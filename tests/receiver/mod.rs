@@ -107,10 +107,11 @@ impl Receiver {
                 match tls {
                     None => receiving.serve(connection).await,
                     // Who is not trusted is not served.
-                    Some(tls) => match tls.accept(connection).await {
-                        Ok(connection) => receiving.serve(connection).await,
-                        Err(_) => {}
-                    },
+                    Some(tls) => {
+                        if let Ok(connection) = tls.accept(connection).await {
+                            receiving.serve(connection).await;
+                        }
+                    }
                 }
             });
         }

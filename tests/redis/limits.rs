@@ -113,6 +113,7 @@ async fn while_it_is_away_calls_go_on_and_each_process_counts_for_itself() {
 
 /// As long as `LIMITS_SECONDS` says, at three times of what is allowed: see `.ci/slow limits`.
 #[tokio::test]
+#[expect(clippy::print_stdout, reason = "what was measured is printed")]
 async fn at_three_times_the_limit_over_minutes_it_holds_within_two_percent() {
     let seconds = std::env::var("LIMITS_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5_u64);
     let redis = Redis::start().await;

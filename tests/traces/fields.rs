@@ -40,7 +40,7 @@ fn fields(message: &MessageDescriptor, way: &Path) -> Vec<Path> {
             Kind::Message(entry) if field.is_map() => entry.map_entry_value_field().kind(),
             kind => kind,
         };
-        let further = [way.as_slice(), &[field.clone()]].concat();
+        let further = [way.as_slice(), std::slice::from_ref(&field)].concat();
         let times = way.iter().filter(|before| before.kind() == field.kind()).count();
         match kind {
             Kind::String | Kind::Bytes => found.push(further),
