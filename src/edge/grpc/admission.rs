@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use super::convert::LedgerView;
 use super::door::Door;
-use super::status;
+use super::refusal::Refusal;
 use super::timeout::grpc_timeout;
 use crate::callers::Caller;
 use crate::count::Held;
@@ -351,43 +351,6 @@ where
             rest.is_read().await;
             Ok(answer.map(|body| Body::new(Holding { body, _charge: charge, _stream: stream })))
         })
-    }
-}
-
-/// How a call that is not let in is told so.
-#[derive(Clone, Copy, Debug)]
-struct Refusal {
-    id: CallId,
-    view: LedgerView,
-}
-
-/// How long nothing more is logged of refused calls: whoever is refused may come again a thousand times a second.
-const QUIET: Duration = Duration::from_secs(1);
-
-/// When a refused call was logged last, and how many were not since.
-static NOTED: Mutex<Option<(Instant, u64)>> = Mutex::new(None);
-
-impl Refusal {
-    /// Logs that a call was not let in: at most one in a second, with the number of those that were not logged.
-    fn note(self, error: &Error, path: &str) {
-        let unsaid = {
-            let mut noted = NOTED.lock().unwrap_or_else(PoisonError::into_inner);
-            match &mut *noted {
-                Some((at, unsaid)) if at.elapsed() < QUIET => {
-                    *unsaid = unsaid.saturating_add(1);
-                    return;
-                }
-                last => last.replace((Instant::now(), 0)).map_or(0, |(_, unsaid)| unsaid),
-            }
-        };
-        // A path is the client's word: only one of ours is repeated.
-        let rpc = path.strip_prefix('/').and_then(|path| path.strip_prefix(SERVICE_NAME)).unwrap_or("another");
-        let rpc = rpc.strip_prefix('/').filter(|rpc| rpc.bytes().all(|byte| byte.is_ascii_alphabetic()));
-        tracing::info!(id = %self.id, rpc, reason = error.reason.as_str(), unsaid, "call refused");
-    }
-
-    fn status(self, error: &Error) -> Status {
-        status::status(error, Some(self.id), self.view)
     }
 }
 

@@ -10,6 +10,7 @@ mod convert;
 mod door;
 mod expansion;
 mod faces;
+mod refusal;
 mod retried;
 mod rich_status;
 mod scraped;
