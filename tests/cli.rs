@@ -215,6 +215,39 @@ fn check_says_what_a_file_would_do() {
 }
 
 #[test]
+fn check_says_who_may_call() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("c.yaml");
+    let file = path.to_str().unwrap();
+    let hash = format!("sha256:{}", "0".repeat(64));
+    let providers = "providers: [{ id: a, preset: simulator }]\n";
+    let check = |text: &str| {
+        std::fs::write(&path, format!("{providers}{text}")).unwrap();
+        let (code, out, err) = run(&["check", "--config", file]);
+        assert_eq!(code, 0, "{out}{err}");
+        out
+    };
+    let out = check("");
+    assert!(out.contains("for callers, plain text\n"), "{out}");
+    assert!(out.contains("callers\n  whoever reaches the listener; no credentials are looked at\n"), "{out}");
+    let out = check(&format!(
+        "callers:\n  - {{ name: web, keys: ['{hash}'], models: [smart, 'a/*'], limits: {{ in_flight: 3, spend_per_day: 5 }} }}\n  \
+         - {{ name: chief, certificates: ['spiffe://x/chief'], admin: true }}\n"
+    ));
+    for part in [
+        "  web  told by a key\n    models smart, a/*; at most 3 calls at a time, 5 USD a day\n",
+        "  chief  told by the certificate of spiffe://x/chief, administers the server\n    all models; no limits of its own\n",
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    assert!(!out.contains("whoever"), "{out}");
+    let (_, json, _) = run(&["check", "--json", "--config", file]);
+    let access = &serde_json::from_str::<Value>(&json).unwrap()["plan"]["access"];
+    assert_eq!((&access["anonymous"], &access["callers"][0]["keys"]), (&Value::from(false), &Value::from(1)));
+    assert!(!format!("{out}{json}").contains("0000"), "a hash is shown");
+}
+
+#[test]
 fn check_says_what_is_wrong_with_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("c.yaml");

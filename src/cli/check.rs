@@ -2,6 +2,8 @@
 //!
 //! A pure function from a checked configuration, or from its problems, to a report that never holds a key.
 
+mod access;
+
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
@@ -12,6 +14,7 @@ use crate::domain::PromptCache;
 use crate::pool::Timeouts;
 use crate::route::{Hedge, Retry};
 use crate::store::{AnswerSettings, CompletionSettings};
+use access::PlannedAccess;
 
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -55,6 +58,7 @@ struct Plan {
     listen: String,
     admin_listen: String,
     ops_listen: String,
+    access: PlannedAccess,
     default_model: Option<String>,
     providers: Vec<PlannedProvider>,
     models: Vec<PlannedModel>,
@@ -213,6 +217,7 @@ impl Plan {
             listen: config.listen.to_string(),
             admin_listen: config.admin_listen.to_string(),
             ops_listen: config.ops_listen.to_string(),
+            access: PlannedAccess::of(config),
             default_model: config.default_model.as_ref().map(ToString::to_string),
             providers: config.providers.iter().map(PlannedProvider::of).collect(),
             models: config.models.iter().map(PlannedModel::of).collect(),
@@ -235,9 +240,10 @@ impl Plan {
     fn write(&self, text: &mut String) {
         let listeners = [("callers", &self.listen), ("operators", &self.admin_listen), ("probes", &self.ops_listen)];
         line(text, format_args!("\nlisteners"));
-        for (who, address) in listeners {
-            line(text, format_args!("  {address:<24} {QUIET}for {who}{QUIET:#}"));
+        for ((who, address), protection) in listeners.into_iter().zip(self.access.protection()) {
+            line(text, format_args!("  {address:<24} {QUIET}for {who}, {protection}{QUIET:#}"));
         }
+        self.access.write(text);
         line(text, format_args!("\nproviders"));
         for provider in &self.providers {
             provider.write(text);

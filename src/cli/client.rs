@@ -8,7 +8,7 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use super::settings::ConfigArgs;
-use super::{Exit, tell, tell_problems, usage};
+use super::{Exit, distrust, tell, tell_problems, usage};
 use crate::app::{self, Running};
 use crate::proto::completion_service_client::CompletionServiceClient;
 use crate::telemetry::Guard;
@@ -123,7 +123,10 @@ impl ServerArgs {
         });
         let channel = endpoint.connect().await.map_err(|error| {
             tell(format_args!("{address} is not reachable: {}", root_cause(&error)));
-            tell(format_args!("is the server running, and {doubt}"));
+            match distrust::advice(&error) {
+                Some(advice) => tell(advice),
+                None => tell(format_args!("is the server running, and {doubt}")),
+            }
             Exit::Unreachable
         })?;
         Ok((channel, authorization))

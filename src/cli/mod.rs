@@ -6,6 +6,7 @@ mod batch;
 mod check;
 mod client;
 mod complete;
+mod distrust;
 mod json;
 mod key;
 mod local;

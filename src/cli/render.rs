@@ -7,8 +7,8 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::Exit;
 use super::client::root_cause;
+use super::{Exit, distrust};
 use crate::config::show_duration;
 use crate::edge::code_name;
 use crate::proto::stream_complete_response::Restarted;
@@ -37,7 +37,8 @@ pub(super) fn failure(status: &Status) -> String {
         let _ = write!(text, "\nnear to it: {nearest}");
     }
     let wait = status.get_details_retry_info().and_then(|retry| retry.retry_delay);
-    let advice = advice(&reason, wait);
+    let of_tls = std::error::Error::source(status).and_then(distrust::advice).map(str::to_owned);
+    let advice = of_tls.unwrap_or_else(|| advice(&reason, wait));
     if !advice.is_empty() {
         let _ = write!(text, "\n{advice}");
     }
@@ -106,6 +107,7 @@ fn advice(reason: &str, wait: Option<Duration>) -> String {
         "PROVIDER_MODEL_NOT_FOUND" => "correct the model's name in the configuration",
         "PROVIDER_CREDENTIALS_REFUSED" => "correct the provider's key: `completiond check` says where it comes from",
         "PROVIDER_QUOTA_EXHAUSTED" => "the provider's account needs credit; waiting does not help",
+        "CREDENTIALS_INVALID" => "show a key with --api-key, or in COMPLETIOND_API_KEY",
         "STREAM_INTERRUPTED" => "try again; `--restart` begins anew elsewhere when an answer breaks",
         "PROVIDER_RATE_LIMITED" | "PROVIDER_UNAVAILABLE" | "OVERLOADED" | "SHUTTING_DOWN" => "try again",
         "PROVIDER_TIMEOUT" | "DEADLINE_EXCEEDED" => {

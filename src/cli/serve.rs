@@ -64,6 +64,7 @@ async fn serve(
     };
     // A closed standard output is no reason not to serve.
     let _ = announce(&config, &running);
+    log_start(&config, &running);
     while signals.next().await == Told::Reload {
         // In a task of its own: a file that cannot be read at once must not keep the server from stopping.
         tokio::spawn(reload(running.reloading.clone()));
@@ -73,10 +74,31 @@ async fn serve(
         grace = %show_duration(config.shutdown_grace),
         "stopping: new calls are served for the drain delay, running ones for the grace; a second signal ends at once"
     );
-    tokio::select! {
-        () = running.stop() => Ok(Ok(())),
-        () = signals.stop() => Ok(Err(Exit::Interrupted)),
+    let done = tokio::select! {
+        () = running.stop() => Ok(()),
+        () = signals.stop() => Err(Exit::Interrupted),
+    };
+    tracing::info!(in_order = done.is_ok(), "stopped");
+    Ok(done)
+}
+
+/// What is announced to a person, for who reads logs.
+fn log_start(config: &Config, running: &Running) {
+    for warning in &config.warnings {
+        tracing::warn!(key = warning.key, problem = %warning.rule, "something doubtful in the configuration");
     }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        listen = %running.public,
+        admin_listen = %running.admin,
+        ops_listen = %running.ops,
+        source = origin_name(&config.source),
+        providers = config.providers.len(),
+        models = config.models.len(),
+        callers = config.admitted.callers.len(),
+        workers = config.workers.get(),
+        "serving"
+    );
 }
 
 /// What a signal says.
@@ -204,6 +226,16 @@ fn origin(source: &Source) -> String {
         Source::Simulator => format!(
             "{CAREFUL}nothing was found: the built-in simulator answers, and its answers are made up{CAREFUL:#}"
         ),
+    }
+}
+
+/// The same in one word, for logs.
+const fn origin_name(source: &Source) -> &'static str {
+    match source {
+        Source::File(_) => "file",
+        Source::Environment(_) => "environment",
+        Source::Local(_) => "local",
+        Source::Simulator => "simulator",
     }
 }
 

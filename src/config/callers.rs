@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::problem::Wrong;
 use super::provider::unique_id;
 use super::reader::{Fields, Value, count};
-use super::{quantity, secrets, settings};
+use super::{Config, Model, Target, quantity, secrets, settings};
 use crate::callers::{Allowance, Caller, Entry, KeyHash, LedgerView, ModelPattern, Models};
 use crate::domain::CallerName;
 
@@ -176,6 +176,30 @@ fn allowance(section: &Value<'_>) -> Allowance {
     let spend_per_day = fields.take("spend_per_day").and_then(|value| value.parse(settings::dollars));
     fields.finish(&[]);
     Allowance { requests_per_minute, tokens_per_minute, spend_per_day, in_flight }
+}
+
+/// Callers whose spending is bounded, though nobody knows what some of their models cost.
+pub(super) fn unpriced(config: &Config) -> Vec<(String, &'static str)> {
+    let has_no_price =
+        |model: &&Model| model.price.is_none() && model.targets.iter().any(|target| !is_priced(config, target));
+    let unpriced: Vec<_> = config.models.iter().filter(has_no_price).map(|model| &model.id).collect();
+    let callers = config.admitted.callers.iter().map(|entry| &entry.caller);
+    let doubts = callers.filter(|caller| caller.allowance.spend_per_day.is_some()).filter_map(|caller| {
+        let models: Vec<_> =
+            unpriced.iter().filter(|model| caller.models.allow(model)).map(|model| model.as_str()).collect();
+        let rule = format!(
+            "`{}` has a `spend_per_day`, to which calls of `{}` add nothing, for their price is not known",
+            caller.name.as_str(),
+            models.join("`, `")
+        );
+        (!models.is_empty()).then_some((rule, "write a `price` at the model, or a `price_table`"))
+    });
+    doubts.collect()
+}
+
+fn is_priced(config: &Config, target: &Target) -> bool {
+    let provider = config.providers.iter().find(|provider| provider.id == target.provider);
+    provider.is_some_and(|provider| config.pricing.prices.tariff(&provider.vendor, &target.model).is_some())
 }
 
 fn few<'a>(list: &Value<'a>, what: &str) -> Vec<Value<'a>> {

@@ -351,8 +351,11 @@ fn read_config(mut file: Fields<'_>, path: &Path, overrides: &Overrides) -> Conf
             file.section().doubtful(rule, right);
         }
     }
-    file.finish(&[]);
     config.providers = pool.providers;
+    for (rule, right) in callers::unpriced(&config) {
+        file.section().doubtful(rule, right);
+    }
+    file.finish(&[]);
     config
 }
 

@@ -7,8 +7,12 @@ use super::{parse, told, with_provider};
 
 const HASH: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
+fn entry_of(more: &str) -> String {
+    format!("callers: [{{ name: a, keys: ['{HASH}'], {more} }}]")
+}
+
 fn entry(more: &str) -> String {
-    with_provider(&format!("callers: [{{ name: a, keys: ['{HASH}'], {more} }}]"))
+    with_provider(&entry_of(more))
 }
 
 #[test]
@@ -107,4 +111,20 @@ fn a_port_that_others_reach_asks_who_may_call() {
     for local in ["localhost:1", "'[::1]:1'", "unix:/run/x.sock"] {
         parse(&with_provider(&format!("listen: {local}\nadmin_listen: 127.0.0.1:2"))).unwrap();
     }
+}
+
+#[test]
+fn a_bound_on_spending_that_some_models_do_not_count_towards_is_doubtful() {
+    let file = |models: &str, price: &str| {
+        let own = with_provider(&entry_of(&format!("models: [{models}], limits: {{ spend_per_day: 5 }}")));
+        format!("{own}\nmodels: [{{ id: smart, targets: [{{ provider: a, model: made-up }}]{price} }}]\n")
+    };
+    let doubts = |text: &str| parse(text).unwrap().warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let told = doubts(&file("'*'", ""));
+    let words = "`a` has a `spend_per_day`, to which calls of `smart` add nothing, for their price is not known";
+    assert!(told.iter().any(|told| told.contains(words)), "{told:?}");
+    assert!(doubts(&file("other", "")).iter().all(|told| !told.contains("spend_per_day")));
+    assert!(
+        doubts(&file("'*'", ", price: { input: 1, output: 2 }")).iter().all(|told| !told.contains("spend_per_day"))
+    );
 }

@@ -37,11 +37,27 @@ fn every_command_speaks_to_a_server_that_asks_for_certificates() {
     }
     // Without a certificate, and with an authority that has not signed the server's.
     let other = file("other.crt", Authority::new().pem());
-    for flags in [&["--ca", &ca][..], &["--ca", &other, "--cert", &cert, "--key", &key]] {
+    let wrong: [(&[&str], [&str; 2], &str); 2] = [
+        (&["--ca", &ca], ["certificate required", "CertificateRequired"], "--cert FILE and --key FILE"),
+        (&["--ca", &other, "--cert", &cert, "--key", &key], ["UnknownIssuer"; 2], "--ca FILE names the one that has"),
+    ];
+    for (flags, words, advice) in wrong {
         for (command, is_good, text) in commands(&server, flags) {
             assert!(!is_good, "{command}: {text}");
-            let words = ["certificate required", "CertificateRequired", "UnknownIssuer"];
             assert!(words.iter().any(|words| text.contains(words)), "{command}: {text}");
+            // A batch tells of its server's loss in its own words.
+            assert!(text.contains(advice) || command == "batch", "{command}: {text}");
         }
     }
+}
+
+#[test]
+fn who_speaks_plain_text_to_tls_or_tls_to_plain_text_is_told_so() {
+    let server = Process::with(|folder| folder.section("tls", ""));
+    let port = server.public.port();
+    let (_, text) = run(&["complete", "--server", &format!("localhost:{port}"), "hello"], "");
+    assert!(text.contains("https://"), "{text}");
+    let plain = server.admin.port();
+    let (_, text) = run(&["pool", "--server", &format!("https://localhost:{plain}"), "--once"], "");
+    assert!(text.contains("speaks no TLS: leave out https://"), "{text}");
 }

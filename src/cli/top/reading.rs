@@ -20,6 +20,9 @@ pub(super) enum Unread {
     /// They are somebody else's.
     #[error("its metrics are not those of completiond")]
     Foreign,
+    /// There are none.
+    #[error("it tells no metrics, as where OTEL_SDK_DISABLED is set for it")]
+    Silent,
 }
 
 /// What `text` says.
@@ -28,6 +31,9 @@ pub(super) enum Unread {
 /// It is not what a completiond says.
 pub(super) fn snapshot(text: &str) -> Result<Snapshot, Unread> {
     let samples = samples(text)?;
+    if samples.is_empty() {
+        return Err(Unread::Silent);
+    }
     if !samples.iter().any(|sample| sample.name.starts_with(OURS)) {
         return Err(Unread::Foreign);
     }

@@ -106,7 +106,7 @@ fn what_operators_ask_for_is_no_call_and_names_cannot_command_a_terminal() {
 #[test]
 fn what_is_no_text_of_ours_is_told() {
     assert_eq!(snapshot("go_goroutines 12\nup 1\n"), Err(Unread::Foreign));
-    assert_eq!(snapshot(""), Err(Unread::Foreign));
+    assert_eq!(snapshot(""), Err(Unread::Silent));
     let told = snapshot("<!DOCTYPE html>").unwrap_err().to_string();
     assert_eq!(told, "what it answers is not Prometheus' text form: line 1 does not begin with the name of a metric");
 }

@@ -1,0 +1,159 @@
+//! Who may call under a configuration, told by what, and how listeners protect what goes through them. Neither keys nor
+//! their hashes are shown.
+
+use serde::Serialize;
+
+use super::{PLACE, QUIET, line};
+use crate::callers::{Allowance, Entry, Models};
+use crate::config::{Config, show_duration};
+use crate::tls::{ClientCertificates, Settings};
+
+/// Who may call.
+#[derive(Debug, Serialize)]
+pub(super) struct PlannedAccess {
+    /// Whether who shows no credentials may call.
+    anonymous: bool,
+    callers: Vec<PlannedCaller>,
+    /// What `listen` shows and asks for; none: plain text.
+    tls: Option<PlannedTls>,
+    /// The same of `admin_listen`.
+    admin_tls: Option<PlannedTls>,
+}
+
+#[derive(Debug, Serialize)]
+struct PlannedCaller {
+    name: String,
+    /// How many keys it has.
+    keys: usize,
+    certificates: Vec<String>,
+    /// The patterns of names that it may ask for; none: all.
+    models: Option<Vec<String>>,
+    admin: bool,
+    limits: PlannedAllowance,
+}
+
+#[derive(Debug, Serialize)]
+struct PlannedAllowance {
+    requests_per_minute: Option<u64>,
+    tokens_per_minute: Option<u64>,
+    in_flight: Option<u64>,
+    /// In US dollars.
+    spend_per_day: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct PlannedTls {
+    certificate: String,
+    /// Whose certificates of clients count; none: they are not asked for any.
+    client_ca: Option<String>,
+    client_certificates_required: bool,
+    reload_interval: String,
+}
+
+impl PlannedAccess {
+    pub(super) fn of(config: &Config) -> Self {
+        let callers: Vec<_> = config.admitted.callers.iter().map(PlannedCaller::of).collect();
+        Self {
+            anonymous: config.admitted.anonymous || callers.is_empty(),
+            callers,
+            tls: config.tls.as_ref().map(PlannedTls::of),
+            admin_tls: config.admin_tls.as_ref().map(PlannedTls::of),
+        }
+    }
+
+    /// What a listener of callers, of operators and of probes protects, in words.
+    pub(super) fn protection(&self) -> [String; 3] {
+        [self.tls.as_ref(), self.admin_tls.as_ref(), None]
+            .map(|tls| tls.map_or_else(|| "plain text".to_owned(), PlannedTls::show))
+    }
+
+    pub(super) fn write(&self, text: &mut String) {
+        line(text, format_args!("\ncallers"));
+        for caller in &self.callers {
+            caller.write(text);
+        }
+        match (self.callers.is_empty(), self.anonymous) {
+            (true, _) => line(text, format_args!("  whoever reaches the listener; no credentials are looked at")),
+            (false, true) => line(text, format_args!("  whoever shows no credentials, without limits of its own")),
+            (false, false) => {}
+        }
+    }
+}
+
+impl PlannedCaller {
+    fn of(Entry { caller, keys, certificates }: &Entry) -> Self {
+        let models = match &caller.models {
+            Models::All => None,
+            Models::Only(patterns) => Some(patterns.iter().map(ToString::to_string).collect()),
+        };
+        Self {
+            name: caller.name.as_str().to_owned(),
+            keys: keys.len(),
+            certificates: certificates.clone(),
+            models,
+            admin: caller.is_admin,
+            limits: PlannedAllowance::of(&caller.allowance),
+        }
+    }
+
+    fn write(&self, text: &mut String) {
+        let mut told_by = Vec::new();
+        match self.keys {
+            0 => {}
+            1 => told_by.push("a key".to_owned()),
+            keys => told_by.push(format!("{keys} keys")),
+        }
+        told_by.extend(self.certificates.iter().map(|name| format!("the certificate of {name}")));
+        let role = if self.admin { ", administers the server" } else { "" };
+        line(text, format_args!("  {PLACE}{}{PLACE:#}  told by {}{role}", self.name, told_by.join(" or ")));
+        let models = match &self.models {
+            None => "all models".to_owned(),
+            Some(patterns) if patterns.is_empty() => "no model".to_owned(),
+            Some(patterns) => format!("models {}", patterns.join(", ")),
+        };
+        line(text, format_args!("    {QUIET}{models}; {}{QUIET:#}", self.limits.show()));
+    }
+}
+
+impl PlannedAllowance {
+    fn of(allowance: &Allowance) -> Self {
+        let Allowance { requests_per_minute, tokens_per_minute, spend_per_day, in_flight } = *allowance;
+        let spend_per_day = spend_per_day.map(|amount| amount.to_string());
+        Self { requests_per_minute, tokens_per_minute, in_flight, spend_per_day }
+    }
+
+    fn show(&self) -> String {
+        let Self { requests_per_minute, tokens_per_minute, in_flight, spend_per_day } = self;
+        let counted = [
+            (requests_per_minute, "requests a minute"),
+            (tokens_per_minute, "tokens a minute"),
+            (in_flight, "calls at a time"),
+        ];
+        let mut bounds: Vec<String> =
+            counted.into_iter().filter_map(|(most, what)| most.map(|most| format!("{most} {what}"))).collect();
+        bounds.extend(spend_per_day.iter().map(|usd| format!("{usd} USD a day")));
+        if bounds.is_empty() { "no limits of its own".to_owned() } else { format!("at most {}", bounds.join(", ")) }
+    }
+}
+
+impl PlannedTls {
+    fn of(settings: &Settings) -> Self {
+        let clients = settings.files.clients.as_ref();
+        Self {
+            certificate: settings.files.certificate.display().to_string(),
+            client_ca: clients.map(|clients| clients.ca.display().to_string()),
+            client_certificates_required: clients
+                .is_some_and(|clients| clients.certificates == ClientCertificates::Required),
+            reload_interval: show_duration(settings.reload_interval),
+        }
+    }
+
+    fn show(&self) -> String {
+        let asked = match (&self.client_ca, self.client_certificates_required) {
+            (None, _) => String::new(),
+            (Some(ca), true) => format!(", certificates of clients required, by {ca}"),
+            (Some(ca), false) => format!(", certificates of clients looked at, by {ca}"),
+        };
+        format!("TLS with {}{asked}", self.certificate)
+    }
+}
