@@ -184,34 +184,32 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_does_not_go_away_is_cut_when_its_call_has_ended() {
+    async fn one_that_does_not_go_away_is_cut_when_its_calls_have_had_their_time() {
         const PING: u8 = 6;
-        /// With what the ping begins that asks whether the client has heard of it.
-        const GOING: u8 = 0x0b;
         let (here, mut there) = tokio::io::duplex(64 * 1024);
-        let slow = BoxCloneSyncService::new(tower::service_fn(|_| async {
-            tokio::time::sleep(Duration::from_secs(200)).await;
-            Ok(http::Response::new(tonic::body::Body::empty()))
+        let quick = BoxCloneSyncService::new(tower::service_fn(|_| async {
+            let body = http_body_util::Full::new(bytes::Bytes::from_static(b"an answer"));
+            Ok(http::Response::new(tonic::body::Body::new(body)))
         }));
-        let bounds = ConnectionBounds { max_age: Some(Duration::from_secs(60)), ..Default::default() };
+        let (max_age, longest_call) = (Some(Duration::from_secs(60)), Duration::from_secs(100));
+        let bounds = ConnectionBounds { max_age, longest_call, ..Default::default() };
         let begun = Instant::now();
-        let served = tokio::spawn(async move { http(here, slow, None, &gate(bounds)).await.is_ok() });
+        let served = tokio::spawn(async move { http(here, quick, None, &gate(bounds)).await.is_ok() });
         there.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-        there.write_all(&frame(4, 0, 0, &[])).await.unwrap();
+        // It takes nothing of any answer.
+        there.write_all(&frame(4, 0, 0, &[0, 4, 0, 0, 0, 0])).await.unwrap();
         // A GET of `/` over http, by the numbers of the static table.
         there.write_all(&frame(1, 5, 1, &[0x82, 0x84, 0x86])).await.unwrap();
-        // It says that it is alive, and overhears that it shall go: the second step of that waits for an answer of its own.
-        let mut has_answered = false;
         let mut head = [0; 9];
         while there.read_exact(&mut head).await.is_ok() {
             let mut payload = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
             there.read_exact(&mut payload).await.unwrap();
-            has_answered |= head[3] == 1 && head[8] == 1;
-            if head[3] == PING && head[4] == 0 && payload[0] != GOING {
+            // It says that it is there, and that it has heard, and does nothing of what it was told.
+            if head[3] == PING && head[4] == 0 {
                 there.write_all(&frame(PING, 1, 0, &payload)).await.unwrap();
             }
         }
-        assert!(served.await.unwrap() && has_answered, "the call has ended in order");
-        assert!((200..205).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+        assert!(served.await.unwrap());
+        assert!((180..200).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
     }
 }

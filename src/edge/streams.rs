@@ -347,7 +347,8 @@ mod tests {
             tokio::time::sleep(100 * MINUTE).await;
             drop(batch);
         };
-        assert_eq!(tokio::join!(over_after(&activity), ends).0, 6000, "a batch keeps it until it ends");
+        let over = tokio::join!(over_after(&activity), ends).0;
+        assert!((6000..=6001).contains(&over), "a batch keeps it until it ends, and not until {over}");
         let activity = Activity::new();
         activity.leave();
         let _batch = activity.stream(Weight::Batch);

@@ -77,10 +77,11 @@ async fn bombs_are_unpacked_no_further_than_a_request_may_be() {
     }
     let bombs = &bombs;
     let endured = server
-        .endures(|| async {
+        .endures(async || {
+            let server = &server;
             let all = (0..AT_A_TIME).map(|number| {
                 let (name, encoding, body) = &bombs[number % 6];
-                async { (*name, send(&server, *encoding, body.clone()).await) }
+                async move { (*name, send(server, *encoding, body.clone()).await) }
             });
             for (name, end) in join_all(all).await {
                 assert_eq!(end.code, Code::InvalidArgument, "{name}: {end:?}");
@@ -102,17 +103,17 @@ async fn bombs_are_unpacked_no_further_than_a_request_may_be() {
 
 #[tokio::test]
 async fn a_length_that_is_declared_and_not_sent_holds_nothing() {
-    const STREAMS: usize = 900;
+    const STREAMS: u32 = 900;
     let server = Server::start().await;
     server.serves().await;
     let before = server.held();
     let mut peer = Peer::greet(server.public, &[], Ears::Open).await;
     let declared = [&[0][..], &u32::try_from(32 * MIB).unwrap().to_be_bytes()].concat();
-    for stream in streams().take(STREAMS) {
+    for stream in streams().take(900) {
         let head = frame(HEADERS, END_HEADERS, stream, &head(COMPLETE, &shown()));
         assert!(peer.send(&[head, frame(DATA, 0, stream, &declared)].concat()).await);
     }
-    let in_flight = server.number_is("completiond_calls_in_flight", |calls| calls >= STREAMS as f64).await;
+    let in_flight = server.number_is("completiond_calls_in_flight", |calls| calls >= f64::from(STREAMS)).await;
     assert_eq!(server.number("completiond_calls_request_bytes_in_flight_bytes").await, Some(5.0 * in_flight));
     server.serves().await;
     let held = server.held().resident.saturating_sub(before.resident);

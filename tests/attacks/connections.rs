@@ -1,5 +1,6 @@
 //! As many connections as there may be, and clients that take nothing of what they asked for.
 
+use std::cell::RefCell;
 use std::process::Command;
 
 use futures_util::future::join_all;
@@ -28,6 +29,10 @@ fn possible() -> usize {
     most.saturating_sub(2000).min(10_000)
 }
 
+fn number(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap())
+}
+
 #[tokio::test]
 async fn ten_thousand_idle_connections_take_little_and_the_last_place_is_served() {
     let most = possible();
@@ -41,13 +46,13 @@ async fn ten_thousand_idle_connections_take_little_and_the_last_place_is_served(
         let many = (most - 1 - idle.len()).min(100);
         idle.extend(join_all((0..many).map(|_| Peer::greet(server.public, &[], Ears::Open))).await);
     }
-    server.number_is(OPEN, |open| open as usize == most - 1).await;
+    server.number_is(OPEN, |open| open == number(most - 1)).await;
     let held = server.held();
     let each = held.resident.saturating_sub(before.resident) / most;
     assert!(each < EACH, "{each} bytes for each connection");
     server.serves().await;
     // Nobody else has a place, and probes have their own.
-    server.number_is(OPEN, |open| open as usize == most - 1).await;
+    server.number_is(OPEN, |open| open == number(most - 1)).await;
     let last = Peer::greet(server.public, &[], Ears::Open).await;
     let mut beyond = TcpStream::connect(server.public).await.unwrap();
     let read = within("it is closed", beyond.read(&mut [0; 1])).await;
@@ -103,7 +108,7 @@ async fn who_reads_nothing_at_all_holds_no_more_than_its_window() {
     server.serves().await;
     let mut asked = ask("sim: tokens=20000 first_event=0ms pace=0ms");
     asked.model = "sim/simulator".to_owned();
-    let mut deaf = Vec::new();
+    let deaf = RefCell::new(Vec::new());
     let endured = server
         .endures_without_end(async || {
             for _ in 0..CONNECTIONS {
@@ -117,7 +122,7 @@ async fn who_reads_nothing_at_all_holds_no_more_than_its_window() {
                     );
                     peer.send(&[head, frame(DATA, END_STREAM, stream, &framed(&asked))].concat()).await;
                 }
-                deaf.push(peer);
+                deaf.borrow_mut().push(peer);
             }
             std::future::pending::<()>().await;
         })

@@ -50,7 +50,9 @@ async fn streams_that_are_reset_at_once_end_their_connection() {
     }
     let head = head(STREAM_COMPLETE, &shown());
     let endured = server
-        .endures(async || drop(begun(&server, &head, |stream| frame(RESET, 0, stream, &8_u32.to_be_bytes())).await))
+        .endures(async || {
+            begun(&server, &head, |stream| frame(RESET, 0, stream, &8_u32.to_be_bytes())).await;
+        })
         .await;
     assert!(endured.bytes() < 64 * MIB, "{endured:?}");
     server.number_is("completiond_calls_in_flight", |calls| calls == 0.0).await;
@@ -73,7 +75,11 @@ async fn a_server_that_is_made_to_reset_streams_ends_the_connection() {
         assert!(sent < STREAMS, "{name}: {sent}");
         told.push(format!("{name}: ended after at most {sent} streams"));
     }
-    let endured = server.endures(async || drop(begun(&server, &head, faults[0].1).await)).await;
+    let endured = server
+        .endures(async || {
+            begun(&server, &head, faults[0].1).await;
+        })
+        .await;
     assert!(endured.bytes() < 64 * MIB, "{endured:?}");
     server.number_is("completiond_calls_in_flight", |calls| calls == 0.0).await;
     let told = format!("{}; {}", told.join(", "), endured.told());

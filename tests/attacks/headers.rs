@@ -41,7 +41,11 @@ async fn metadata_without_an_end_ends_its_connection() {
         let sent = endless(&server, &begun, next).await;
         told.push(format!("{name}: {} KiB", sent.div_ceil(1024)));
     }
-    let endured = server.endures(async || drop(endless(&server, &begun, &floods[3].1).await)).await;
+    let endured = server
+        .endures(async || {
+            endless(&server, &begun, &floods[3].1).await;
+        })
+        .await;
     assert!(endured.bytes() < 64 * MIB, "{endured:?}");
     let told = format!("what was taken until the end: {}; {}", told.join(", "), endured.told());
     measured("metadata_without_an_end_ends_its_connection", &told);

@@ -33,7 +33,7 @@ fn nearly() -> Vec<String> {
         format!("Bearer {KEY},Bearer {KEY}"),
         format!("Bearer {hash}"),
         format!("Bearer {}", hash.trim_start_matches("sha256:")),
-        format!("Bearer ' OR '1'='1"),
+        "Bearer ' OR '1'='1".to_owned(),
         format!("Bearer {}", "x".repeat(LONG)),
         format!("Bearer {KEY}{}", "x".repeat(LONG)),
     ];

@@ -19,7 +19,6 @@ pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
 pub(crate) const END_STREAM: u8 = 1;
-pub(crate) const ACKNOWLEDGED: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 
 /// What it is told when it does too much.

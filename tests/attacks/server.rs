@@ -201,8 +201,9 @@ impl Server {
                 calls.set(calls.get() + 1);
             }
         };
+        let is_over = Cell::new(false);
         let attacking = async {
-            loop {
+            while !is_over.get() {
                 attack().await;
                 rounds.set(rounds.get() + 1);
                 tokio::task::yield_now().await;
@@ -210,7 +211,7 @@ impl Server {
         };
         tokio::select! {
             () = attacking => {}
-            () = calling => {}
+            () = calling => is_over.set(true),
         }
         Endured { before, most: most.get(), rounds: rounds.get(), calls: calls.get() }
     }
