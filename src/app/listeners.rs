@@ -1,6 +1,8 @@
 //! The three listeners: bound, with what each shows, how its connections are served, and how many there are.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -35,7 +37,21 @@ async fn listen(address: &ListenAddress) -> Result<Listener, StartError> {
         ListenAddress::Tcp(host) => Listener::tcp(host).await,
         ListenAddress::Unix(path) => Listener::unix(path).await,
     };
+    let listener = listener.and_then(|listener| {
+        let bound = listener.bound()?;
+        is_as_open(address, &bound).map(|()| listener)
+    });
     listener.map_err(|source| StartError::Listen { address: address.to_string(), source })
+}
+
+/// Whether a listener is open to no more than the configuration was checked for: a name such as `localhost` leads where the
+/// system says.
+fn is_as_open(address: &ListenAddress, bound: &Bound) -> io::Result<()> {
+    if address.is_loopback() && !bound.is_loopback() {
+        let why = format!("it leads to {bound} on this machine, which others reach");
+        return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, why));
+    }
+    Ok(())
 }
 
 /// How the connections of the listeners are served.
@@ -63,7 +79,7 @@ impl Gates {
         callers: &Count,
         (drain, backstage): (&Drain, &Drain),
     ) -> Self {
-        let bounds = bounds(&config.connections);
+        let bounds = bounds(&config.connections, config.total);
         let gate = |face, drain: &Drain, tls: Option<&tls::Current>, open| Gate {
             face,
             drain: drain.clone(),
@@ -105,9 +121,27 @@ impl Gates {
     }
 }
 
-fn bounds(config: &Connections) -> ConnectionBounds {
+fn bounds(config: &Connections, longest_call: Duration) -> ConnectionBounds {
     // Taken apart without a rest, so that a setting that is new does not compile before it is passed on.
     let Connections { max, max_idle, max_age, handshake_timeout, max_streams, max_metadata_bytes } = *config;
     let max = usize::try_from(max).unwrap_or(usize::MAX);
-    ConnectionBounds { max, max_idle, max_age, handshake_timeout, max_streams, max_metadata_bytes }
+    ConnectionBounds { max, max_idle, max_age, handshake_timeout, max_streams, max_metadata_bytes, longest_call }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_this_machine_that_leads_elsewhere_is_not_listened_on() {
+        let here: ListenAddress = "localhost:0".parse().unwrap();
+        let bound = |address: &str| Bound::Tcp(address.parse().unwrap());
+        for good in ["127.0.0.1:1", "[::1]:1"] {
+            assert!(is_as_open(&here, &bound(good)).is_ok(), "{good}");
+        }
+        for open in ["0.0.0.0:1", "192.0.2.7:1", "[::]:1"] {
+            assert!(is_as_open(&here, &bound(open)).is_err(), "{open}");
+            assert!(is_as_open(&open.parse().unwrap(), &bound(open)).is_ok(), "{open}");
+        }
+    }
 }

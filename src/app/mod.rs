@@ -27,7 +27,7 @@ use crate::count::Count;
 use crate::edge::{Admission, Bound, Drain, Workers};
 use crate::pipeline::Replays;
 use crate::route::Tables;
-use crate::store::{Books, Keeping, OpenError, RedisError};
+use crate::store::{Books, Keeping, OpenError, Quotas, RedisError};
 use crate::telemetry::Instruments;
 use crate::transport::BoxError;
 use certificates::Certificates;
@@ -98,6 +98,7 @@ pub struct Running {
     accepting: Accepting,
     keeping: Keeping,
     replays: Replays,
+    quotas: Quotas,
     /// Counts what calls leave, and looks at certificates, until this is dropped.
     _beside: [JoinSet<()>; 2],
 }
@@ -131,7 +132,7 @@ pub async fn start_reloadable(
         Books::open_all(&config.completions, &config.usage, Arc::new(Spending(instruments.metrics.clone())))?;
     let ready = workers::ready(config).await?;
     reused::watch(&instruments.metrics, &ready);
-    let replays = ready.replays.clone();
+    let (replays, quotas) = (ready.replays.clone(), ready.quotas.clone());
     let metrics = instruments.metrics.clone();
     let faces = workers::faces(config, &reloading, [&public, &admin], instruments, (books, ready));
     let (drain, backstage, health) = (faces.drain.clone(), faces.backstage.clone(), faces.health.clone());
@@ -162,6 +163,7 @@ pub async fn start_reloadable(
         accepting,
         keeping,
         replays,
+        quotas,
         _beside: [counting, certificates.keep_looking()],
     })
 }
@@ -185,7 +187,7 @@ impl Running {
             let _ = tokio::time::timeout(LAST_WORDS, workers.ended()).await;
         }
         // The calls have ended, and what they used is noted.
-        tokio::join!(self.keeping.end(), self.replays.end());
+        tokio::join!(self.keeping.end(), self.replays.end(), self.quotas.end());
     }
 }
 

@@ -304,7 +304,7 @@ pub(super) fn option_headers(file: &mut Fields<'_>) -> BTreeSet<String> {
 /// # Errors
 /// It is no name, or the server sets this header itself.
 pub(super) fn header_name(text: &str) -> Result<HeaderName, Wrong> {
-    const OWN: [HeaderName; 8] = [
+    const OWN: [HeaderName; 11] = [
         header::HOST,
         header::CONTENT_LENGTH,
         header::CONTENT_TYPE,
@@ -312,6 +312,9 @@ pub(super) fn header_name(text: &str) -> Result<HeaderName, Wrong> {
         header::ACCEPT_ENCODING,
         header::TRANSFER_ENCODING,
         header::CONNECTION,
+        header::UPGRADE,
+        header::EXPECT,
+        header::TRAILER,
         header::TE,
     ];
     let name = HeaderName::try_from(text).map_err(|_| Wrong::new(format!("`{text}` is no name of a header"), ""))?;

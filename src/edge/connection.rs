@@ -29,6 +29,8 @@ const PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs
 const GREETING: Duration = Duration::from_secs(20);
 /// Streams that were reset before they were accepted; beyond that the connection is hostile.
 const PENDING_RESETS: usize = 64;
+/// How long a client that was told to go away may take to do so when nothing of it runs.
+const FAREWELL: Duration = Duration::from_secs(30);
 /// By how much the ages of connections differ, so that those that began together do not end together.
 const JITTER: std::ops::RangeInclusive<f64> = 0.9..=1.1;
 
@@ -78,7 +80,14 @@ where
         }
     }
     connection.as_mut().graceful_shutdown();
-    connection.await
+    activity.leave();
+    tokio::select! {
+        served = connection.as_mut() => served,
+        () = activity.is_over(FAREWELL, gate.bounds.longest_call) => {
+            tracing::debug!("a connection is cut: its client was told to go away and has not");
+            Ok(())
+        }
+    }
 }
 
 fn builder(bounds: &ConnectionBounds) -> Builder<TokioExecutor> {
@@ -165,5 +174,42 @@ mod tests {
         connection.await.unwrap().unwrap();
         assert!(served.await.unwrap());
         assert_eq!(begun.elapsed().as_secs(), 600);
+    }
+
+    /// A frame of HTTP/2.
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let head = [length[1], length[2], length[3], kind, flags];
+        [&head[..], &stream.to_be_bytes(), payload].concat()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_does_not_go_away_is_cut_when_its_calls_have_had_their_time() {
+        const PING: u8 = 6;
+        let (here, mut there) = tokio::io::duplex(64 * 1024);
+        let quick = BoxCloneSyncService::new(tower::service_fn(|_| async {
+            let body = http_body_util::Full::new(bytes::Bytes::from_static(b"an answer"));
+            Ok(http::Response::new(tonic::body::Body::new(body)))
+        }));
+        let (max_age, longest_call) = (Some(Duration::from_secs(60)), Duration::from_secs(100));
+        let bounds = ConnectionBounds { max_age, longest_call, ..Default::default() };
+        let begun = Instant::now();
+        let served = tokio::spawn(async move { http(here, quick, None, &gate(bounds)).await.is_ok() });
+        there.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        // It takes nothing of any answer.
+        there.write_all(&frame(4, 0, 0, &[0, 4, 0, 0, 0, 0])).await.unwrap();
+        // A GET of `/` over http, by the numbers of the static table.
+        there.write_all(&frame(1, 5, 1, &[0x82, 0x84, 0x86])).await.unwrap();
+        let mut head = [0; 9];
+        while there.read_exact(&mut head).await.is_ok() {
+            let mut payload = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
+            there.read_exact(&mut payload).await.unwrap();
+            // It says that it is there, and that it has heard, and does nothing of what it was told.
+            if head[3] == PING && head[4] == 0 {
+                there.write_all(&frame(PING, 1, 0, &payload)).await.unwrap();
+            }
+        }
+        assert!(served.await.unwrap());
+        assert!((180..200).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
     }
 }

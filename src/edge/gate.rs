@@ -40,6 +40,8 @@ pub struct ConnectionBounds {
     pub max_streams: u32,
     /// The metadata of one call, in bytes.
     pub max_metadata_bytes: u32,
+    /// How long a call may take that is no batch.
+    pub longest_call: Duration,
 }
 
 impl Default for ConnectionBounds {
@@ -51,6 +53,7 @@ impl Default for ConnectionBounds {
             handshake_timeout: Duration::from_secs(10),
             max_streams: 1000,
             max_metadata_bytes: 64 * 1024,
+            longest_call: Duration::from_secs(10 * 60),
         }
     }
 }

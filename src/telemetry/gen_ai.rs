@@ -6,7 +6,7 @@ use opentelemetry::metrics::{Counter, Histogram, Meter};
 use super::chunks::BOUNDS;
 use super::feed::CompletionRecord;
 use super::measured::GenAiNames;
-use super::names::{Names, Standing};
+use super::names::{Names, Standing, shown};
 use super::semconv;
 use super::semconv::metrics as names;
 use crate::domain::Modality;
@@ -36,7 +36,10 @@ pub(super) struct GenAi {
     per_chunk: Named<f64>,
     tokens: Option<Tokens>,
     legacy_tokens: Option<Histogram<u64>>,
+    /// Pairs of asked and answering model.
     models: Names,
+    /// The same where only the asked one is of the configuration.
+    answers: Names,
 }
 
 /// A histogram with one or two names.
@@ -151,6 +154,7 @@ impl GenAi {
             legacy_tokens: is_legacy
                 .then(|| distribution(meter, names::LEGACY_TOKEN_USAGE, "Tokens of prompts and of answers.")),
             models: Names::default(),
+            answers: Names::default(),
         }
     }
 
@@ -181,21 +185,73 @@ impl GenAi {
     fn attributes(&mut self, completion: &CompletionRecord, is_known: &dyn Fn(&str) -> bool) -> Vec<KeyValue> {
         let asked = completion.request_model.as_ref().map(|model| model.as_str());
         let answered = completion.response_model.as_ref().map(|model| model.as_str());
-        let pair = format!("{}\n{}", asked.unwrap_or_default(), answered.unwrap_or_default());
-        let standing = match asked {
-            None => Standing::Known,
-            Some(asked) if is_known(asked) => Standing::Known,
-            Some(_) if answered.is_some() => Standing::Answered,
-            Some(_) => Standing::Claimed,
+        let [asked_is_known, answered_is_known] = [asked, answered].map(|name| name.is_none_or(is_known));
+        let (asked, answered) = (asked.map(shown), answered.map(shown));
+        let pair = format!("{}\n{}", asked.as_deref().unwrap_or_default(), answered.as_deref().unwrap_or_default());
+        let [tells_asked, tells_answered] = match (asked_is_known, answered_is_known) {
+            (true, true) => [self.models.admits(&pair, Standing::Known); 2],
+            // How a provider calls what has answered is its own word.
+            (true, false) => [
+                self.models.admits(asked.as_deref().unwrap_or_default(), Standing::Known),
+                self.answers.admits(&pair, Standing::Answered),
+            ],
+            (false, _) if answered.is_some() => [self.models.admits(&pair, Standing::Answered); 2],
+            (false, _) => [self.models.admits(&pair, Standing::Claimed); 2],
         };
-        let is_told = self.models.admits(&pair, standing);
-        let told = |name: &str| if is_told { name.to_owned() } else { names::OTHER.to_owned() };
+        let told = |name: &str, is_told| if is_told { name.to_owned() } else { names::OTHER.to_owned() };
         let mut attributes = vec![
             KeyValue::new(semconv::GEN_AI_OPERATION_NAME, "chat"),
             KeyValue::new(semconv::GEN_AI_PROVIDER_NAME, completion.vendor),
         ];
-        attributes.extend(asked.map(|name| KeyValue::new(semconv::GEN_AI_REQUEST_MODEL, told(name))));
-        attributes.extend(answered.map(|name| KeyValue::new(semconv::GEN_AI_RESPONSE_MODEL, told(name))));
+        attributes.extend(asked.map(|name| KeyValue::new(semconv::GEN_AI_REQUEST_MODEL, told(&name, tells_asked))));
         attributes
+            .extend(answered.map(|name| KeyValue::new(semconv::GEN_AI_RESPONSE_MODEL, told(&name, tells_answered))));
+        attributes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::time::Duration;
+
+    use opentelemetry::metrics::MeterProvider as _;
+
+    use super::super::chunks::Gaps;
+    use super::super::feed::TokenSums;
+    use super::super::names::MOST_STRANGE;
+    use super::*;
+    use crate::domain::{ModelId, ModelName};
+
+    fn completion(asked: &str, answered: &str) -> CompletionRecord {
+        CompletionRecord {
+            vendor: "v",
+            request_model: Some(ModelName::new(asked)),
+            response_model: Some(ModelId::new(answered)),
+            error: None,
+            duration: Duration::ZERO,
+            first_chunk: None,
+            gaps: Gaps::default(),
+            tokens: TokenSums::default(),
+        }
+    }
+
+    #[test]
+    fn names_of_answers_that_a_provider_makes_up_find_no_end_of_series() {
+        let meter = opentelemetry_sdk::metrics::SdkMeterProvider::builder().build().meter("test");
+        let mut gen_ai = GenAi::new(&meter, GenAiNames::Latest);
+        let is_known = |name: &str| ["smart", "m-1"].contains(&name);
+        let mut told = |asked: &str, answered: &str| {
+            let attributes = gen_ai.attributes(&completion(asked, answered), &is_known);
+            [&attributes[2], &attributes[3]].map(|attribute| attribute.value.to_string())
+        };
+        let series: HashSet<_> = (0..5000).map(|number| told("smart", &format!("made-up-{number}"))).collect();
+        assert_eq!(series.len(), MOST_STRANGE + 1);
+        assert!(series.iter().all(|[asked, _]| asked == "smart"), "the name that was asked for stays");
+        // Nor do they take the places of others.
+        assert_eq!(told("smart", "m-1"), ["smart", "m-1"]);
+        assert_eq!(told("stranger", "x"), ["stranger", "x"]);
+        let long = told(&"s".repeat(500), &"x".repeat(500));
+        assert!(long.iter().all(|name| name.len() <= 128), "{long:?}");
     }
 }

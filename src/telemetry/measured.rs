@@ -8,7 +8,7 @@ use opentelemetry::metrics::{Counter, Histogram, Meter};
 use super::call_log::is_server_fault;
 use super::feed::{AttemptRecord, CallRecord, Record, Way};
 use super::gen_ai::GenAi;
-use super::names::{Names, Standing};
+use super::names::{Names, Standing, shown};
 use super::semconv;
 use super::semconv::metrics as names;
 use crate::domain::AttemptOutcome;
@@ -135,8 +135,9 @@ impl Measured {
             _ => Standing::Claimed,
         };
         // The provider is the configuration's: only the model may be made up.
-        let told = if self.endpoints.admits(&endpoint, standing) {
-            endpoint
+        let shown = shown(&endpoint);
+        let told = if self.endpoints.admits(&shown, standing) {
+            shown.into_owned()
         } else {
             format!("{}/{}", attempt.provider, names::OTHER)
         };

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::feed::{Feed, Record};
 use super::measured::{Measured, Naming};
+use super::names::shown;
 use super::observed::{self, ServerNow};
 use super::pushed::Reader;
 use super::reused::{self, Reused};
@@ -275,14 +276,15 @@ impl UsageCounters {
     }
 
     fn add(&self, used: &Used<'_>) {
-        let of = |name: &'static str, value: &str| KeyValue::new(name, value.to_owned());
+        let of = |name: &'static str, value: &str| KeyValue::new(name, shown(value).into_owned());
         let mut shared = vec![
             of(semconv::CALLER, used.caller),
             of(semconv::GEN_AI_REQUEST_MODEL, used.model),
             of(semconv::ENDPOINT, used.endpoint),
         ];
-        let label =
-            |(key, value): &(String, String)| KeyValue::new(format!("{}.{key}", semconv::LABEL_PREFIX), value.clone());
+        let label = |(key, value): &(String, String)| {
+            KeyValue::new(format!("{}.{key}", semconv::LABEL_PREFIX), shown(value).into_owned())
+        };
         shared.extend(used.labels.iter().map(label));
         let with = |more: KeyValue| shared.iter().cloned().chain([more]).collect::<Vec<_>>();
         let add = |counter: &Counter<u64>, count: u64, attributes: &[KeyValue]| {
@@ -328,11 +330,11 @@ mod tests {
     #[tokio::test]
     async fn any_label_can_be_shown() {
         let metrics = Metrics::new(Resource::builder_empty().build());
-        let labels = [("a-b".to_owned(), "line\nend \"quoted\" \\ é".to_owned()), ("a_b".to_owned(), "x".to_owned())];
+        let labels = [("a-b".to_owned(), "line end \"quoted\" \\ é".to_owned()), ("a_b".to_owned(), "x".to_owned())];
         metrics.used(&Used { labels: &labels, attempts: 1, ..Used::default() });
         let text = metrics.text().await;
         let text = std::str::from_utf8(&text).unwrap();
         let line = text.lines().find(|line| line.starts_with("completiond_usage_attempts_total{")).unwrap();
-        assert!(line.contains(r#"completiond_label_a_b="line\nend \"quoted\" \\ é;x""#), "{line}");
+        assert!(line.contains(r#"completiond_label_a_b="line end \"quoted\" \\ é;x""#), "{line}");
     }
 }

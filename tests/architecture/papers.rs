@@ -104,3 +104,44 @@ fn every_decision_is_numbered_and_listed_is_a_rule_that_can_fail() {
     let records = ["0001-a.md".to_owned(), "0003-b.md".to_owned()];
     assert_eq!(misfiled(&records, "[a](0001-a.md)"), ["0003-b.md is out of sequence", "0003-b.md is not listed"]);
 }
+
+/// What is wrong with the column "held by" of the tables of a text: a cell without a test, or a test that is not there.
+fn unheld_rows(text: &str, tests: &BTreeSet<String>) -> (usize, Vec<String>) {
+    let (mut column, mut rows, mut complaints) = (None, 0, Vec::new());
+    for line in text.lines() {
+        let Some(row) = line.trim().strip_prefix('|').and_then(|row| row.strip_suffix('|')) else {
+            column = None;
+            continue;
+        };
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let Some(place) = column else {
+            column = Some(cells.iter().position(|cell| *cell == "held by"));
+            continue;
+        };
+        let Some(cell) = place.and_then(|place: usize| cells.get(place)).filter(|cell| !cell.starts_with("---")) else {
+            continue;
+        };
+        rows += 1;
+        let names: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
+        if names.is_empty() {
+            complaints.push(format!("nothing holds: {}", cells[0]));
+        }
+        complaints.extend(names.iter().filter(|name| !tests.contains(**name)).map(|name| format!("no test {name}")));
+    }
+    (rows, complaints)
+}
+
+#[test]
+fn every_threat_names_tests_that_exist() {
+    let (rows, complaints) = unheld_rows(&read("docs/threat-model.md"), &tests());
+    assert!(rows > 40, "the tables were not found: {rows}");
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn every_threat_names_tests_that_exist_is_a_rule_that_can_fail() {
+    let tests = ["one".to_owned(), "two".to_owned()].into();
+    let text = "| a | b |\n|---|---|\n| x | none |\n\n| what | held by | more |\n|---|---|---|\n| A | `one`, `two` | - |\n| B | | `one` |\n| C | `three` | |\n";
+    let complaints = vec!["nothing holds: B".to_owned(), "no test three".to_owned()];
+    assert_eq!(unheld_rows(text, &tests), (3, complaints));
+}

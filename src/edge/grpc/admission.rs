@@ -11,10 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
 use tonic::body::Body;
@@ -23,23 +21,24 @@ use uuid::Uuid;
 
 use super::convert::LedgerView;
 use super::door::Door;
+use super::kind::Kind;
 use super::refusal::Refusal;
+use super::rest::{Rest, Unread};
 use super::timeout::grpc_timeout;
 use crate::callers::Caller;
 use crate::count::Held;
 use crate::domain::{CallId, Error, Exhausted, Reason};
+use crate::edge::streams::Beside;
 use crate::edge::worker::Load;
-use crate::proto::completion_service_server::SERVICE_NAME;
 use crate::telemetry::Metrics;
-
-/// How much is read of a request that was answered before it was read, in bytes, and for how long.
-const READ_OUT_BYTES: usize = 64 * 1024;
-const READ_OUT: Duration = Duration::from_secs(5);
-/// How long its answer waits for that.
-const ANSWER_WAITS: Duration = Duration::from_millis(200);
 
 /// Stands for no deadline.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// The calls for which no key is needed that a connection may have at a time, and what each may send, in bytes and time.
+const HEALTH_CALLS: usize = 8;
+const HEALTH_BYTES: u64 = 4 * 1024;
+const HEALTH_ARRIVAL: Duration = Duration::from_secs(10);
 
 /// The bounds on what callers may send.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +59,8 @@ pub struct Admission {
     calls: Arc<AtomicU64>,
     bytes: Arc<AtomicU64>,
     limits: Limits,
+    /// Requests that were answered before they were read.
+    unread: Unread,
 }
 
 /// When a call's headers came.
@@ -69,7 +70,7 @@ pub(super) struct Arrived(pub(super) Instant);
 impl Admission {
     /// Nothing is in flight.
     pub fn new(limits: Limits) -> Self {
-        Self { calls: Arc::default(), bytes: Arc::default(), limits }
+        Self { calls: Arc::default(), bytes: Arc::default(), limits, unread: Unread::default() }
     }
 
     /// The calls that are in flight. Health checks, reflection and administration are none of them.
@@ -82,33 +83,31 @@ impl Admission {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Lets a call of `caller` to the method at `path` in.
-    fn open(&self, path: &str, caller: &Arc<Caller>) -> Result<Arc<Charge>, Error> {
-        let charge = Charge::nothing(self, caller);
-        if is_counted(path) {
+    /// Lets a call of this kind of `caller` in; `beside` is what its connection says of calls that have no work.
+    fn open(&self, kind: Kind, caller: &Arc<Caller>, beside: Option<&Beside>) -> Result<Arc<Charge>, Error> {
+        let mut charge = Charge::nothing(self, caller);
+        if kind.is_counted() {
             // The calls of a batch take places of their caller, not the batch itself: with room for one, one runs.
-            charge.take_place((!is_batch(path)).then_some(caller))?;
+            charge.take_place((!kind.is_batch()).then_some(caller))?;
+        }
+        if kind.is_health() {
+            if beside.is_some_and(|beside| beside.number > HEALTH_CALLS) {
+                return Err(overloaded("too many health checks are under way on this connection"));
+            }
+            charge.purse = Purse::Own;
         }
         charge.take(0)?;
         Ok(Arc::new(charge))
     }
 }
 
-/// Whether calls to `path` are bounded: an operator and a probe shall get through to a server that is full.
-fn is_counted(path: &str) -> bool {
-    let method = path.strip_prefix('/').and_then(|path| path.strip_prefix(SERVICE_NAME));
-    method.is_some_and(|method| method.starts_with('/'))
-}
-
-/// Whether calls to `path` are many in one.
-fn is_batch(path: &str) -> bool {
-    let method = path.strip_prefix('/').and_then(|path| path.strip_prefix(SERVICE_NAME));
-    matches!(method, Some("/BatchComplete" | "/StreamBatchComplete"))
-}
-
-/// Whether requests to `path` have no end of their own: they arrive as long as their caller sends them.
-fn is_endless(path: &str) -> bool {
-    path.strip_prefix('/').and_then(|path| path.strip_prefix(SERVICE_NAME)) == Some("/StreamBatchComplete")
+/// Where the bytes of a call are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purse {
+    /// With those of all calls.
+    Shared,
+    /// By itself: who needs no key takes nothing from those who have one.
+    Own,
 }
 
 /// What one call has in flight, given back at its end.
@@ -125,6 +124,7 @@ pub(super) struct Charge {
     /// One, or none.
     calls: AtomicU64,
     bytes: AtomicU64,
+    purse: Purse,
 }
 
 impl Charge {
@@ -137,6 +137,7 @@ impl Charge {
             is_left: AtomicBool::new(false),
             calls: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            purse: Purse::Shared,
         }
     }
 
@@ -160,6 +161,10 @@ impl Charge {
 
     /// Takes `bytes` more, unless there would be too many.
     fn take(&self, bytes: u64) -> Result<(), Error> {
+        if self.purse == Purse::Own {
+            let taken = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+            return if taken > HEALTH_BYTES { Err(too_large()) } else { Ok(()) };
+        }
         let before = self.admission.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) > self.admission.limits.max_bytes_in_flight {
@@ -196,7 +201,10 @@ impl Charge {
 
     /// What has arrived so far is charged elsewhere from now on.
     pub(super) fn give_back_bytes(&self) {
-        self.admission.bytes.fetch_sub(self.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        let bytes = self.bytes.swap(0, Ordering::Relaxed);
+        if self.purse == Purse::Shared {
+            self.admission.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
     }
 
     /// Something is made for the call from now on.
@@ -238,6 +246,10 @@ fn overloaded(why: &'static str) -> Error {
     Error::new(Reason::Overloaded, why).with(|details| details.retry_after = Some(Duration::from_secs(1)))
 }
 
+fn too_large() -> Error {
+    Error::new(Reason::RequestTooLarge, format!("a health check has at most {HEALTH_BYTES} bytes"))
+}
+
 fn too_many_of(caller: &Caller) -> Error {
     let most = caller.allowance.in_flight.unwrap_or_default();
     let message = format!("this caller may have {most} calls served at a time, and has");
@@ -275,10 +287,23 @@ impl<S> Admitted<S> {
         Self { inner, door, admission, load, view, metrics }
     }
 
-    fn open(&self, parts: &Parts) -> Result<(Arc<Caller>, Arc<Charge>), Error> {
+    fn open(&self, kind: Kind, parts: &Parts) -> Result<(Arc<Caller>, Arc<Charge>), Error> {
         let caller = self.door.admit(parts)?;
-        let charge = self.admission.open(parts.uri.path(), &caller)?;
+        let charge = self.admission.open(kind, &caller, parts.extensions.get())?;
         Ok((caller, charge))
+    }
+
+    /// When a request of this kind must have arrived, and each of its messages, where it has no end.
+    fn arrival(&self, kind: Kind, arrived: Instant, headers: &http::HeaderMap) -> (Sleep, Option<Duration>) {
+        // What is wrong with the header is told by the call itself.
+        let patience = grpc_timeout(headers).ok().flatten().unwrap_or(FOREVER);
+        let most = self.admission.limits.arrival;
+        let (end, each) = match kind {
+            Kind::StreamBatch => (patience, Some(most)),
+            _ if kind.is_health() => (patience.min(HEALTH_ARRIVAL), None),
+            _ => (patience.min(most), None),
+        };
+        (tokio::time::sleep_until(arrived + end), each)
     }
 }
 
@@ -300,7 +325,8 @@ where
         let id = CallId::new(Uuid::now_v7());
         let (parts, body) = request.into_parts();
         let refusal = Refusal { id, view: self.view };
-        let opened = self.open(&parts);
+        let kind = Kind::of(parts.uri.path());
+        let opened = self.open(kind, &parts);
         let mut request = http::Request::from_parts(parts, body);
         request.extensions_mut().insert(id);
         let charge = match opened {
@@ -311,7 +337,7 @@ where
             Err(error) => {
                 self.metrics.refused(error.reason);
                 refusal.note(&error, request.uri().path());
-                let rest = Rest::default();
+                let rest = self.admission.unread.rest();
                 rest.read_out(request.into_body());
                 return Box::pin(async move {
                     rest.is_read().await;
@@ -323,17 +349,10 @@ where
         let arrived = Instant::now();
         request.extensions_mut().insert(Arrived(arrived));
         request.extensions_mut().insert(Arc::clone(&charge));
-        // What is wrong with the header is told by the call itself.
-        let patience = grpc_timeout(request.headers()).ok().flatten().unwrap_or(FOREVER);
-        let most = self.admission.limits.arrival;
-        let (end, each) = match is_endless(request.uri().path()) {
-            true => (patience, Some(most)),
-            false => (patience.min(most), None),
-        };
-        let end = tokio::time::sleep_until(arrived + end);
+        let (end, each) = self.arrival(kind, arrived, request.headers());
         let of_body = Arc::clone(&charge);
         let metrics = self.metrics.clone();
-        let rest = Rest::default();
+        let rest = self.admission.unread.rest();
         let unread_of = rest.clone();
         let counted = |body| Counted {
             body: Some(body),
@@ -378,44 +397,6 @@ pin_project! {
             if let Some(body) = this.body.take() {
                 this.rest.read_out(body);
             }
-        }
-    }
-}
-
-/// What is left of a request that is answered before it was read. It is read and forgotten: otherwise the rest of the stream is
-/// reset at once, and there are clients that then lose the answer. The answer waits for that a little: a client that has
-/// it before it has sent its request may not notice (curl 7.88, two times in ten).
-#[derive(Clone, Debug, Default)]
-struct Rest(Arc<Mutex<Option<JoinHandle<()>>>>);
-
-impl Rest {
-    fn read_out(&self, mut body: Incoming) {
-        if body.is_end_stream() {
-            return;
-        }
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let reading = runtime.spawn(async move {
-            let mut read = 0;
-            let reading = async {
-                while let Some(Ok(frame)) = body.frame().await {
-                    read += frame.data_ref().map_or(0, Bytes::len);
-                    if read > READ_OUT_BYTES {
-                        break;
-                    }
-                }
-            };
-            // What comes later is reset.
-            let _ = tokio::time::timeout(READ_OUT, reading).await;
-        });
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reading);
-    }
-
-    /// Waits a little until it was read, if that has begun.
-    async fn is_read(&self) {
-        let reading = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(reading) = reading {
-            // It goes on without this.
-            let _ = tokio::time::timeout(ANSWER_WAITS, reading).await;
         }
     }
 }

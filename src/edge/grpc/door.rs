@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use tonic_health::pb::health_server;
 
+use super::kind::Kind;
 use crate::callers::{Caller, Callers, Shown, Stranger};
 use crate::domain::{Error, Reason};
 use crate::edge::Certified;
@@ -29,7 +29,7 @@ impl Door {
     pub(super) fn admit(&self, parts: &Parts) -> Result<Arc<Caller>, Error> {
         match self {
             Self::Anyone => Ok(Arc::default()),
-            _ if is_health_check(parts.uri.path()) => Ok(Arc::default()),
+            _ if Kind::of(parts.uri.path()).is_health() => Ok(Arc::default()),
             Self::Callers(callers) => identify(callers, parts),
             Self::Operators(callers) => {
                 let caller = identify(callers, parts)?;
@@ -42,11 +42,6 @@ impl Door {
             }
         }
     }
-}
-
-fn is_health_check(path: &str) -> bool {
-    let method = path.strip_prefix('/').and_then(|path| path.strip_prefix(health_server::SERVICE_NAME));
-    method.is_some_and(|method| method.starts_with('/'))
 }
 
 fn identify(callers: &Callers, parts: &Parts) -> Result<Arc<Caller>, Error> {

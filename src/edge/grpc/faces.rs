@@ -35,6 +35,9 @@ use crate::route::{Router, Tables};
 use crate::store::Books;
 use crate::telemetry::{Metrics, Tracer};
 
+/// The question after a service's health: room is made for what a message says it has, before it has come.
+const HEALTH_MESSAGE_BYTES: usize = 4 * 1024;
+
 /// A listener's service.
 pub type Served = BoxCloneSyncService<
     http::Request<hyper::body::Incoming>,
@@ -149,7 +152,8 @@ impl Faces {
     }
 
     fn health(&self, drain: &Drain) -> UntilDrain<HealthServer<HealthService>> {
-        let health = HealthServer::new(HealthService::from_health_reporter(self.health.clone()));
+        let health = HealthServer::new(HealthService::from_health_reporter(self.health.clone()))
+            .max_decoding_message_size(HEALTH_MESSAGE_BYTES);
         UntilDrain::new(health, drain.clone())
     }
 

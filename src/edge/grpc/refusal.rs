@@ -21,6 +21,9 @@ pub(super) struct Refusal {
 /// How long nothing more is logged of refused calls: whoever is refused may come again a thousand times a second.
 const QUIET: Duration = Duration::from_secs(1);
 
+/// The longest name of a method that is repeated: longer ones are none of ours.
+const METHOD_BYTES: usize = 40;
+
 /// When a refused call was logged last, and how many were not since.
 static NOTED: Mutex<Option<(Instant, u64)>> = Mutex::new(None);
 
@@ -37,13 +40,32 @@ impl Refusal {
                 last => last.replace((Instant::now(), 0)).map_or(0, |(_, unsaid)| unsaid),
             }
         };
-        // A path is the client's word: only one of ours is repeated.
-        let rpc = path.strip_prefix('/').and_then(|path| path.strip_prefix(SERVICE_NAME)).unwrap_or("another");
-        let rpc = rpc.strip_prefix('/').filter(|rpc| rpc.bytes().all(|byte| byte.is_ascii_alphabetic()));
+        let rpc = method(path);
         tracing::info!(id = %self.id, rpc, reason = error.reason.as_str(), unsaid, "call refused");
     }
 
     pub(super) fn status(self, error: &Error) -> Status {
         status::status(error, Some(self.id), self.view)
+    }
+}
+
+/// What is repeated of a path, which is the client's word: what may be a method of ours.
+fn method(path: &str) -> Option<&str> {
+    let method = path.strip_prefix('/')?.strip_prefix(SERVICE_NAME)?.strip_prefix('/')?;
+    Some(method).filter(|name| name.len() <= METHOD_BYTES && name.bytes().all(|byte| byte.is_ascii_alphabetic()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_path_only_what_may_be_a_method_of_ours_is_repeated() {
+        let of_ours = |name: &str| format!("/{SERVICE_NAME}/{name}");
+        assert_eq!(method(&of_ours("StreamBatchComplete")), Some("StreamBatchComplete"));
+        for name in ["a b", "%0a", "a\u{1b}[2J", "a/b", &"a".repeat(41)] {
+            assert_eq!(method(&of_ours(name)), None, "{name}");
+        }
+        assert_eq!(method("/other.Service/Complete"), None);
     }
 }

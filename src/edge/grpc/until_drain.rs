@@ -1,7 +1,8 @@
-//! Calls that have no work to finish: health and reflection end as soon as the server refuses new calls.
+//! Calls that have no work to finish: health and reflection end as soon as the server refuses new calls, or their connection
+//! is told to go away.
 //!
 //! Their streams last as long as their clients like, and would keep connections, and with them the process, until the
-//! end of the grace.
+//! end of the grace. Health is told without a key, so that they would keep others' places, too.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::{Body as HttpBody, Frame};
 use pin_project_lite::pin_project;
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::server::NamedService;
@@ -21,8 +22,9 @@ use super::convert::LedgerView;
 use super::status;
 use crate::domain::{CallId, Error, Reason};
 use crate::edge::Drain;
+use crate::edge::streams::Beside;
 
-/// A service whose calls last until the drain at most.
+/// A service whose calls last until the drain, or the end of their connection, at most.
 #[derive(Clone, Debug)]
 pub(super) struct UntilDrain<S> {
     inner: S,
@@ -55,25 +57,39 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let id = request.extensions().get().copied();
+        let leaving = request.extensions().get::<Beside>().map(|beside| beside.leaving.clone());
+        let ends = Ends { drain: self.drain.clone(), leaving: leaving.unwrap_or_default(), id };
         // Reflection reads on in a task of its own, which ends only with what its client sends.
-        let request = request.map(|body| ending(body, self.drain.clone(), id));
-        let drain = self.drain.clone();
+        let request = request.map(|body| ends.clone().of(body));
         let answer = self.inner.call(request);
-        Box::pin(async move { Ok(answer.await?.map(|body| ending(body, drain, id))) })
+        Box::pin(async move { Ok(answer.await?.map(|body| ends.of(body))) })
     }
 }
 
-fn ending(body: Body, drain: Drain, id: Option<CallId>) -> Body {
-    Body::new(Ending { body, end: drain.refused(), id, over: false })
+/// When a call ends.
+#[derive(Clone)]
+struct Ends {
+    drain: Drain,
+    leaving: CancellationToken,
+    id: Option<CallId>,
+}
+
+impl Ends {
+    fn of(self, body: Body) -> Body {
+        let Self { drain, leaving, id } = self;
+        Body::new(Ending { body, drained: drain.refused(), left: leaving.cancelled_owned(), id, over: false })
+    }
 }
 
 pin_project! {
-    /// A body that ends with the drain.
+    /// A body that ends with the drain, or with its connection.
     struct Ending {
         #[pin]
         body: Body,
         #[pin]
-        end: WaitForCancellationFutureOwned,
+        drained: WaitForCancellationFutureOwned,
+        #[pin]
+        left: WaitForCancellationFutureOwned,
         id: Option<CallId>,
         over: bool,
     }
@@ -91,10 +107,16 @@ impl HttpBody for Ending {
         if let Poll::Ready(frame) = this.body.poll_frame(context) {
             return Poll::Ready(frame);
         }
-        ready!(this.end.poll(context));
+        let why = match this.drained.poll(context) {
+            Poll::Ready(()) => "the server stops",
+            Poll::Pending => {
+                ready!(this.left.poll(context));
+                "the connection has lasted long enough; another one serves on"
+            }
+        };
         *this.over = true;
         let mut trailers = HeaderMap::new();
-        let error = Error::new(Reason::ShuttingDown, "the server stops");
+        let error = Error::new(Reason::ShuttingDown, why);
         let status = status::status(&error, *this.id, LedgerView::WithoutEndpoints);
         Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))))
     }

@@ -4,16 +4,18 @@
 //! process counts in memory. Where processes share what they count, each call asks Redis once, which counts for all of
 //! them; while that is away each process counts for itself, as it always does beside it.
 
+mod settling;
 mod shared;
 mod window;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::redis::{Health, Link, RedisError, RedisUrl};
 use crate::domain::CallerName;
-use shared::Shared;
+use settling::Settling;
+use shared::{Correction, Shared};
 use window::Windows;
 
 /// How much a caller may use. None: as much as it likes.
@@ -63,9 +65,35 @@ pub struct Reached {
     pub again: Option<Duration>,
 }
 
-/// When something was reserved: the second since 1970, by the clock of whoever counts.
+/// When something was reserved here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct At(u64);
+struct At {
+    /// In seconds since this process first looked, by a clock that nobody sets.
+    second: u64,
+    /// In seconds since 1970, by the clock on the wall.
+    wall: u64,
+}
+
+impl At {
+    /// The day of UTC.
+    const fn day(self) -> u64 {
+        self.wall / DAY
+    }
+
+    fn now() -> Self {
+        static BEGUN: OnceLock<Instant> = OnceLock::new();
+        let second = BEGUN.get_or_init(Instant::now).elapsed().as_secs();
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        Self { second, wall }
+    }
+}
+
+/// When something was reserved at all processes: the second since 1970, by the clock of the server that they share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct AtServer(u64);
+
+/// A day of UTC, in seconds.
+const DAY: u64 = 24 * 60 * 60;
 
 /// What all callers have used. Clones are the same.
 #[derive(Clone, Debug)]
@@ -75,7 +103,7 @@ pub struct Quotas(Arc<Inner>);
 struct Inner {
     /// Callers stand in the configuration, so that there are few.
     callers: Mutex<HashMap<CallerName, Arc<Mutex<Windows>>>>,
-    shared: Option<Shared>,
+    shared: Option<(Shared, Settling)>,
 }
 
 impl Quotas {
@@ -85,7 +113,11 @@ impl Quotas {
     /// [`RedisError`]: no server can be at that address. One that is away is none.
     pub async fn open(url: Option<&RedisUrl>) -> Result<Self, RedisError> {
         let shared = match url {
-            Some(url) => Some(Shared::over(Link::open(url, "limits.redis_url").await?)),
+            Some(url) => {
+                let shared = Shared::over(Link::open(url, "limits.redis_url").await?);
+                let settling = Settling::start(shared.clone());
+                Some((shared, settling))
+            }
             None => None,
         };
         Ok(Self(Arc::new(Inner { callers: Mutex::default(), shared })))
@@ -93,7 +125,15 @@ impl Quotas {
 
     /// How the server is that processes share; none: they share nothing.
     pub fn health(&self) -> Option<Health> {
-        self.0.shared.as_ref().map(Shared::health)
+        self.0.shared.as_ref().map(|(shared, _)| shared.health())
+    }
+
+    /// Tells the server that processes share what calls have used until now, as far as it answers soon. Calls that end later are
+    /// told no more.
+    pub async fn end(&self) {
+        if let Some((_, settling)) = &self.0.shared {
+            settling.end().await;
+        }
     }
 
     /// Takes one request of `caller` and so many tokens, and what its calls have cost lately.
@@ -104,13 +144,13 @@ impl Quotas {
         let windows = self.windows(caller);
         let expected = Use { tokens, nano_usd: lock(&windows).price() };
         let told = match &self.0.shared {
-            Some(shared) => shared.reserve(caller, quota, expected).await,
+            Some((shared, _)) => shared.reserve(caller, quota, expected).await,
             None => None,
         };
         let (here, there) = match told {
-            Some(Ok(at)) => (lock(&windows).add(now(), expected), Some(at)),
+            Some(Ok(at)) => (lock(&windows).add(At::now(), expected), Some(at)),
             Some(Err(reached)) => return Err(reached),
-            None => (lock(&windows).reserve(now(), quota, expected)?, None),
+            None => (lock(&windows).reserve(At::now(), quota, expected)?, None),
         };
         let (quotas, caller) = (self.clone(), caller.clone());
         Ok(Reserved { quotas, caller, windows, expected, here, there })
@@ -131,27 +171,21 @@ pub struct Reserved {
     windows: Arc<Mutex<Windows>>,
     expected: Use,
     here: At,
-    there: Option<At>,
+    there: Option<AtServer>,
 }
 
 impl Reserved {
-    /// Puts what was used in place of what was expected. Where it is shared, it is told from a task of its own: a call does not
-    /// wait for it, and without a runtime, which is at the end of the process, it stays as expected.
+    /// Puts what was used in place of what was expected. Where it is shared, somebody else tells it: a call does not wait for it.
     pub fn settle(self, used: Use) {
-        lock(&self.windows).correct((self.here, now()), self.expected, used);
-        let (Some(at), Some(shared)) = (self.there, &self.quotas.0.shared) else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (shared, caller, expected) = (shared.clone(), self.caller, self.expected);
-        runtime.spawn(async move { shared.correct(&caller, at, expected, used).await });
+        lock(&self.windows).correct((self.here, At::now()), self.expected, used);
+        if let (Some(at), Some((_, settling))) = (self.there, &self.quotas.0.shared) {
+            settling.settle(Correction { caller: self.caller, at, expected: self.expected, used });
+        }
     }
 }
 
 fn lock(windows: &Mutex<Windows>) -> MutexGuard<'_, Windows> {
     windows.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn now() -> At {
-    At(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ::redis::cmd;
 
 use super::super::redis::{Effect, Health, Link};
-use super::{At, Limit, Quota, Reached, Use};
+use super::{AtServer, Limit, Quota, Reached, Use};
 use crate::domain::{CallerName, CallerTag};
 
 /// What all keys begin with. The number says how they are laid out.
@@ -15,7 +15,8 @@ const PREFIX: &str = "completiond:limits:1";
 /// Takes a request, if there is room: KEYS is the caller; ARGV the limits (requests, tokens, nano-USD; -1 for none), and what
 /// is expected (tokens, nano-USD). Returns the second in which it was taken; or -1 to -3 for the limit that is reached,
 /// and the seconds until there is room. The clock is the server's, which all share. A field is `r` or `t` and a second, or
-/// `d` and a day; those that are over are removed.
+/// `d` and a day; those that are over are removed, and those of a minute that is still to come: the server's clock was ahead
+/// when they were written, and is not any more.
 const RESERVE: &str = r"
 local now = tonumber(redis.call('TIME')[1])
 local first, today = now - 60, math.floor(now / 86400)
@@ -27,7 +28,7 @@ for i = 1, #all, 2 do
   local kind, at, count = string.sub(all[i], 1, 1), tonumber(string.sub(all[i], 2)), tonumber(all[i + 1])
   if kind == 'd' then
     if at == today then used[3] = count else over[#over + 1] = all[i] end
-  elseif at < first then
+  elseif at < first or at > now + 60 then
     over[#over + 1] = all[i]
   else
     local which = kind == 'r' and 1 or 2
@@ -73,6 +74,9 @@ redis.call('EXPIRE', KEYS[1], 172800)
 return 1
 ";
 
+/// How often it is looked whether a server that is away is back.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// What processes share. Clones are the same.
 #[derive(Clone, Debug)]
 pub(super) struct Shared(Link);
@@ -92,7 +96,7 @@ impl Shared {
         caller: &CallerName,
         quota: Quota,
         expected: Use,
-    ) -> Option<Result<At, Reached>> {
+    ) -> Option<Result<AtServer, Reached>> {
         let mut reserve = cmd("EVAL");
         reserve.arg(RESERVE).arg(1).arg(key(caller));
         for limit in [quota.requests, quota.tokens, quota.nano_usd] {
@@ -108,12 +112,14 @@ impl Shared {
             -1 => reached(Limit::Requests),
             -2 => reached(Limit::Tokens),
             -3 => reached(Limit::Money),
-            at => u64::try_from(at).ok().map(|at| Ok(At(at))),
+            at => u64::try_from(at).ok().map(|at| Ok(AtServer(at))),
         }
     }
 
-    /// Puts what was used in place of what was expected. Where the server does not answer it stays as it was expected.
-    pub(super) async fn correct(&self, caller: &CallerName, at: At, expected: Use, used: Use) {
+    /// Puts what was used in place of what was expected. Where the server does not answer although it was asked, nobody knows
+    /// whether it has done so, and it is not asked again: done twice it would be wrong by as much.
+    pub(super) async fn correct(&self, correction: &Correction) {
+        let Correction { caller, at, expected, used } = correction;
         let mut correct = cmd("EVAL");
         correct.arg(CORRECT).arg(1).arg(key(caller)).arg(at.0);
         for count in [expected.tokens, expected.nano_usd, used.tokens, used.nano_usd] {
@@ -121,6 +127,22 @@ impl Shared {
         }
         self.0.ask::<i64>(&correct, Effect::Write).await;
     }
+
+    /// Waits until there is somebody to ask.
+    pub(super) async fn is_there(&self) {
+        while !self.0.is_connected() {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// What a call has used, to be put in place of what was expected of it.
+#[derive(Clone, Debug)]
+pub(super) struct Correction {
+    pub(super) caller: CallerName,
+    pub(super) at: AtServer,
+    pub(super) expected: Use,
+    pub(super) used: Use,
 }
 
 fn key(caller: &CallerName) -> String {

@@ -1,13 +1,16 @@
 //! What one caller has used lately, second by second, and today. It reads no clock.
+//!
+//! Seconds are those of a clock that only goes forward: one on the wall may be set ahead and back, and would keep a caller out
+//! until it is there again. The day is the wall's, for that is what a day of UTC is; where it is put back, what was spent
+//! stays spent until the next midnight.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{At, Limit, Quota, Reached, Use};
+use super::{At, DAY, Limit, Quota, Reached, Use};
 
 /// How long a minute is: the second that runs and the 60 before it, so that no 60 seconds have more than the limit.
 pub(super) const SPAN: u64 = 61;
-const DAY: u64 = 24 * 60 * 60;
 
 /// What one caller has used.
 #[derive(Debug, Default)]
@@ -69,7 +72,7 @@ impl Windows {
         // What a call will cost is a guess: it alone keeps nobody out who has spent nothing yet.
         let spent = self.day.1;
         if quota.nano_usd.is_some_and(|most| spent > 0 && spent.saturating_add(expected.nano_usd) > most) {
-            let again = Some(Duration::from_secs(DAY - now.0 % DAY));
+            let again = Some(Duration::from_secs(DAY - now.wall % DAY));
             return Err(Reached { limit: Limit::Money, again });
         }
         Ok(self.add(now, expected))
@@ -83,7 +86,7 @@ impl Windows {
         second.tokens = second.tokens.saturating_add(expected.tokens);
         let at = second.at;
         self.day.1 = self.day.1.saturating_add(expected.nano_usd);
-        At(at)
+        At { second: at, wall: now.wall }
     }
 
     /// Puts what was used in place of what was expected, in the second and the day in which it was. Where these are over, what
@@ -91,7 +94,7 @@ impl Windows {
     pub(super) fn correct(&mut self, (at, now): (At, At), expected: Use, used: Use) {
         self.move_to(now);
         self.price.add(used);
-        let found = self.seconds.iter_mut().find(|second| second.at == at.0);
+        let found = self.seconds.iter_mut().find(|second| second.at == at.second);
         match found {
             Some(second) => {
                 second.tokens = second.tokens.saturating_sub(expected.tokens).saturating_add(used.tokens);
@@ -102,14 +105,15 @@ impl Windows {
             }
             None => {}
         }
-        let reserved = if self.day.0 == at.0 / DAY { expected.nano_usd } else { 0 };
+        // A day before the one that counts is over, and nothing of it is in the sum; one after it was put back into it.
+        let reserved = if at.day() >= self.day.0 { expected.nano_usd } else { 0 };
         self.day.1 = self.day.1.saturating_sub(reserved).saturating_add(used.nano_usd);
     }
 
     /// The second that runs.
     fn second(&mut self, now: At) -> &mut Second {
-        // A clock that is put back counts into the latest second that there is.
-        let at = self.seconds.back().map_or(now.0, |last| last.at.max(now.0));
+        // Workers that look at the clock together may come in another order.
+        let at = self.seconds.back().map_or(now.second, |last| last.at.max(now.second));
         match self.seconds.pop_back() {
             Some(last) if last.at == at => self.seconds.push_back(last),
             before => {
@@ -123,13 +127,14 @@ impl Windows {
     }
 
     fn move_to(&mut self, now: At) {
-        while self.seconds.front().is_some_and(|second| second.at + SPAN <= now.0) {
+        while self.seconds.front().is_some_and(|second| second.at + SPAN <= now.second) {
             self.seconds.pop_front();
         }
-        let today = now.0 / DAY;
+        let today = now.day();
         if today > self.day.0 {
-            self.day = (today, 0);
+            self.day.1 = 0;
         }
+        self.day.0 = today;
     }
 
     /// Whether `wanted` more fit; else how long until they do, and none where they never will.
@@ -158,6 +163,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// A moment at which both clocks show the same.
+    #[expect(non_snake_case, reason = "it stands where a moment is made")]
+    fn At(second: u64) -> At {
+        At { second, wall: second }
+    }
 
     fn requests(most: u64) -> Quota {
         Quota { requests: Some(most), ..Quota::default() }
@@ -205,12 +216,34 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_put_back_frees_nothing() {
+    fn a_clock_that_is_set_ahead_and_back_frees_nothing_and_keeps_nobody_out() {
+        let quota = Quota { requests: Some(1), nano_usd: Some(10), ..Quota::default() };
+        let spent = Use { tokens: 0, nano_usd: 10 };
+        let moment =
+            |second, days: i64| At { second, wall: (1000 * DAY).saturating_add_signed(days * 86_400) + second };
         let mut windows = Windows::default();
-        windows.reserve(At(1000), requests(1), Use::default()).unwrap();
-        assert!(windows.reserve(At(500), requests(1), Use::default()).is_err());
-        windows.add(At(500), Use::default());
-        assert!(windows.seconds.len() == 1);
+        windows.reserve(moment(1000, 0), quota, spent).unwrap();
+        for days in [0, -1, -999] {
+            assert!(windows.reserve(moment(1001, days), quota, spent).is_err(), "{days}");
+        }
+        assert_eq!((windows.seconds.len(), windows.day.1), (1, 10));
+        // Years ahead, where a day begins, and back again: the minute is over after a minute, and the money after midnight.
+        let mut windows = Windows::default();
+        windows.reserve(moment(1000, 0), quota, spent).unwrap();
+        windows.reserve(moment(1000 + SPAN, 1000), quota, spent).unwrap();
+        let refused = windows.reserve(moment(1000 + 2 * SPAN, 0), quota, spent).unwrap_err();
+        assert!(refused.limit == Limit::Money && refused.again.is_some_and(|again| again.as_secs() <= DAY));
+        windows.reserve(moment(1000 + 3 * SPAN, 1), quota, spent).unwrap();
+    }
+
+    #[test]
+    fn what_was_reserved_while_the_clock_was_ahead_is_put_right_all_the_same() {
+        let quota = Quota { nano_usd: Some(10), ..Quota::default() };
+        let mut windows = Windows::default();
+        let ahead = At { second: 1000, wall: 50 * DAY };
+        let reserved = windows.reserve(ahead, quota, Use { tokens: 0, nano_usd: 8 }).unwrap();
+        windows.correct((reserved, At { second: 1001, wall: DAY }), Use { tokens: 0, nano_usd: 8 }, Use::default());
+        assert_eq!(windows.day, (1, 0));
     }
 
     #[test]
@@ -272,7 +305,7 @@ mod tests {
             let recent = now.saturating_sub(SPAN - 1);
             // What is over counts now, where anything was used.
             let truth: u64 = reserved.iter().map(|(.., used)| used.tokens).sum();
-            prop_assume!(reserved.iter().all(|(at, ..)| at.0 >= recent));
+            prop_assume!(reserved.iter().all(|(at, ..)| at.second >= recent));
             let spent: u64 = reserved.iter().map(|(.., used)| used.nano_usd).sum();
             let now_is = At(now);
             reserved.into_iter().rev().for_each(|(at, expected, used)| windows.correct((at, now_is), expected, used));

@@ -149,6 +149,11 @@ impl Link {
         asked.delete(pattern).await.map_err(|error| self.refused(&connection, &error))
     }
 
+    /// Whether there is anybody to ask.
+    pub(in crate::store) fn is_connected(&self) -> bool {
+        self.inner.connection.load().is_some()
+    }
+
     /// What the server answers an operator.
     ///
     /// # Errors

@@ -41,6 +41,11 @@ impl Bound {
         }
     }
 
+    /// Whether there is a row of its own for `key`.
+    pub(super) fn knows(&self, key: &Key) -> bool {
+        self.hours.get(&key.hour).is_some_and(|subjects| subjects.contains(&key.subject))
+    }
+
     /// The row for `key`: itself, or that of the rest.
     pub(super) fn admit(&mut self, key: Key, labels: &[String]) -> Key {
         let subjects = self.hours.entry(key.hour).or_default();
