@@ -104,7 +104,8 @@ fn keys_at(text: &str) -> Result<KeysAt, Wrong> {
             let rule = "is fetched in plain text: whoever is on the way could put keys of its own there";
             Err(Wrong::new(rule, "write `https`; `http` leads to this machine only"))
         }
-        _ => Err(Wrong::new("has a scheme that is not known here", RIGHT)),
+        Some(_) => Err(Wrong::new("has a scheme that is not known here", RIGHT)),
+        None => Err(Wrong::new("is no address", RIGHT)),
     }
 }
 

@@ -123,7 +123,7 @@ const AT_ONCE: [(&str, &str, &str); 85] = [
     ("issuers[].refresh_interval", "refresh_interval: 3m", "refresh_interval: 4m"),
     ("issuers[].keep_keys", "keep_keys: 12h", "keep_keys: 13h"),
     ("issuers[].callers[].claims", "{ groups: operators }", "{ groups: staff }"),
-    ("issuers[].callers[].models", "models: [fast]", "models: [smart]"),
+    ("issuers[].callers[].models", "- models: [fast]", "- models: [smart]"),
     ("issuers[].callers[].labels", "labels: { team: others }", "labels: { team: rest }"),
     ("issuers[].callers[].ledger", "ledger: full", "ledger: without_endpoints"),
     ("issuers[].callers[].admin", "admin: true", "admin: false"),
