@@ -1,7 +1,7 @@
 //! How many there are of something, such as connections or streams. It does not know what is counted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// A number of things that are held. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +27,27 @@ impl Count {
 
     /// How many are held now.
     pub fn now(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Whether somebody has a clone of it, or holds one of what it counts.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+}
+
+/// How often something has happened: it only grows. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Total(Arc<AtomicU64>);
+
+impl Total {
+    /// Once more.
+    pub fn once(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often until now.
+    pub fn now(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }

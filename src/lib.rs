@@ -24,6 +24,7 @@
 //! - [`domain`]: what all of them speak of
 
 pub mod app;
+pub mod aside;
 pub mod callers;
 pub mod catalog;
 pub mod cli;

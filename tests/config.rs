@@ -13,6 +13,8 @@ mod callers;
 mod completions;
 #[path = "config/connections.rs"]
 mod connections;
+#[path = "config/issuers.rs"]
+mod issuers;
 #[path = "tls/pki.rs"]
 mod pki;
 #[path = "config/reload.rs"]
@@ -703,6 +705,12 @@ fn every_known_key_is_documented() {
         ("tls.", with_provider("tls: { zzzz: 1 }")),
         ("admin_tls.", with_provider("admin_tls: { zzzz: 1 }")),
         ("connections.", with_provider("connections: { zzzz: 1 }")),
+        ("callers[].", with_provider("callers: [{ name: a, zzzz: 1 }]")),
+        ("callers[].limits.", with_provider("callers: [{ name: a, limits: { zzzz: 1 } }]")),
+        ("callers_dir.", with_provider("callers_dir: { zzzz: 1 }")),
+        ("issuers[].", with_provider("issuers: [{ name: a, zzzz: 1 }]")),
+        ("issuers[].callers[].", with_provider("issuers: [{ name: a, callers: [{ zzzz: 1 }] }]")),
+        ("issuers[].callers[].limits.", with_provider("issuers: [{ name: a, callers: [{ limits: { zzzz: 1 } }] }]")),
         ("timeouts.", with_provider("timeouts: { zzzz: 1 }")),
         ("retry.", with_provider("retry: { zzzz: 1 }")),
         ("limits.", with_provider("limits: { zzzz: 1 }")),
@@ -727,6 +735,8 @@ fn every_known_key_is_documented() {
                 "tls",
                 "admin_tls",
                 "connections",
+                "callers[].limits",
+                "issuers[].callers[].limits",
                 "timeouts",
                 "retry",
                 "limits",

@@ -1,5 +1,7 @@
 //! The certificates of the listeners that have some.
 
+use std::time::Duration;
+
 use tokio::task::JoinSet;
 
 use super::StartError;
@@ -50,6 +52,17 @@ impl Certificates {
             looking.spawn(current.clone().keep_looking());
         }
         looking
+    }
+
+    /// How long those of each listener still hold.
+    pub(super) fn left(&self) -> Vec<(&'static str, Duration)> {
+        let all = [("public", &self.public), ("admin", &self.admin)];
+        all.into_iter().filter_map(|(listener, current)| Some((listener, current.as_ref()?.left()?))).collect()
+    }
+
+    /// How often their files could not be used when they were read again.
+    pub(super) fn failures(&self) -> u64 {
+        self.all().map(Current::failures).sum()
     }
 
     fn all(&self) -> impl Iterator<Item = &Current> {

@@ -18,12 +18,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tonic_health::server::HealthReporter;
 
-use crate::callers::Callers;
+use crate::callers::{Callers, Vouching};
 use crate::config::Config;
-use crate::count::Count;
+use crate::count::{Count, Total};
 use crate::edge::{Admission, Bound, Drain, Workers};
 use crate::pipeline::Replays;
 use crate::route::Tables;
@@ -32,6 +33,8 @@ use crate::telemetry::Instruments;
 use crate::transport::BoxError;
 use certificates::Certificates;
 use listeners::{Accepting, Gates, Listeners};
+use observed::Now;
+use reload::Served;
 use roster::roster;
 use spending::Spending;
 use workers::Shared;
@@ -99,7 +102,7 @@ pub struct Running {
     keeping: Keeping,
     replays: Replays,
     quotas: Quotas,
-    /// Counts what calls leave, and looks at certificates, until this is dropped.
+    /// Counts what calls leave, and looks at certificates and callers, until this is dropped.
     _beside: [JoinSet<()>; 2],
 }
 
@@ -122,9 +125,7 @@ pub async fn start_reloadable(
 ) -> Result<Running, StartError> {
     let instruments = instruments.into();
     let certificates = Certificates::open(config)?;
-    let callers = Callers::new(roster(&config.admitted, None));
-    let names = (Tables::new(table(config, None)?), callers, certificates.clone());
-    let reloading = Reloading::new(config, names, load, instruments.levels.clone());
+    let reloading = reloading(config, &certificates, load, &instruments)?;
     let listeners = Listeners::bind(config).await?;
     let [public, admin, ops] = listeners.bound.clone();
 
@@ -140,10 +141,11 @@ pub async fn start_reloadable(
     let shared = Shared::new(config, faces)?;
     let workers = Workers::start(config.workers.get(), move |load| shared.services(load)).map_err(system)?;
     let gates = Gates::new(config, &certificates, &callers, (&drain, &backstage));
-    let now = (admission.clone(), workers.runtimes(), gates.clone());
-    observed::watch(&metrics, config, reloading.tables(), now);
+    let now = Now { admission: admission.clone(), workers: workers.runtimes(), gates: gates.clone() };
+    observed::watch(&metrics, config, &reloading, now);
     let mut counting = JoinSet::new();
     counting.spawn(metrics.keep_counting());
+    counting.spawn(reloading.clone().keep_looking_at_callers());
     let workers = Arc::new(workers);
     let accepting = gates.open(listeners, &workers);
     set_health(&health, tonic_health::ServingStatus::Serving).await;
@@ -166,6 +168,20 @@ pub async fn start_reloadable(
         quotas,
         _beside: [counting, certificates.keep_looking()],
     })
+}
+
+/// What is served by at the start.
+fn reloading(
+    config: &Config,
+    certificates: &Certificates,
+    load: Load,
+    instruments: &Instruments,
+) -> Result<Reloading, StartError> {
+    let vouching = Vouching { runtime: Handle::current(), failures: Total::default() };
+    let callers = Callers::new(roster(&config.admitted, &vouching, None));
+    let tables = Tables::new(table(config, None)?);
+    let served = Served { tables, callers, certificates: certificates.clone(), vouching };
+    Ok(Reloading::new(config, served, load, instruments.levels.clone()))
 }
 
 impl Running {

@@ -3,27 +3,32 @@
 use tokio::runtime::RuntimeMetrics;
 use tokio::time::Instant;
 
+use super::Reloading;
 use super::listeners::Gates;
 use crate::config::Config;
 use crate::domain::{ModelId, ProviderId};
 use crate::edge::Admission;
 use crate::pool::{BreakerState, HealthReport};
-use crate::route::{Table, Tables};
+use crate::route::Table;
 use crate::telemetry::{EndpointNow, Metrics, Naming, ServerNow, WorkerNow};
 
+/// What is looked at beside what is reloaded.
+pub(super) struct Now {
+    pub(super) admission: Admission,
+    pub(super) workers: Vec<RuntimeMetrics>,
+    pub(super) gates: Gates,
+}
+
 /// Begins to count what calls leave, and shows what stands.
-pub(super) fn watch(
-    metrics: &Metrics,
-    config: &Config,
-    tables: &Tables,
-    (admission, workers, gates): (Admission, Vec<RuntimeMetrics>, Gates),
-) {
-    let of_names = tables.clone();
+pub(super) fn watch(metrics: &Metrics, config: &Config, reloading: &Reloading, Now { admission, workers, gates }: Now) {
+    let of_names = reloading.tables().clone();
     metrics.measure(Naming {
         gen_ai: config.telemetry.genai_semconv,
         is_known: std::sync::Arc::new(move |name| is_known(&of_names.current(), name)),
     });
-    let tables = tables.clone();
+    let shown = reloading.clone();
+    metrics.show_reloads(move || shown.now());
+    let tables = reloading.tables().clone();
     metrics.show_server(move || ServerNow {
         calls: admission.calls_in_flight(),
         bytes: admission.bytes_in_flight(),

@@ -3,20 +3,26 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use super::certificates::Certificates;
 use super::roster::roster;
 use super::{StartError, table};
-use crate::callers::Callers;
-use crate::config::{self, Config, Mark, Problem, Problems, Source};
+use crate::aside::Aside;
+use crate::callers::{Callers, Vouching};
+use crate::config::{self, Config, Mark, Problem, Problems, Source, Sources};
+use crate::count::Total;
 use crate::domain::{Error, Reason, Violation};
 use crate::edge::{Changes, Reload, Reloaded};
 use crate::route::Tables;
-use crate::telemetry::Levels;
+use crate::telemetry::{IssuerNow, Levels, ReloadsNow};
+
+/// How long the files of callers may take to be read.
+const READING: Duration = Duration::from_secs(10);
 
 /// A configuration that is being read.
 pub type Loading = BoxFuture<'static, Result<Config, Problems>>;
@@ -30,6 +36,21 @@ pub(super) fn same(config: &Config) -> Load {
     Arc::new(move || Box::pin(std::future::ready(Ok(config.clone()))))
 }
 
+/// How often what was to be put in force could not be.
+#[derive(Clone, Debug, Default)]
+struct Failures {
+    configuration: Total,
+    callers: Total,
+}
+
+/// What is served by: the names that may be asked for, who may ask, what listeners show, and what reads the keys of issuers.
+pub(super) struct Served {
+    pub(super) tables: Tables,
+    pub(super) callers: Callers,
+    pub(super) certificates: Certificates,
+    pub(super) vouching: Vouching,
+}
+
 /// Puts configurations in force, one after the other. Clones are the same.
 #[derive(Clone)]
 pub struct Reloading(Arc<Shared>);
@@ -38,8 +59,14 @@ struct Shared {
     tables: Tables,
     callers: Callers,
     certificates: Certificates,
+    vouching: Vouching,
     load: Load,
     levels: Levels,
+    failures: Failures,
+    /// Where the directory of callers is read.
+    aside: Aside,
+    /// Another configuration is in force.
+    replaced: Notify,
     /// What the process was started with: what is not in its table holds until its end.
     started: Config,
     /// What the table in force was made from. Locked while another one is read.
@@ -47,15 +74,22 @@ struct Shared {
 }
 
 impl Reloading {
-    /// `config` is in force, as these tables, callers and certificates.
-    pub(super) fn new(
-        config: &Config,
-        (tables, callers, certificates): (Tables, Callers, Certificates),
-        load: Load,
-        levels: Levels,
-    ) -> Self {
-        let (started, in_force) = (config.clone(), Mutex::new(config.clone()));
-        Self(Arc::new(Shared { tables, callers, certificates, load, levels, started, in_force }))
+    /// `config` is in force, as `served`.
+    pub(super) fn new(config: &Config, served: Served, load: Load, levels: Levels) -> Self {
+        let Served { tables, callers, certificates, vouching } = served;
+        Self(Arc::new(Shared {
+            tables,
+            callers,
+            certificates,
+            vouching,
+            load,
+            levels,
+            failures: Failures::default(),
+            aside: Aside::new("callers"),
+            replaced: Notify::new(),
+            started: config.clone(),
+            in_force: Mutex::new(config.clone()),
+        }))
     }
 
     /// The names that callers may ask for.
@@ -74,10 +108,88 @@ impl Reloading {
     /// `CONFIGURATION_INVALID`, with all that is wrong with it; the one in force stays.
     pub async fn reload(&self) -> Result<Reloaded, Error> {
         let mut in_force = self.0.in_force.lock().await;
-        let next = (self.0.load)().await.map_err(|problems| refused(&problems))?;
-        let mut reloaded = self.replace(&mut in_force, next).map_err(|error| unusable(&error))?;
+        let next = (self.0.load)().await.map_err(|problems| refused(&problems));
+        let replaced = next.and_then(|next| self.replace(&mut in_force, next).map_err(|error| unusable(&error)));
+        let mut reloaded = replaced.inspect_err(|_| self.0.failures.configuration.once())?;
         reloaded.warnings.extend(self.0.certificates.look().await);
+        reloaded.warnings.extend(self.look_at_callers_of(&mut in_force).await);
         Ok(reloaded)
+    }
+
+    /// Looks at the directory of callers now, if there is one: who stands in it may call when this returns. What is wrong with
+    /// it is returned, and changes nothing.
+    pub async fn look_at_callers(&self) -> Vec<String> {
+        let mut in_force = self.0.in_force.lock().await;
+        self.look_at_callers_of(&mut in_force).await
+    }
+
+    async fn look_at_callers_of(&self, in_force: &mut Config) -> Vec<String> {
+        let shared = &self.0;
+        let Some(dir) = in_force.admitted.dir.clone() else { return Vec::new() };
+        let path = dir.path.display().to_string();
+        let look = move || dir.look(&Sources::new(&config::process_variable));
+        // The files may lie where reading takes long or never ends.
+        match shared.aside.run(READING, look).await {
+            Ok(Ok(None)) => Vec::new(),
+            Ok(Ok(Some(dir))) => {
+                let callers = dir.callers.len();
+                in_force.admitted.dir = Some(dir);
+                let roster = roster(&in_force.admitted, &shared.vouching, Some(&shared.callers.current()));
+                shared.callers.replace(roster);
+                tracing::info!(path, callers, "other callers are in force");
+                Vec::new()
+            }
+            Ok(Err(problems)) => problems,
+            Err(given_up) => vec![format!("the files of callers in {path} {given_up}")],
+        }
+    }
+
+    /// Looks at it again and again.
+    pub(super) async fn keep_looking_at_callers(self) {
+        let mut told = Vec::new();
+        loop {
+            let interval = self.0.in_force.lock().await.admitted.dir.as_ref().map(|dir| dir.reload_interval);
+            let pause = async {
+                match interval {
+                    Some(interval) => tokio::time::sleep(interval).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = pause => {}
+                () = self.0.replaced.notified() => {
+                    told.clear();
+                    continue;
+                }
+            }
+            let problems = self.look_at_callers().await;
+            if !problems.is_empty() {
+                self.0.failures.callers.once();
+            }
+            // What is wrong is told once, and again when something else is.
+            if problems != told {
+                for problem in &problems {
+                    tracing::error!(problem, "the callers stay as they were");
+                }
+                told = problems;
+            }
+        }
+    }
+
+    /// How what is read again stands, and how often it could not be put in force.
+    pub(super) fn now(&self) -> ReloadsNow {
+        let Shared { failures, certificates, vouching, callers, .. } = &*self.0;
+        let keys = callers.current().keys_of_issuers();
+        ReloadsNow {
+            failed: [
+                ("configuration", failures.configuration.now()),
+                ("certificates", certificates.failures()),
+                ("callers", failures.callers.now()),
+                ("jwks", vouching.failures.now()),
+            ],
+            certificates: certificates.left(),
+            issuers: keys.into_iter().map(|of| IssuerNow { issuer: of.name, keys: of.keys, age: of.age }).collect(),
+        }
     }
 
     /// Puts `next` in force.
@@ -92,7 +204,7 @@ impl Reloading {
     fn replace(&self, in_force: &mut Config, next: Config) -> Result<Reloaded, StartError> {
         let shared = &self.0;
         shared.tables.replace(table(&next, Some(&shared.tables.current()))?);
-        shared.callers.replace(roster(&next.admitted, Some(&shared.callers.current())));
+        shared.callers.replace(roster(&next.admitted, &shared.vouching, Some(&shared.callers.current())));
         let reloaded = Reloaded {
             source: source(&next.source),
             providers: changes(&in_force.providers, &next.providers, |entry| entry.id.as_str(), is_same_provider),
@@ -108,6 +220,7 @@ impl Reloading {
             }
         }
         *in_force = next;
+        shared.replaced.notify_one();
         tracing::info!(
             source = reloaded.source,
             providers = %Listed(&reloaded.providers),

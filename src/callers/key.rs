@@ -67,6 +67,11 @@ impl KeyHash {
         u64::from_be_bytes(self.0.first_chunk().copied().unwrap_or_default())
     }
 
+    /// All of it: of what was shown, not of a key that is known.
+    pub(super) const fn digest(&self) -> [u8; 32] {
+        self.0
+    }
+
     /// Whether it is the same, told in the same time wherever they differ.
     pub fn is(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::domain::ModelName;
 
@@ -13,6 +14,8 @@ pub enum Models {
     All,
     /// Names that one of these fits.
     Only(Vec<ModelPattern>),
+    /// Names that both allow.
+    Both(Arc<(Models, Models)>),
 }
 
 impl Models {
@@ -21,6 +24,17 @@ impl Models {
         match self {
             Self::All => true,
             Self::Only(patterns) => patterns.iter().any(|pattern| pattern.fits(name)),
+            Self::Both(both) => both.0.allow(name) && both.1.allow(name),
+        }
+    }
+
+    /// What both allow.
+    #[must_use]
+    pub fn within(&self, other: Self) -> Self {
+        match (self, other) {
+            (Self::All, other) => other,
+            (one, Self::All) => one.clone(),
+            (one, other) => Self::Both(Arc::new((one.clone(), other))),
         }
     }
 
@@ -94,6 +108,16 @@ mod tests {
         assert!(only(&["*"]).allow(&ModelName::new("anything")));
         assert!(!only(&[]).allow(&ModelName::new("anything")));
         assert!(Models::All.allow(&ModelName::new("anything")));
+    }
+
+    #[test]
+    fn what_two_allow_is_what_each_of_them_does() {
+        let both = only(&["smart", "claude/*"]).within(only(&["claude/x", "home/*"]));
+        for (name, allowed) in [("claude/x", true), ("claude/y", false), ("smart", false), ("home/x", false)] {
+            assert_eq!(both.allow(&ModelName::new(name)), allowed, "{name}");
+        }
+        assert_eq!(Models::All.within(only(&["smart"])), only(&["smart"]));
+        assert_eq!(only(&["smart"]).within(Models::All), only(&["smart"]));
     }
 
     #[test]

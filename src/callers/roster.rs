@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::{Caller, KeyHash};
-use crate::count::Count;
-use crate::domain::CallerName;
+use super::accounts::Accounts;
+use super::vouchers::{Own, Pending, Vouchers, Vouching};
+use super::{Caller, IssuerSettings, KeyHash, KeysNow, TokenFault};
 
 /// What a caller shows of itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Shown<'a> {
-    /// Its key.
+    /// Its key, or a token that somebody has signed for it.
     pub key: Option<&'a str>,
     /// The identity in its certificate, which was checked: a SPIFFE id or another URI, or a DNS name.
     pub certificate: &'a [String],
@@ -30,6 +30,21 @@ pub enum Stranger {
     /// Its certificate is nobody's.
     #[error("the client certificate is valid, and names no caller that is known here")]
     UnknownCertificate,
+    /// Its token is not good, or tells nobody.
+    #[error(transparent)]
+    Token(TokenFault),
+    /// Its token cannot be checked: the keys of its issuer are not there.
+    #[error("the keys of the token's issuer cannot be read now, so that it cannot be checked")]
+    IssuerAway,
+}
+
+/// Who calls, as far as it is known at once.
+#[derive(Debug)]
+pub enum Identified {
+    /// This caller.
+    Known(Arc<Caller>),
+    /// That is known when its issuer was asked for the key of its token.
+    Later(Pending),
 }
 
 /// A caller, and how it is told.
@@ -41,6 +56,8 @@ pub struct Entry {
     pub keys: Vec<KeyHash>,
     /// The names in its certificates.
     pub certificates: Vec<String>,
+    /// Its tokens: the name of their issuer, and what they call it.
+    pub tokens: Vec<(String, String)>,
 }
 
 /// All callers of one configuration.
@@ -49,60 +66,90 @@ pub struct Roster {
     /// By a part of the hash: whoever could choose it would have broken SHA-256.
     keys: HashMap<u64, Vec<(KeyHash, Arc<Caller>)>>,
     certificates: HashMap<String, Arc<Caller>>,
-    /// Their names, and what is in flight of each.
-    in_flight: HashMap<CallerName, Count>,
+    /// Those who vouch for callers.
+    vouchers: Vouchers,
+    /// What is in flight of each, over all rosters that came from one another.
+    accounts: Accounts,
     /// Who calls where nothing is shown; none: nobody is let in.
     nobody: Option<Arc<Caller>>,
+    /// Nobody is told apart.
+    is_open: bool,
 }
 
 impl Roster {
     /// Nobody is told apart, and everybody may call.
     pub fn open() -> Self {
-        Self { nobody: Some(Arc::default()), ..Self::default() }
+        Self { nobody: Some(Arc::default()), is_open: true, ..Self::default() }
     }
 
-    /// These callers, and `nobody` for who shows nothing. What is in flight of a caller that `before` knows goes on counting.
+    /// These callers, and `nobody` for who shows nothing. What is in flight of a caller that `before` or one before it knew
+    /// goes on counting.
     pub fn new(entries: Vec<Entry>, nobody: Option<Caller>, before: Option<&Self>) -> Self {
-        let mut roster = Self::default();
-        for Entry { mut caller, keys, certificates } in entries {
-            if let Some(count) = before.and_then(|before| before.in_flight.get(&caller.name)) {
-                caller.in_flight = count.clone();
-            }
-            roster.in_flight.insert(caller.name.clone(), caller.in_flight.clone());
-            let caller = Arc::new(caller);
+        Self::among(entries, nobody, before).0
+    }
+
+    /// The same, and those whom these issuers vouch for.
+    pub fn with_issuers(
+        entries: Vec<Entry>,
+        nobody: Option<Caller>,
+        (issuers, vouching): (Vec<IssuerSettings>, &Vouching),
+        before: Option<&Self>,
+    ) -> Self {
+        let (roster, own) = Self::among(entries, nobody, before);
+        let accounts = roster.accounts.clone();
+        let vouchers = Vouchers::new(issuers, &own, (vouching, accounts), before.map(|before| &before.vouchers));
+        Self { vouchers, ..roster }
+    }
+
+    fn among(entries: Vec<Entry>, nobody: Option<Caller>, before: Option<&Self>) -> (Self, Own) {
+        let accounts = before.map(|before| before.accounts.clone()).unwrap_or_default();
+        let counted = |caller: Caller| {
+            let in_flight = accounts.of(&caller.name);
+            Arc::new(Caller { in_flight, ..caller })
+        };
+        let (mut roster, mut own) = (Self::default(), Own::default());
+        for Entry { caller, keys, certificates, tokens } in entries {
+            let caller = counted(caller);
             for hash in keys {
                 roster.keys.entry(hash.place()).or_default().push((hash, Arc::clone(&caller)));
             }
             roster.certificates.extend(certificates.into_iter().map(|name| (name, Arc::clone(&caller))));
+            own.extend(tokens.into_iter().map(|token| (token, Arc::clone(&caller))));
         }
-        roster.nobody = nobody.map(|mut nobody| {
-            if let Some(before) = before.and_then(|before| before.nobody.as_ref()) {
-                nobody.in_flight = before.in_flight.clone();
-            }
-            Arc::new(nobody)
-        });
-        roster
+        roster.nobody = nobody.map(counted);
+        roster.accounts = accounts;
+        (roster, own)
     }
 
-    /// Whether callers are told apart at all.
-    pub fn is_open(&self) -> bool {
-        self.keys.is_empty() && self.certificates.is_empty() && self.nobody.is_some()
+    /// Whether callers are not told apart at all.
+    pub const fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// How the keys of those are who vouch for callers.
+    pub fn keys_of_issuers(&self) -> Vec<KeysNow> {
+        self.vouchers.now()
     }
 
     /// Who shows this. A key is looked at first: what is sent with a call says more than what its connection shows.
     ///
     /// # Errors
     /// [`Stranger`]: it is nobody who is known.
-    pub fn identify(&self, shown: Shown<'_>) -> Result<Arc<Caller>, Stranger> {
-        if let (true, Some(nobody)) = (self.is_open(), &self.nobody) {
-            return Ok(Arc::clone(nobody));
+    pub fn identify(&self, shown: Shown<'_>) -> Result<Identified, Stranger> {
+        if let (true, Some(nobody)) = (self.is_open, &self.nobody) {
+            return Ok(Identified::Known(Arc::clone(nobody)));
         }
         if let Some(key) = shown.key {
-            return self.by_key(&KeyHash::of(key)).ok_or(Stranger::UnknownKey);
+            let hash = KeyHash::of(key);
+            return match self.by_key(&hash) {
+                Some(caller) => Ok(Identified::Known(caller)),
+                None if self.vouchers.may_tell(key) => self.vouchers.tell(key, &hash),
+                None => Err(Stranger::UnknownKey),
+            };
         }
         let by_certificate = shown.certificate.iter().find_map(|name| self.certificates.get(name));
         match (by_certificate, &self.nobody) {
-            (Some(caller), _) | (None, Some(caller)) => Ok(Arc::clone(caller)),
+            (Some(caller), _) | (None, Some(caller)) => Ok(Identified::Known(Arc::clone(caller))),
             (None, None) if shown.certificate.is_empty() => Err(Stranger::ShowsNothing),
             (None, None) => Err(Stranger::UnknownCertificate),
         }
@@ -138,12 +185,14 @@ impl Callers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::CallerName;
 
     fn entry(name: &str, key: &str, certificate: &str) -> Entry {
         Entry {
             caller: Caller { name: CallerName::new(name), ..Caller::default() },
             keys: vec![KeyHash::of(key)],
             certificates: vec![certificate.to_owned()],
+            tokens: Vec::new(),
         }
     }
 
@@ -155,10 +204,16 @@ mod tests {
         )
     }
 
-    fn who(roster: &Roster, key: Option<&str>, certificate: &[&str]) -> Result<String, Stranger> {
+    fn shown(roster: &Roster, key: Option<&str>, certificate: &[&str]) -> Result<Arc<Caller>, Stranger> {
         let certificate: Vec<String> = certificate.iter().map(ToString::to_string).collect();
-        let caller = roster.identify(Shown { key, certificate: &certificate })?;
-        Ok(caller.name.to_string())
+        match roster.identify(Shown { key, certificate: &certificate })? {
+            Identified::Known(caller) => Ok(caller),
+            Identified::Later(_) => panic!("nobody vouches for anybody here"),
+        }
+    }
+
+    fn who(roster: &Roster, key: Option<&str>, certificate: &[&str]) -> Result<String, Stranger> {
+        shown(roster, key, certificate).map(|caller| caller.name.to_string())
     }
 
     #[test]
@@ -195,12 +250,25 @@ mod tests {
     #[test]
     fn what_is_in_flight_goes_on_counting_when_callers_change() {
         let before = roster(None);
-        let held = before.identify(Shown { key: Some("key-1"), certificate: &[] }).unwrap().in_flight.one();
+        let held = shown(&before, Some("key-1"), &[]).unwrap().in_flight.one();
         let after = Roster::new(vec![entry("one", "key-9", "spiffe://x/one")], None, Some(&before));
-        let caller = after.identify(Shown { key: Some("key-9"), certificate: &[] }).unwrap();
+        let caller = shown(&after, Some("key-9"), &[]).unwrap();
         assert_eq!(caller.in_flight.now(), 1);
         drop(held);
         assert_eq!(caller.in_flight.now(), 0);
         assert_eq!(who(&after, Some("key-1"), &[]), Err(Stranger::UnknownKey));
+    }
+
+    #[test]
+    fn what_is_in_flight_of_a_caller_that_goes_and_comes_again_goes_on_counting() {
+        let first = roster(None);
+        let held = shown(&first, Some("key-1"), &[]).unwrap().in_flight.one();
+        let without = Roster::new(vec![entry("two", "key-2", "spiffe://x/two")], None, Some(&first));
+        drop(first);
+        let again = Roster::new(vec![entry("one", "key-9", "spiffe://x/one")], None, Some(&without));
+        drop(without);
+        assert_eq!(shown(&again, Some("key-9"), &[]).unwrap().in_flight.now(), 1);
+        drop(held);
+        assert_eq!(shown(&again, Some("key-9"), &[]).unwrap().in_flight.now(), 0);
     }
 }

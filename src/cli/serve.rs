@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
-use tokio::time::timeout;
 
 use super::client::root_cause;
 use super::settings::{ConfigArgs, ListenArgs, Loaded};
 use super::{Exit, local, runtime, tell, tell_problems};
 use crate::app::{self, Load, Reloading, Running, StartError};
-use crate::config::{self, Admitted, Bare, Config, Problem, Problems, Source, show_duration};
+use crate::aside::{Aside, GivenUp};
+use crate::config::{self, Bare, Config, Problem, Problems, Source, show_duration};
 use crate::telemetry::{self, Habits, Instruments};
 
 /// How long a model server on this machine may take to say that it is there.
@@ -95,7 +94,8 @@ fn log_start(config: &Config, running: &Running) {
         source = origin_name(&config.source),
         providers = config.providers.len(),
         models = config.models.len(),
-        callers = config.admitted.callers.len(),
+        callers = config.admitted.entries().count(),
+        issuers = config.admitted.issuers.len(),
         workers = config.workers.get(),
         "serving"
     );
@@ -145,28 +145,23 @@ impl Signals {
 
 /// The configuration as it was read at the start, read again.
 fn again(args: &ConfigArgs, listen: &ListenArgs) -> Load {
-    let (args, listen) = (args.clone(), listen.clone());
+    let (args, listen, aside) = (args.clone(), listen.clone(), Aside::new("reading"));
     Arc::new(move || {
-        let (args, listen) = (args.clone(), listen.clone());
+        let (args, listen, aside) = (args.clone(), listen.clone(), aside.clone());
         Box::pin(async move {
-            let Loaded { config, bare } = aside(move || args.load(&listen)).await??;
+            // The file, and the files of its secrets, may lie where reading takes long or never ends.
+            let read = aside.run(READING, move || args.load(&listen)).await;
+            let Loaded { config, bare } = read.map_err(unread)??;
             Ok(here(bare).await.unwrap_or(config))
         })
     })
 }
 
-/// Reads on a thread of its own, and waits for it no longer than [`READING`]: the file, and the files of its secrets, may
-/// lie where reading takes long or never ends. A thread of the runtime would keep the process from ending.
-async fn aside<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, Problems> {
-    let (told, result) = oneshot::channel();
-    // Whoever has waited long enough does not hear of it any more.
-    let reading = std::thread::Builder::new().name("reading".into()).spawn(move || drop(told.send(read())));
-    let Ok(_) = reading else { return Err(unread()) };
-    timeout(READING, result).await.ok().and_then(Result::ok).ok_or_else(unread)
-}
-
-fn unread() -> Problems {
-    let rule = format!("the configuration could not be read within {}", show_duration(READING));
+fn unread(given_up: GivenUp) -> Problems {
+    let rule = match given_up {
+        GivenUp::Late => format!("the configuration could not be read within {}", show_duration(READING)),
+        GivenUp::NoThread => format!("the configuration {given_up}"),
+    };
     let problem = Problem { mark: None, key: String::new(), rule, right: String::new() };
     Problems { file: None, problems: vec![problem] }
 }
@@ -250,22 +245,10 @@ fn grpcurl(config: &Config, running: &Running) -> String {
         Some(Some(_)) => "-cacert CA.pem -cert CLIENT.pem -key CLIENT.key",
     };
     let model = if config.default_model.is_some() { "" } else { r#""model": "MODEL", "# };
-    let Admitted { callers, anonymous } = &config.admitted;
-    let by_key = callers.iter().any(|entry| !entry.keys.is_empty());
-    let key = if by_key && !anonymous { r#" -H "authorization: Bearer $KEY""# } else { "" };
+    let admitted = &config.admitted;
+    let by_key = admitted.entries().any(|entry| !entry.keys.is_empty()) || !admitted.issuers.is_empty();
+    let key = if by_key && !admitted.anonymous { r#" -H "authorization: Bearer $KEY""# } else { "" };
     format!(
         r#"grpcurl {trust}{key} -d '{{{model}"prompt": "Why is the sky blue?"}}' {address} completiond.v1.CompletionService/Complete"#
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_file_that_never_ends_is_not_waited_for_for_ever() {
-        let (_never, end) = std::sync::mpsc::channel::<()>();
-        let problems = aside(move || end.recv()).await.unwrap_err();
-        assert_eq!(problems.problems[0].rule, "the configuration could not be read within 10s");
-    }
 }

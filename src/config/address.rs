@@ -90,7 +90,8 @@ fn host_of(address: &str) -> Option<(&str, u16)> {
     host.chars().all(is_host).then_some((host, port))
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether a host is this machine.
+pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 

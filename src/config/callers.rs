@@ -1,96 +1,167 @@
-//! `callers`: who may call, told by what, and what each may do.
+//! `callers`, `callers_dir`, `issuers` and `allow_anonymous`: who may call, told by what, and what each may do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
+use super::callers_dir::{self, CallersDir};
 use super::problem::Wrong;
 use super::provider::unique_id;
-use super::reader::{Fields, Value, count};
-use super::{Config, Model, Target, quantity, secrets, settings};
-use crate::callers::{Allowance, Caller, Entry, KeyHash, LedgerView, ModelPattern, Models};
+use super::reader::{Fields, Value};
+use super::rights::{MAX_NAME, Rights, few};
+use super::{issuers, quantity, secrets};
+use crate::callers::{Caller, Entry, IssuerSettings, KeyHash};
 use crate::domain::CallerName;
-
-/// The longest name of a caller, and the longest key and value of its labels, in characters.
-const MAX_NAME: usize = 63;
-/// The most keys, certificates, models and labels of one caller.
-const MAX_EACH: usize = 64;
 
 /// Who may call.
 #[derive(Clone, Debug, Default)]
 pub struct Admitted {
-    /// Those that are told apart, in the file's order.
+    /// Those that stand in the file itself, in its order.
     pub callers: Vec<Entry>,
+    /// Those that stand in files of their own; none: there is no directory of such files.
+    pub dir: Option<CallersDir>,
+    /// Those whose tokens tell callers.
+    pub issuers: Vec<IssuerSettings>,
     /// Whether who shows no credentials may call as well. Default: only where no callers are named, and only this machine
     /// reaches the port.
     pub anonymous: bool,
 }
 
 impl Admitted {
+    /// All callers that have an entry.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.callers.iter().chain(self.dir.iter().flat_map(|dir| &dir.callers))
+    }
+
+    /// Whether callers are not told apart at all. A directory without callers is none that lets everybody in.
+    pub fn is_open(&self) -> bool {
+        self.callers.is_empty() && self.issuers.is_empty() && self.dir.is_none()
+    }
+
     /// Whether somebody may administer the server from elsewhere.
     pub(super) fn has_admin(&self) -> bool {
-        self.callers.iter().any(|entry| entry.caller.is_admin)
+        let by_token = self.issuers.iter().flat_map(|issuer| &issuer.templates).any(|template| template.is_admin);
+        // Who stands in the directory may come and go.
+        by_token || self.dir.is_some() || self.callers.iter().any(|entry| entry.caller.is_admin)
     }
 }
 
-/// Reads `callers` and `allow_anonymous`.
-pub(super) fn callers(file: &mut Fields<'_>) -> Admitted {
-    let mut known = Known::default();
+/// Reads all of it; `config` is the file in which it stands, beside which a relative path begins.
+pub(super) fn admitted(file: &mut Fields<'_>, config: &Path) -> Admitted {
+    let issuers = file.take("issuers").map(|list| issuers::issuers(&list)).unwrap_or_default();
+    let mut known = Known::new(config, issuers.iter().map(|issuer| issuer.name.clone()).collect());
     let list = file.take("callers").map(|list| list.items()).unwrap_or_default();
     let callers = list.iter().filter_map(|item| caller(item, &mut known)).collect();
-    Admitted { callers, anonymous: file.read("allow_anonymous", false, quantity::truth) }
+    let dir = file.take("callers_dir").and_then(|section| callers_dir::callers_dir(&section, config, &known));
+    Admitted { callers, dir, issuers, anonymous: file.read("allow_anonymous", false, quantity::truth) }
 }
 
-/// What must not stand at two callers.
-#[derive(Default)]
-struct Known {
-    names: Vec<String>,
-    keys: BTreeSet<String>,
-    certificates: BTreeSet<String>,
+/// What must not stand at two callers, each with the place where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    /// The file that is being read.
+    pub(super) file: PathBuf,
+    issuers: Vec<String>,
+    names: BTreeMap<String, String>,
+    keys: BTreeMap<String, String>,
+    certificates: BTreeMap<String, String>,
+    tokens: BTreeMap<(String, String), String>,
+    /// Tells apart what was read.
+    pub(super) fingerprint: [u8; 32],
 }
 
-fn caller(item: &Value<'_>, known: &mut Known) -> Option<Entry> {
+impl Known {
+    fn new(file: &Path, issuers: Vec<String>) -> Self {
+        Self {
+            file: file.to_owned(),
+            issuers,
+            names: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            certificates: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            fingerprint: [0; 32],
+        }
+    }
+
+    /// The same, when nothing of it was read yet.
+    pub(super) fn afresh(&self) -> Self {
+        Self { fingerprint: [0; 32], ..self.clone() }
+    }
+
+    /// Something was read that callers are made from.
+    pub(super) fn note(&mut self, text: &str) {
+        let mut hash = Sha256::new();
+        hash.update(self.fingerprint);
+        hash.update(text);
+        self.fingerprint = hash.finalize().into();
+    }
+
+    /// Where a value stands.
+    fn place(&self, value: &Value<'_>) -> String {
+        let mark = value.mark();
+        format!("{}:{}:{}", self.file.display(), mark.line, mark.column)
+    }
+}
+
+/// Notes where `what` stands; where it stood before, if it did.
+fn stood<K: Ord>(known: &mut BTreeMap<K, String>, what: K, place: String) -> Option<String> {
+    match known.get(&what) {
+        Some(before) => Some(before.clone()),
+        None => {
+            known.insert(what, place);
+            None
+        }
+    }
+}
+
+/// Reads an entry.
+pub(super) fn caller(item: &Value<'_>, known: &mut Known) -> Option<Entry> {
     let mut fields = item.fields();
-    let name = fields.require("name").and_then(|name| short(&name, unique_id(&name, &known.names)?));
-    known.names.extend(name.clone());
-    let keys = fields.take("keys").map(|list| keys(&list, &mut known.keys)).unwrap_or_default();
-    let certificates = fields.take("certificates");
-    let certificates = certificates.map(|list| certificates_of(&list, &mut known.certificates)).unwrap_or_default();
-    let caller = Caller {
-        name: CallerName::new(name.as_deref().unwrap_or_default()),
-        models: fields.take("models").map(|list| models(&list)).unwrap_or_default(),
-        labels: fields.take("labels").map(|map| labels(&map)).unwrap_or_default(),
-        is_admin: fields.read("admin", false, quantity::truth),
-        view: fields.take("ledger").and_then(|value| value.parse(ledger)),
-        allowance: fields.take("limits").map(|section| allowance(&section)).unwrap_or_default(),
-        in_flight: Default::default(),
-    };
+    let name = fields.require("name").and_then(|name| named(&name, known));
+    let keys = fields.take("keys").map(|list| keys(&list, known)).unwrap_or_default();
+    let certificates = fields.take("certificates").map(|list| certificates(&list, known)).unwrap_or_default();
+    let tokens = fields.take("tokens").map(|list| tokens(&list, known)).unwrap_or_default();
+    let Rights { models, labels, is_admin, view, allowance } = Rights::read(&mut fields);
     fields.finish(&[]);
-    if keys.is_empty() && certificates.is_empty() {
+    if keys.is_empty() && certificates.is_empty() && tokens.is_empty() {
         item.wrong(Wrong::new(
-            "has neither `keys` nor `certificates`, so that nobody can be it",
+            "has neither `keys` nor `certificates` nor `tokens`, so that nobody can be it",
             "`completiond key new` makes a key",
         ));
     }
-    name.map(|_| Entry { caller, keys, certificates })
+    let name = CallerName::new(name?);
+    let caller = Caller { name, models, labels, is_admin, view, allowance, in_flight: Default::default() };
+    Some(Entry { caller, keys, certificates, tokens })
 }
 
-fn short(value: &Value<'_>, name: String) -> Option<String> {
-    value.keep(match name.len() <= MAX_NAME {
-        true => Ok(name),
-        false => Err(Wrong::new(format!("is longer than {MAX_NAME} characters"), "no name is")),
-    })
+fn named(value: &Value<'_>, known: &mut Known) -> Option<String> {
+    let name = unique_id(value, &[])?;
+    if name.len() > MAX_NAME {
+        value.wrong(Wrong::new(format!("is longer than {MAX_NAME} characters"), "no name is"));
+        return None;
+    }
+    let place = known.place(value);
+    if let Some(first) = stood(&mut known.names, name.clone(), place) {
+        let rule = format!("`{name}` stands here a second time, first in {first}");
+        value.wrong(Wrong::new(rule, "give each caller a name of its own"));
+    }
+    Some(name)
 }
 
 /// The hashes of keys, in the file or in files of their own, a hash on each line.
-fn keys(list: &Value<'_>, known: &mut BTreeSet<String>) -> Vec<KeyHash> {
+fn keys(list: &Value<'_>, known: &mut Known) -> Vec<KeyHash> {
     let mut hashes = Vec::new();
     for item in few(list, "keys") {
-        let Some(texts) = item.written().and_then(|written| hash_texts(&item, written)) else { continue };
+        let Some(texts) = item.written().and_then(|written| hash_texts(&item, written, known)) else { continue };
         for text in texts {
             let right = "a key's hash stands here, not the key; `completiond key new` prints both, `completiond key hash` makes it of a key";
             let read = text.parse::<KeyHash>().map_err(|error| Wrong::new(error.to_string(), right));
             let Some(hash) = item.keep(read) else { continue };
-            if !known.insert(hash.to_string()) {
-                item.wrong(Wrong::new("is the hash of a key that stands here already", "each key is one caller's"));
+            let place = known.place(&item);
+            if let Some(first) = stood(&mut known.keys, hash.to_string(), place) {
+                let rule = format!("is the hash of a key that stands here already, in {first}");
+                item.wrong(Wrong::new(rule, "each key is one caller's"));
             }
             hashes.push(hash);
         }
@@ -98,12 +169,13 @@ fn keys(list: &Value<'_>, known: &mut BTreeSet<String>) -> Vec<KeyHash> {
     hashes
 }
 
-fn hash_texts(item: &Value<'_>, written: &str) -> Option<Vec<String>> {
+fn hash_texts(item: &Value<'_>, written: &str, known: &mut Known) -> Option<Vec<String>> {
     if !written.starts_with("file:") {
         return item.text().map(|text| vec![text.trim().to_owned()]);
     }
     let path = item.text()?;
     let text = item.keep(secrets::read_text(path.trim_start_matches("file:").as_ref()))?;
+    known.note(&text);
     // A comment says which key it was, and when it was made.
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     let lines: Vec<String> = lines.filter(|line| !line.is_empty()).map(str::to_owned).collect();
@@ -116,7 +188,7 @@ fn hash_texts(item: &Value<'_>, written: &str) -> Option<Vec<String>> {
     Some(lines)
 }
 
-fn certificates_of(list: &Value<'_>, known: &mut BTreeSet<String>) -> Vec<String> {
+fn certificates(list: &Value<'_>, known: &mut Known) -> Vec<String> {
     let mut names = Vec::new();
     for item in few(list, "certificates") {
         let name = item.parse(|text| match text.contains(char::is_whitespace) {
@@ -128,84 +200,34 @@ fn certificates_of(list: &Value<'_>, known: &mut BTreeSet<String>) -> Vec<String
             }
         });
         let Some(name) = name else { continue };
-        if !known.insert(name.clone()) {
-            item.wrong(Wrong::new(format!("`{name}` stands here already"), "each name is one caller's"));
+        let place = known.place(&item);
+        if let Some(first) = stood(&mut known.certificates, name.clone(), place) {
+            item.wrong(Wrong::new(format!("`{name}` stands here already, in {first}"), "each name is one caller's"));
         }
         names.push(name);
     }
     names
 }
 
-fn models(list: &Value<'_>) -> Models {
-    let read = |text: &str| {
-        let right = "as in `smart`, `home/*` or `*`";
-        text.parse::<ModelPattern>().map_err(|error| Wrong::new(error.to_string(), right))
-    };
-    Models::Only(few(list, "models").iter().filter_map(|item| item.parse(read)).collect())
-}
-
-fn labels(map: &Value<'_>) -> BTreeMap<String, String> {
-    let label = |text: &str| match text.chars().count() <= MAX_NAME {
-        true => Ok(text.to_owned()),
-        false => Err(Wrong::new(format!("is longer than {MAX_NAME} characters"), "no label is")),
-    };
-    let entries = map.entries();
-    if entries.len() > MAX_EACH {
-        map.wrong(Wrong::new(format!("has {} labels, and may have at most {MAX_EACH}", entries.len()), ""));
+/// What tokens call the caller: the name of their issuer, a colon, and the rest to the letter.
+fn tokens(list: &Value<'_>, known: &mut Known) -> Vec<(String, String)> {
+    let mut tokens = Vec::new();
+    for item in few(list, "tokens") {
+        let token = item.parse(|text| {
+            let right = "write the `name` of one of `issuers`, a colon, and what its tokens call the caller";
+            let (issuer, name) = text.split_once(':').ok_or_else(|| Wrong::new("names no issuer", right))?;
+            match known.issuers.iter().any(|known| known == issuer) {
+                _ if name.is_empty() => Err(Wrong::new("names no caller", right)),
+                true => Ok((issuer.to_owned(), name.to_owned())),
+                false => Err(Wrong::new(format!("`{issuer}` is none of `issuers`"), right)),
+            }
+        });
+        let Some(token) = token else { continue };
+        let place = known.place(&item);
+        if let Some(first) = stood(&mut known.tokens, token.clone(), place) {
+            item.wrong(Wrong::new(format!("stands here already, in {first}"), "each is one caller's"));
+        }
+        tokens.push(token);
     }
-    let read = entries.into_iter().filter_map(|(key, value)| {
-        value.keep(label(key))?;
-        Some((key.to_owned(), value.parse(label)?))
-    });
-    read.collect()
-}
-
-fn ledger(text: &str) -> Result<LedgerView, Wrong> {
-    match text {
-        "full" => Ok(LedgerView::Full),
-        "without_endpoints" => Ok(LedgerView::WithoutEndpoints),
-        _ => Err(Wrong::new(format!("`{text}` is no view of the ledger"), "`full` or `without_endpoints`")),
-    }
-}
-
-fn allowance(section: &Value<'_>) -> Allowance {
-    let mut fields = section.fields();
-    let mut number = |key| fields.take(key).and_then(|value| value.parse(|text| count(text).map(u64::from)));
-    let [requests_per_minute, tokens_per_minute, in_flight] =
-        ["requests_per_minute", "tokens_per_minute", "in_flight"].map(&mut number);
-    let spend_per_day = fields.take("spend_per_day").and_then(|value| value.parse(settings::dollars));
-    fields.finish(&[]);
-    Allowance { requests_per_minute, tokens_per_minute, spend_per_day, in_flight }
-}
-
-/// Callers whose spending is bounded, though nobody knows what some of their models cost.
-pub(super) fn unpriced(config: &Config) -> Vec<(String, &'static str)> {
-    let has_no_price =
-        |model: &&Model| model.price.is_none() && model.targets.iter().any(|target| !is_priced(config, target));
-    let unpriced: Vec<_> = config.models.iter().filter(has_no_price).map(|model| &model.id).collect();
-    let callers = config.admitted.callers.iter().map(|entry| &entry.caller);
-    let doubts = callers.filter(|caller| caller.allowance.spend_per_day.is_some()).filter_map(|caller| {
-        let models: Vec<_> =
-            unpriced.iter().filter(|model| caller.models.allow(model)).map(|model| model.as_str()).collect();
-        let rule = format!(
-            "`{}` has a `spend_per_day`, to which calls of `{}` add nothing, for their price is not known",
-            caller.name.as_str(),
-            models.join("`, `")
-        );
-        (!models.is_empty()).then_some((rule, "write a `price` at the model, or a `price_table`"))
-    });
-    doubts.collect()
-}
-
-fn is_priced(config: &Config, target: &Target) -> bool {
-    let provider = config.providers.iter().find(|provider| provider.id == target.provider);
-    provider.is_some_and(|provider| config.pricing.prices.tariff(&provider.vendor, &target.model).is_some())
-}
-
-fn few<'a>(list: &Value<'a>, what: &str) -> Vec<Value<'a>> {
-    let items = list.items();
-    if items.len() > MAX_EACH {
-        list.wrong(Wrong::new(format!("has {} {what}, and may have at most {MAX_EACH}", items.len()), ""));
-    }
-    items
+    tokens
 }

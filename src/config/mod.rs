@@ -8,9 +8,11 @@ mod address;
 mod attempts;
 mod cache;
 mod callers;
+mod callers_dir;
 mod connections;
 mod discover;
 mod expand;
+mod issuers;
 mod lead;
 mod model;
 mod nearest;
@@ -21,9 +23,11 @@ mod provider;
 mod quantity;
 mod reader;
 mod reload;
+mod rights;
 mod secrets;
 mod settings;
 mod sources;
+mod spending;
 mod syntax;
 mod telemetry;
 mod tls;
@@ -31,6 +35,7 @@ mod usage;
 
 pub use address::{ListenAddress, ListenAddressError};
 pub use callers::Admitted;
+pub use callers_dir::CallersDir;
 pub use connections::Connections;
 pub use discover::{Bare, Discovered};
 pub use model::{Model, Target};
@@ -264,8 +269,7 @@ impl Config {
     /// The listeners that are open to those whom nobody knows.
     fn exposures(&self) -> Vec<(String, &'static str)> {
         let mut exposures = Vec::new();
-        let Admitted { callers, anonymous } = &self.admitted;
-        if !self.listen.is_loopback() && callers.is_empty() && !anonymous {
+        if !self.listen.is_loopback() && self.admitted.is_open() && !self.admitted.anonymous {
             let rule = format!("`listen` is {}, which others reach, and nobody is asked for a key", self.listen);
             exposures.push((
                 rule,
@@ -320,7 +324,7 @@ fn read_config(mut file: Fields<'_>, path: &Path, overrides: &Overrides) -> Conf
         config.admin_tls = tls::tls(&mut file, "admin_tls", path, &config.admin_listen);
     }
     config.connections = Connections::read(&mut file);
-    config.admitted = callers::callers(&mut file);
+    config.admitted = callers::admitted(&mut file, path);
     config.admitted.anonymous |= overrides.allow_anonymous;
     let pool = read_pool(&mut file, &bounds);
     let (models, names) = model::read(file.take("models").as_ref(), &pool, &bounds);
@@ -352,7 +356,7 @@ fn read_config(mut file: Fields<'_>, path: &Path, overrides: &Overrides) -> Conf
         }
     }
     config.providers = pool.providers;
-    for (rule, right) in callers::unpriced(&config) {
+    for (rule, right) in spending::doubts(&config) {
         file.section().doubtful(rule, right);
     }
     file.finish(&[]);

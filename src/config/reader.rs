@@ -9,7 +9,7 @@ use std::fmt::Display;
 use super::expand;
 use super::nearest::suggestion;
 use super::node::{Kind, Node};
-use super::problem::{Findings, Problem, Wrong};
+use super::problem::{Findings, Mark, Problem, Wrong};
 use super::sources::Sources;
 
 /// What every section needs to be read.
@@ -35,6 +35,11 @@ impl<'a> Value<'a> {
 
     pub(super) fn context(&self) -> &'a Context<'a> {
         self.context
+    }
+
+    /// Where it begins.
+    pub(super) const fn mark(&self) -> Mark {
+        self.node.mark
     }
 
     /// Notes what is wrong with it.
@@ -109,6 +114,18 @@ impl<'a> Value<'a> {
                 Some((key.as_str(), Self { context: self.context, path: self.path_of(key), node }))
             })
             .collect()
+    }
+
+    /// Whether it is a map.
+    pub(super) const fn is_map(&self) -> bool {
+        matches!(self.node.kind, Kind::Map(_))
+    }
+
+    /// The value of `key`, if it is a map that has one.
+    pub(super) fn find(&self, key: &str) -> Option<Self> {
+        let Kind::Map(entries) = &self.node.kind else { return None };
+        let found = entries.iter().find(|(name, _)| matches!(&name.kind, Kind::Text(name) if name == key));
+        found.map(|(_, node)| Self { context: self.context, path: self.path_of(key), node })
     }
 
     /// Whether nothing is written, not even `{}`.

@@ -8,6 +8,7 @@ use super::problem::Wrong;
 use super::quantity::some_duration;
 use super::reader::{Fields, Value};
 use super::{Config, ListenAddress};
+use crate::callers::Entry;
 use crate::tls::{ClientCertificates, Clients, Fault, Files, Part, Settings};
 
 /// The default of `reload_interval`. Kubernetes takes a minute to show a secret that has changed.
@@ -64,13 +65,18 @@ fn client_certificates(text: &str) -> Result<ClientCertificates, Wrong> {
 /// What is doubtful about who is told by what, and where.
 pub(super) fn doubts(config: &Config) -> Vec<(String, &'static str)> {
     let mut doubts = Vec::new();
-    let callers = &config.admitted.callers;
-    if !config.listen.is_loopback() && config.tls.is_none() && callers.iter().any(|entry| !entry.keys.is_empty()) {
-        let rule = format!("`listen` is {}, which others reach, and keys go there in plain text", config.listen);
+    let callers: Vec<&Entry> = config.admitted.entries().collect();
+    let shown = match callers.iter().any(|entry| !entry.keys.is_empty()) {
+        true => Some("keys"),
+        false => (!config.admitted.issuers.is_empty()).then_some("tokens"),
+    };
+    if let (false, None, Some(shown)) = (config.listen.is_loopback(), &config.tls, shown) {
+        let rule = format!("`listen` is {}, which others reach, and {shown} go there in plain text", config.listen);
         doubts.push((rule, "write `tls`, unless a mesh or a proxy before it encrypts"));
     }
     let asks = [&config.tls, &config.admin_tls].into_iter().flatten().any(|settings| settings.files.clients.is_some());
-    let unseen = callers.iter().find(|entry| entry.keys.is_empty() && !entry.certificates.is_empty());
+    let unseen =
+        callers.iter().find(|entry| entry.keys.is_empty() && entry.tokens.is_empty() && !entry.certificates.is_empty());
     if let (false, Some(entry)) = (asks, unseen) {
         let rule =
             format!("`{}` is told by its certificate alone, and no listener asks for one", entry.caller.name.as_str());

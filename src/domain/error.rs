@@ -37,6 +37,8 @@ pub enum Reason {
     RequestIdReused,
     /// The caller shows no credentials, or none that are known.
     CredentialsInvalid,
+    /// The keys of whoever has issued the caller's token cannot be read now.
+    IssuerUnavailable,
     /// The caller may not do this.
     PermissionDenied,
     /// The caller has used as much as it may.
@@ -90,7 +92,7 @@ pub enum Recovery {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::InvalidRequest,
         Self::RequestTooLarge,
         Self::ProviderRejected,
@@ -105,6 +107,7 @@ impl Reason {
         Self::ResultTooLarge,
         Self::RequestIdReused,
         Self::CredentialsInvalid,
+        Self::IssuerUnavailable,
         Self::PermissionDenied,
         Self::CallerLimitExceeded,
         Self::ProviderRateLimited,
@@ -143,6 +146,7 @@ impl Reason {
             Self::ResultTooLarge => "RESULT_TOO_LARGE",
             Self::RequestIdReused => "REQUEST_ID_REUSED",
             Self::CredentialsInvalid => "CREDENTIALS_INVALID",
+            Self::IssuerUnavailable => "ISSUER_UNAVAILABLE",
             Self::PermissionDenied => "PERMISSION_DENIED",
             Self::CallerLimitExceeded => "CALLER_LIMIT_EXCEEDED",
             Self::ProviderRateLimited => "PROVIDER_RATE_LIMITED",
@@ -188,6 +192,7 @@ impl Reason {
             | Self::ResultTooLarge
             | Self::RequestIdReused
             | Self::CredentialsInvalid
+            | Self::IssuerUnavailable
             | Self::PermissionDenied
             | Self::CallerLimitExceeded
             | Self::CompletionNotFound

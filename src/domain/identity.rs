@@ -54,7 +54,8 @@ name! {
     ModelId
 }
 name! {
-    /// Who calls, as the configuration calls it; empty: nobody is told apart.
+    /// Who calls: as the configuration calls it, or the name of an issuer of tokens, a colon, and what that one calls it.
+    /// Empty: nobody is told apart.
     CallerName
 }
 name! {
@@ -63,6 +64,21 @@ name! {
 }
 
 impl CallerName {
+    /// Whom an issuer names. No name of the configuration, and so none of an issuer, has a colon.
+    pub fn of_issuer(issuer: &str, name: &str) -> Self {
+        Self::new(format!("{issuer}:{name}"))
+    }
+
+    /// Stands for all whom its issuer names and for whom there is no place of their own; none: the configuration names it,
+    /// where there are few.
+    pub fn rest(&self) -> Option<Self> {
+        let (issuer, _) = self.as_str().split_once(':')?;
+        Some(Self::of_issuer(issuer, Self::OTHERS))
+    }
+
+    /// What no issuer can name.
+    pub const OTHERS: &str = "(other)";
+
     /// Whether it names nobody: callers are not told apart.
     pub fn is_nobody(&self) -> bool {
         self.as_str().is_empty()

@@ -135,6 +135,7 @@ fn usefulness(reason: Reason, all_limited: bool) -> u8 {
         | Reason::ResultTooLarge
         | Reason::RequestIdReused
         | Reason::CredentialsInvalid
+        | Reason::IssuerUnavailable
         | Reason::PermissionDenied
         | Reason::CallerLimitExceeded
         | Reason::Internal => 0,

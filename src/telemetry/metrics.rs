@@ -22,6 +22,7 @@ use super::measured::{Measured, Naming};
 use super::names::shown;
 use super::observed::{self, ServerNow};
 use super::pushed::Reader;
+use super::reloads::{self, ReloadsNow};
 use super::reused::{self, Reused};
 use super::{otel, semconv};
 
@@ -160,6 +161,12 @@ impl Metrics {
     /// Shows the server as it is. `now` is asked whenever somebody looks, and must be quick.
     pub fn show_server(&self, now: impl Fn() -> ServerNow + Send + Sync + 'static) {
         observed::show(&self.0.meter, Arc::new(now));
+    }
+
+    /// Shows what is read again. `now` is asked whenever somebody looks, and must be quick.
+    pub fn show_reloads(&self, now: impl Fn() -> ReloadsNow + Send + Sync + 'static) {
+        let now: Arc<dyn Fn() -> ReloadsNow + Send + Sync> = Arc::new(now);
+        reloads::show(&self.0.meter, &now);
     }
 
     /// Sends what is left, and counts no more.

@@ -1,14 +1,16 @@
 //! The certificate that is in force: replaced when its files change, for connections that begin from then on.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-use arc_swap::ArcSwap;
-use rustls::ServerConfig;
-use tokio::sync::oneshot;
+use std::time::{Duration, SystemTime};
 
 use super::files::{Fault, Fingerprint, Settings};
+use super::material::Material;
+use crate::aside::{Aside, GivenUp};
+use crate::count::Total;
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
 
 /// How long the files may take to be read.
 const READING: Duration = Duration::from_secs(10);
@@ -21,9 +23,15 @@ struct Shared {
     /// How the configuration calls it.
     section: &'static str,
     settings: Settings,
-    config: ArcSwap<ServerConfig>,
+    material: ArcSwap<Material>,
     /// Locked while the files are read, so that what was read last is what is in force.
     seen: Mutex<Seen>,
+    /// Where they are read.
+    aside: Aside,
+    /// The last time they were not read at all: told once.
+    is_late: AtomicBool,
+    /// How often they could not be used.
+    failures: Total,
 }
 
 /// What the files held when they were read last.
@@ -40,31 +48,51 @@ impl Current {
     /// [`Fault`]: what is wrong with them.
     pub fn open(section: &'static str, settings: &Settings) -> Result<Self, Fault> {
         let contents = settings.files.read()?;
-        let config = contents.server_config(&settings.files)?;
-        let seen = Mutex::new(Seen { good: contents.fingerprint(), fault: None });
-        let (settings, config) = (settings.clone(), ArcSwap::new(config));
-        Ok(Self(Arc::new(Shared { section, settings, config, seen })))
+        let material = ArcSwap::new(contents.material(&settings.files)?);
+        Ok(Self(Arc::new(Shared {
+            section,
+            settings: settings.clone(),
+            material,
+            seen: Mutex::new(Seen { good: contents.fingerprint(), fault: None }),
+            aside: Aside::new("certificates"),
+            is_late: AtomicBool::new(false),
+            failures: Total::default(),
+        })))
     }
 
     /// What a handshake that begins now is made with.
     pub fn config(&self) -> Arc<ServerConfig> {
-        self.0.config.load_full()
+        Arc::clone(&self.0.material.load().config)
+    }
+
+    /// How long the certificates that are shown still hold; none: that cannot be told. Those that have ended hold no time.
+    pub fn left(&self) -> Option<Duration> {
+        let end = self.0.material.load().end?;
+        Some(end.duration_since(SystemTime::now()).unwrap_or_default())
+    }
+
+    /// How often the files could not be used when they were read again.
+    pub fn failures(&self) -> u64 {
+        self.0.failures.now()
     }
 
     /// Looks at the files now. What they hold is in force when this returns; what is wrong with them is returned, and changes
     /// nothing.
     pub async fn look(&self) -> Option<String> {
-        let (told, looked) = oneshot::channel();
         let shared = Arc::clone(&self.0);
-        // On a thread of its own: the files may lie where reading takes long or never ends, and a thread of the runtime
-        // would keep the process from ending.
-        let look = move || drop(told.send(shared.look()));
-        let thread = std::thread::Builder::new().name("certificates".into()).spawn(look);
-        let looked = match thread {
-            Ok(_) => tokio::time::timeout(READING, looked).await.ok().and_then(Result::ok),
-            Err(_) => None,
+        // The files may lie where reading takes long or never ends.
+        let looked = self.0.aside.run(READING, move || shared.look()).await;
+        let wrong = match looked {
+            Ok(wrong) => {
+                self.0.is_late.store(false, Ordering::Relaxed);
+                wrong
+            }
+            Err(given_up) => Some(self.0.not_read(given_up)),
         };
-        looked.unwrap_or_else(|| Some(format!("{}: its files could not be read in time", self.0.section)))
+        if wrong.is_some() {
+            self.0.failures.once();
+        }
+        wrong
     }
 
     /// Looks again and again.
@@ -78,6 +106,17 @@ impl Current {
 }
 
 impl Shared {
+    fn not_read(&self, given_up: GivenUp) -> String {
+        if !self.is_late.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                section = self.section,
+                problem = %given_up,
+                "the files of the certificate were not read; they are looked at again when what reads them is done"
+            );
+        }
+        format!("{}: its files {given_up}", self.section)
+    }
+
     fn look(&self) -> Option<String> {
         let mut seen = self.seen();
         let files = &self.settings.files;
@@ -87,8 +126,8 @@ impl Shared {
                 seen.fault = None;
                 None
             }
-            Ok(Some((fingerprint, config))) => {
-                self.config.store(config);
+            Ok(Some((fingerprint, material))) => {
+                self.material.store(material);
                 *seen = Seen { good: fingerprint, fault: None };
                 tracing::info!(
                     section = self.section,
@@ -102,14 +141,14 @@ impl Shared {
     }
 
     /// What takes the place of what is in force; none: the files hold the same.
-    fn changed(&self, good: Fingerprint) -> Result<Option<(Fingerprint, Arc<ServerConfig>)>, Fault> {
+    fn changed(&self, good: Fingerprint) -> Result<Option<(Fingerprint, Arc<Material>)>, Fault> {
         let files = &self.settings.files;
         let contents = files.read()?;
         let fingerprint = contents.fingerprint();
         if fingerprint == good {
             return Ok(None);
         }
-        Ok(Some((fingerprint, contents.server_config(files)?)))
+        Ok(Some((fingerprint, contents.material(files)?)))
     }
 
     fn stays(&self, seen: &mut Seen, fault: Fault) -> String {

@@ -94,7 +94,7 @@ impl Files {
     /// # Errors
     /// [`Fault`]: the first thing that is wrong with them.
     pub fn check(&self) -> Result<(), Fault> {
-        self.read()?.server_config(self).map(drop)
+        self.read()?.material(self).map(drop)
     }
 
     pub(super) fn read(&self) -> Result<Contents, Fault> {
@@ -121,11 +121,14 @@ impl Contents {
 
 fn read(part: Part, path: &Path) -> Result<Vec<u8>, Fault> {
     let shown = path.display();
+    let failed = |error: std::io::Error| Fault::new(part, format!("the file {shown} cannot be read: {error}"));
+    // What is no file might never end.
+    if !path.metadata().map_err(failed)?.is_file() {
+        return Err(Fault::new(part, format!("{shown} is no file")));
+    }
     let mut bytes = Vec::new();
     // One byte more than is allowed tells a file that is too large from one that just fits.
-    File::open(path)
-        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| Fault::new(part, format!("the file {shown} cannot be read: {error}")))?;
+    File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
     match u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE_BYTES {
         true => Err(Fault::new(part, format!("the file {shown} is larger than 1 MiB"))),
         false => Ok(bytes),

@@ -18,11 +18,19 @@ use super::files::{ClientCertificates, Clients, Contents, Fault, Files, Part};
 /// What is spoken behind TLS, the best first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
+/// What handshakes are made with.
+pub(super) struct Material {
+    pub(super) config: Arc<ServerConfig>,
+    /// When the first of the certificates that are shown ends.
+    pub(super) end: Option<SystemTime>,
+}
+
 impl Contents {
     /// What handshakes are made with. `files` are where this was read from.
-    pub(super) fn server_config(&self, files: &Files) -> Result<Arc<ServerConfig>, Fault> {
+    pub(super) fn material(&self, files: &Files) -> Result<Arc<Material>, Fault> {
         let provider = Arc::new(ring::default_provider());
         let certified = self.certified(files, &provider)?;
+        let end = certified.cert.iter().filter_map(end).min();
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| Fault::new(Part::Certificate, error.to_string()))?;
@@ -39,7 +47,7 @@ impl Contents {
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
-        Ok(Arc::new(config))
+        Ok(Arc::new(Material { config: Arc::new(config), end }))
     }
 
     fn certified(&self, files: &Files, provider: &CryptoProvider) -> Result<CertifiedKey, Fault> {
@@ -93,6 +101,19 @@ fn is_current(chain: &[CertificateDer<'_>], path: &Path) -> Result<(), Fault> {
         _ => return Ok(()),
     };
     Err(Fault::new(Part::Certificate, format!("the certificate in {} {rule}", path.display())))
+}
+
+/// When a certificate ends: what is asked is whether it holds at the end of all times that one can name.
+fn end(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
+    /// The year 10000.
+    const NEVER: UnixTime = UnixTime::since_unix_epoch(Duration::from_secs(253_402_300_800));
+    let certificate = EndEntityCert::try_from(certificate).ok()?;
+    match certificate.verify_for_usage(&[], &[], &[], NEVER, KeyUsage::server_auth(), None, None).err()? {
+        webpki::Error::CertExpired { not_after, .. } => {
+            SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(not_after.as_secs()))
+        }
+        _ => None,
+    }
 }
 
 fn shown_time(time: UnixTime) -> String {

@@ -15,9 +15,10 @@ use source::{Source, sources};
 /// Whom each part may use beside itself. A part that is new has to be put here, and with it the decision.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("aside", &[]),
     ("count", &[]),
-    ("tls", &[]),
-    ("callers", &["count", "domain"]),
+    ("tls", &["aside", "count"]),
+    ("callers", &["aside", "count", "domain"]),
     ("transport", &["count"]),
     ("catalog", &["domain"]),
     ("telemetry", &["domain"]),
@@ -63,6 +64,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// The parts that stand above everything.
 const ALL: &[&str] = &[
     "app",
+    "aside",
     "callers",
     "catalog",
     "cli",
@@ -90,10 +92,13 @@ const KEPT_TO: &[(&str, &[&str])] = &[
     ("hyper_util::client", &["transport/"]),
     ("hyper::client", &["transport/"]),
     // The way to a collector is no upstream's: its exporter is lent a client of its own.
-    ("reqwest", &["transport/", "telemetry/exporter"]),
+    ("reqwest", &["transport/", "telemetry/exporter", "callers/issuers/fetch"]),
     ("tonic::Status", &["edge/grpc/", "cli/", "cli."]),
     ("tonic::Code", &["edge/grpc/", "cli/", "cli."]),
     ("ratatui", &["cli/pool/", "cli/top/", "cli/watch/"]),
+    // Signatures of tokens.
+    ("jsonwebtoken", &["callers/issuers/"]),
+    ("ring", &["callers/issuers/ring"]),
     ("redb", &["store/usage/"]),
     ("redis", &["store/"]),
     ("bpe", &["tokens/"]),

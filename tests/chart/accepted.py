@@ -13,7 +13,7 @@ from servers import Completiond
 # Where the chart mounts what the configuration names.
 MOUNTED = "/etc/completiond"
 # The warnings that cases may have: their provider makes its answers up, and a mesh or nobody encrypts.
-EXPECTED = re.compile("^is the built-in simulator|keys go there in plain text$")
+EXPECTED = re.compile("^is the built-in simulator|(keys|tokens) go there in plain text$")
 HASH = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a%02d"
 VALKEY = "redis://valkey:6379"
 
@@ -62,8 +62,11 @@ def mount(folder, name, files):
         (folder / "config" / file).write_text(text.replace(MOUNTED, str(folder)))
     spec, container, _ = pod(name)
     secrets = {volume["name"]: volume["secret"] for volume in spec["volumes"] if "secret" in volume}
+    if any(volume["name"] == "callers" for volume in spec["volumes"]):
+        (folder / "callers").mkdir()
+        (folder / "callers/search.yaml").write_text(f"name: search\nkeys: ['{HASH % 1}']\n")
     for place in container["volumeMounts"]:
-        if place["name"] in secrets:
+        if place["name"] in secrets and place["name"] != "callers":
             within = folder / pathlib.Path(place["mountPath"]).relative_to(MOUNTED)
             within.mkdir(parents=True)
             fill(within, place["mountPath"], files["completiond.yaml"])

@@ -34,7 +34,6 @@ fn each_rule_of_a_caller_broken_once() {
             "certificates: ['a b']",
             "callers[0].certificates[0]: is no name of a certificate; a URI as `spiffe://prod.example/search`, or a DNS name",
         ),
-        ("certificates: [x, x]", "callers[0].certificates[1]: `x` stands here already; each name is one caller's"),
         ("key: x", "callers[0].key: is no key that is known here; did you mean `keys`?"),
     ];
     for (more, expected) in cases {
@@ -48,16 +47,20 @@ fn each_rule_of_a_caller_broken_once() {
 #[test]
 fn a_caller_has_a_name_of_its_own_and_a_way_to_be_told() {
     let of = |entries: &str| told(&with_provider(&format!("callers: [{entries}]")));
-    assert!(
-        of("{ name: a }")
-            .contains("has neither `keys` nor `certificates`, so that nobody can be it; `completiond key new`")
-    );
+    assert!(of("{ name: a }").contains(
+        "has neither `keys` nor `certificates` nor `tokens`, so that nobody can be it; `completiond key new`"
+    ));
     assert!(of(&format!("{{ keys: ['{HASH}'] }}")).contains("callers[0]: lacks `name`"));
     assert!(of(&format!("{{ name: Big, keys: ['{HASH}'] }}")).contains("callers[0].name: `Big` is no name"));
     let twice = of(&format!("{{ name: a, keys: ['{HASH}'] }}, {{ name: a, certificates: [x] }}"));
-    assert!(twice.contains("callers[1].name: `a` stands here a second time"), "{twice}");
+    assert!(twice.contains("callers[1].name: `a` stands here a second time, first in c.yaml:"), "{twice}");
     let shared = of(&format!("{{ name: a, keys: ['{HASH}'] }}, {{ name: b, keys: ['{HASH}'] }}"));
-    assert!(shared.contains("callers[1].keys[0]: is the hash of a key that stands here already"), "{shared}");
+    assert!(
+        shared.contains("callers[1].keys[0]: is the hash of a key that stands here already, in c.yaml:"),
+        "{shared}"
+    );
+    let shared = of("{ name: a, certificates: [x] }, { name: b, certificates: [X] }");
+    assert!(shared.contains("callers[1].certificates[0]: `x` stands here already, in c.yaml:"), "{shared}");
 }
 
 #[test]
@@ -127,4 +130,67 @@ fn a_bound_on_spending_that_some_models_do_not_count_towards_is_doubtful() {
     assert!(
         doubts(&file("'*'", ", price: { input: 1, output: 2 }")).iter().all(|told| !told.contains("spend_per_day"))
     );
+}
+
+#[test]
+fn callers_stand_in_files_of_their_own_and_two_of_one_name_are_told_with_both_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let main = format!("callers: [{{ name: main, keys: ['{HASH}'] }}]\ncallers_dir: {{ path: {at} }}\n");
+    let text = with_provider(&main);
+    let config = parse(&text).unwrap();
+    assert!(config.warnings.iter().any(|warning| warning.rule == "names no callers yet"), "{:?}", config.warnings);
+    put("b.yaml", "name: alone\ncertificates: [alone.example]\n");
+    put(
+        "a.yaml",
+        "- { name: first, certificates: [first.example] }\n- { name: second, certificates: [second.example] }\n",
+    );
+    let config = parse(&text).unwrap();
+    let names: Vec<&str> = config.admitted.entries().map(|entry| entry.caller.name.as_str()).collect();
+    assert_eq!(names, ["main", "first", "second", "alone"]);
+    for (bad, expected) in [
+        (
+            "name: main\ncertificates: [x]",
+            "c.yaml.bad.yaml:1:7: name: `main` stands here a second time, first in c.yaml:",
+        ),
+        (
+            "name: alone\ncertificates: [x]",
+            "/bad.yaml:1:7: name: `alone` stands here a second time, first in DIR/b.yaml:1:7",
+        ),
+        ("name: x\ncertificates: [FIRST.example]", "`first.example` stands here already, in DIR/a.yaml:1:33"),
+        (&format!("name: x\nkeys: ['{HASH}']"), "is the hash of a key that stands here already, in c.yaml:"),
+        (
+            "name: x\ncertificates: [x]\nadmn: true",
+            "bad.yaml:3:1: admn: is no key that is known here; did you mean `admin`?",
+        ),
+        ("callers: []\nmore: 1", "bad.yaml:2:1: more: is no key that is known here"),
+        ("- 7", "bad.yaml:1:3: [0]: must be a map"),
+        ("7", "bad.yaml:1:1: must be a list"),
+        ("a: [", "bad.yaml:1:"),
+    ] {
+        put("bad.yaml", bad);
+        let told = told(&text);
+        let expected = expected.replace("DIR", &at.to_string()).replace("c.yaml.bad.yaml", &format!("{at}/bad.yaml"));
+        assert!(told.contains("callers_dir.path: ") && told.contains(&expected), "{bad}: {told}");
+    }
+    std::fs::remove_file(folder.path().join("bad.yaml")).unwrap();
+    put("empty.yaml", "");
+    assert_eq!(parse(&text).unwrap().admitted.entries().count(), 4, "a file without anything is no caller");
+    let missing = told(&with_provider("callers_dir: { path: /nowhere/at/all }"));
+    assert!(missing.contains("callers_dir.path: the directory /nowhere/at/all cannot be read"), "{missing}");
+}
+
+#[test]
+fn a_directory_of_callers_or_an_issuer_is_enough_for_a_port_that_others_reach() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = format!("listen: 0.0.0.0:1\ncallers_dir: {{ path: {} }}", folder.path().display());
+    assert!(!parse(&with_provider(&dir)).unwrap().admitted.is_open());
+    let issuer = "listen: 0.0.0.0:1\nissuers: [{ name: i, issuer: x, audiences: [a], jwks: 'https://x/k' }]";
+    let config = parse(&with_provider(issuer)).unwrap();
+    assert!(!config.admitted.is_open());
+    assert!(config.warnings.iter().any(|warning| warning.rule.contains("and tokens go there in plain text")));
+    let admin = "admin_listen: 0.0.0.0:1\nissuers: [{ name: i, issuer: x, audiences: [a], jwks: 'https://x/k', callers: [{ADMIN}] }]";
+    assert!(told(&with_provider(&admin.replace("ADMIN", ""))).contains("no caller is an admin"));
+    parse(&with_provider(&admin.replace("ADMIN", " admin: true "))).unwrap();
 }

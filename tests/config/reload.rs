@@ -97,7 +97,7 @@ const AT_A_RESTART: [(&str, &str, &str); 49] = [
 ];
 
 /// What a running server takes over.
-const AT_ONCE: [(&str, &str, &str); 63] = [
+const AT_ONCE: [(&str, &str, &str); 85] = [
     ("callers[].limits.requests_per_minute", "requests_per_minute: 600", "requests_per_minute: 601"),
     ("callers[].limits.tokens_per_minute", "tokens_per_minute: 200000", "tokens_per_minute: 1"),
     ("callers[].limits.spend_per_day", "spend_per_day: 25.00", "spend_per_day: 24"),
@@ -109,6 +109,28 @@ const AT_ONCE: [(&str, &str, &str); 63] = [
     ("callers[].ledger", "ledger: without_endpoints", "ledger: full"),
     ("callers[].admin", "admin: false", "admin: true"),
     ("callers[].limits.in_flight", "in_flight: 100 ", "in_flight: 101 "),
+    ("callers[].tokens", "tokens: ['corp:search']", "tokens: ['corp:found']"),
+    ("callers_dir.path", "path: /run/secrets/callers", "path: /run/secrets/callers-elsewhere"),
+    ("callers_dir.reload_interval", "reload_interval: 15s", "reload_interval: 16s"),
+    ("issuers[].name", "corp", "home"),
+    ("issuers[].issuer", "issuer: https://login.example", "issuer: https://other.example"),
+    ("issuers[].audiences", "audiences: [completiond]", "audiences: [gateway]"),
+    ("issuers[].jwks", "/.well-known/jwks.json", "/keys"),
+    ("issuers[].algorithms", "algorithms: [RS256, ES256]", "algorithms: [ES256]"),
+    ("issuers[].leeway", "leeway: 20s", "leeway: 21s"),
+    ("issuers[].caller_claim", "caller_claim: client_id", "caller_claim: azp"),
+    ("issuers[].models_claim", "models_claim: completiond.models", "models_claim: models"),
+    ("issuers[].refresh_interval", "refresh_interval: 3m", "refresh_interval: 4m"),
+    ("issuers[].keep_keys", "keep_keys: 12h", "keep_keys: 13h"),
+    ("issuers[].callers[].claims", "{ groups: operators }", "{ groups: staff }"),
+    ("issuers[].callers[].models", "- models: [fast]", "- models: [smart]"),
+    ("issuers[].callers[].labels", "labels: { team: others }", "labels: { team: rest }"),
+    ("issuers[].callers[].ledger", "ledger: full", "ledger: without_endpoints"),
+    ("issuers[].callers[].admin", "admin: true", "admin: false"),
+    ("issuers[].callers[].limits.requests_per_minute", "requests_per_minute: 60,", "requests_per_minute: 61,"),
+    ("issuers[].callers[].limits.tokens_per_minute", "tokens_per_minute: 20000,", "tokens_per_minute: 20001,"),
+    ("issuers[].callers[].limits.spend_per_day", "spend_per_day: 2.50", "spend_per_day: 2.51"),
+    ("issuers[].callers[].limits.in_flight", "in_flight: 10 }", "in_flight: 11 }"),
     ("allow_anonymous", "allow_anonymous: false", "allow_anonymous: true"),
     ("log.level", "level: info", "level: warn"),
     ("default_model", "default_model: smart", "default_model: fast"),

@@ -26,9 +26,12 @@ pub(super) fn with_files(text: &str) -> String {
         for (name, authority) in [("clients", &authority), ("operators", &authority), ("others", &others)] {
             std::fs::write(format!("{folder}/{name}.crt"), authority.pem()).unwrap();
         }
+        for name in ["callers", "callers-elsewhere"] {
+            std::fs::create_dir_all(format!("{folder}/{name}")).unwrap();
+        }
         folder
     });
-    text.replace("/run/secrets/tls", folder)
+    text.replace("/run/secrets/tls", folder).replace("/run/secrets/callers", &format!("{folder}/callers"))
 }
 
 #[test]

@@ -12,7 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "clients"))
 
 from chart import ALL_ON, alert_tests, dashboards, groups, rendered, rules, write_rules  # noqa: E402
 from expressions import choices, filled, labels, names, queries  # noqa: E402
-from life import MOST_IN_FLIGHT, SERVER, Life  # noqa: E402
+from life import MOST_IN_FLIGHT, SERVER, Life, put_files  # noqa: E402
 from long_answers import long_answers  # noqa: E402
 from prometheus_server import Prometheus, eventually  # noqa: E402
 from servers import ROOT, Checks, Completiond, equal, free_port, holds  # noqa: E402
@@ -31,6 +31,7 @@ HAPPENED = {
     "CompletiondKeyRefused",
     "CompletiondBreakerOpen",
     "CompletiondSharedStoreAway",
+    "CompletiondIssuerAway",
 }
 HAPPENED_NOT = {
     "CompletiondTargetDown",
@@ -42,6 +43,8 @@ HAPPENED_NOT = {
     "CompletiondTelemetryLost",
     "CompletiondCostHigh",
     "CompletiondRateLimitNearlyUsed",
+    "CompletiondCertificateEnds",
+    "CompletiondReloadFailing",
 }
 # Variables without a value to choose here: all that there is is all.
 NOTHING_TO_CHOOSE = {"caller": "the server of the script tells no callers apart"}
@@ -54,7 +57,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder, long_answers() as upstream:
         config = pathlib.Path(folder) / "completiond.yaml"
         config.write_text(SERVER)
-        environment = {"REDIS_URL": f"redis://127.0.0.1:{free_port()}", "LONG_ANSWERS": upstream}
+        put_files(pathlib.Path(folder))
+        environment = {"FOLDER": folder, "REDIS_URL": f"redis://127.0.0.1:{free_port()}", "LONG_ANSWERS": upstream}
         with Completiond(config, environment) as server:
             with Prometheus(folder, server.ops, write_rules(folder, made)) as prometheus:
                 with checks.case("queries: a server lives through everything"):

@@ -6,7 +6,9 @@ prompts.
 """
 
 import contextlib
+import json
 import socket
+import subprocess
 import threading
 import uuid
 
@@ -18,7 +20,8 @@ from servers import equal, holds
 from completiond.v1 import completion_pb2
 
 # `REDIS_URL` names a port where nobody listens: the server goes on without it, and counts what it did not answer.
-# `LONG_ANSWERS` is an upstream of long_answers.py.
+# `LONG_ANSWERS` is an upstream of long_answers.py, and `FOLDER` has what `put_files` makes: the keys of one issuer of tokens,
+# those of the other being away, and a certificate for operators.
 SERVER = """
 workers: 2
 providers:
@@ -30,6 +33,11 @@ providers:
 simulator: { first_event: 0ms, pace: 0ms }
 retry: { base_delay: 1ms, max_delay: 5ms, max_attempts: 3 }
 limits: { max_in_flight: 8 }
+allow_anonymous: true
+issuers:
+  - { name: near, issuer: near, audiences: [a], jwks: "file:${FOLDER}/keys.json", callers: [{}] }
+  - { name: away, issuer: away, audiences: [a], jwks: "file:${FOLDER}/nothing.json", callers: [{}] }
+admin_tls: { certificate: "${FOLDER}/admin.crt", key: "${FOLDER}/admin.key" }
 cache: { enabled: true, max_bytes: 1MiB }
 prompt_cache: { mode: automatic }
 completions: { redis_url: "${REDIS_URL}" }
@@ -50,6 +58,15 @@ MOST_IN_FLIGHT = 8
 # Hedging needs so many answers before it knows what is late.
 KNOWN_AFTER = 20
 SECONDS = 20
+
+
+def put_files(folder):
+    """What `SERVER` reads beside itself."""
+    key = {"kty": "OKP", "crv": "Ed25519", "kid": "first", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+    (folder / "keys.json").write_text(json.dumps({"keys": [key]}))
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=completiond"
+    files = ["-keyout", folder / "admin.key", "-out", folder / "admin.crt"]
+    subprocess.run([*command.split(), *files], check=True, capture_output=True)
 
 
 class Life:

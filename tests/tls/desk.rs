@@ -95,6 +95,11 @@ pub(crate) async fn open(running: &Running) -> u64 {
 }
 
 async fn number(running: &Running, series: &str) -> u64 {
+    format!("{:.0}", figure(running, series).await).parse().unwrap()
+}
+
+/// What the metrics say of this series.
+pub(crate) async fn figure(running: &Running, series: &str) -> f64 {
     let mut socket = TcpStream::connect(crate::stage::tcp(&running.ops)).await.unwrap();
     socket.write_all(b"GET /metrics HTTP/1.1\r\nhost: server\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut text = String::new();

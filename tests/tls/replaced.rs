@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use completiond::proto::stream_complete_response::Event;
 use tokio::task::JoinSet;
@@ -125,4 +126,39 @@ async fn other_authorities_of_clients_are_in_force_for_new_connections_and_those
     let told = desk.tells(Tls { identity: Some(&ours), ..Tls::default() }).await;
     assert_eq!(told, "received fatal alert: UnknownCA");
     standing.complete(prompt("hello")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_never_ends_holds_nothing_up_and_is_told() {
+    let desk = Desk::with(|folder| folder.section("tls", ", reload_interval: 20ms")).await;
+    let (first, pipe) = (desk.serial(None).await, desk.folder.path().join("pipe"));
+    // Whoever opens it waits for somebody who writes.
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    std::fs::rename(&pipe, desk.folder.path().join("server.crt")).unwrap();
+    for _ in 0..3 {
+        let told = desk.stage.running.reloading.reload().await.unwrap().warnings;
+        assert!(told.iter().any(|warning| warning.contains("server.crt is no file")), "{told:?}");
+        assert_eq!(desk.serial(None).await, first);
+    }
+    let series = "completiond_reloads_failed_total{completiond_reload_of=\"certificates\"";
+    assert!(crate::desk::figure(&desk.stage.running, series).await >= 3.0);
+    let last = desk.authority.server();
+    desk.folder.put(&last);
+    let seen = async { while desk.serial(None).await != last.serial {} };
+    within("the new certificate is shown", seen).await;
+}
+
+#[tokio::test]
+async fn how_long_a_certificate_holds_is_told_before_it_ends() {
+    const SERIES: &str = "completiond_certificate_time_left_seconds{completiond_listener=\"public\"";
+    let desk = Desk::plain("").await;
+    let left = async || crate::desk::figure(&desk.stage.running, SERIES).await;
+    // Until the year 2100.
+    assert!(left().await > 2e9);
+    desk.folder.put(&desk.authority.server_that(Holds::For(Duration::from_secs(3000))));
+    assert_eq!(desk.stage.running.reloading.reload().await.unwrap().warnings, Vec::<String>::new());
+    // A text is made once a second.
+    let seen = async { while left().await > 3000.0 {} };
+    within("the new end is told", seen).await;
+    assert!(left().await > 2900.0);
 }

@@ -17,13 +17,15 @@
 {{- if not $config.providers -}}
 {{- $wrong = append $wrong "config.providers: whom shall the server ask? Set [{ id: claude, preset: anthropic, api_key: \"${ANTHROPIC_API_KEY}\" }] with secretEnv.ANTHROPIC_API_KEY, or for a trial without a key [{ id: simulator, preset: simulator }]" -}}
 {{- end -}}
-{{- if not (or $config.callers (eq (toString $config.allow_anonymous) "true")) -}}
+{{- $dir := or .Values.callersDir.configMapName .Values.callersDir.secretName -}}
+{{- if not (or $config.callers $config.issuers $config.callers_dir $dir (eq (toString $config.allow_anonymous) "true")) -}}
 {{- $wrong = append $wrong "config.callers: who may call? Set [{ name: search, keys: [\"sha256:...\"] }], or config.allow_anonymous: true if whoever reaches the port may spend your providers' money (behind a mesh or a NetworkPolicy, say)" -}}
 {{- end -}}
 {{- if .Values.admin.expose -}}
 {{- $admins := list -}}
 {{- range default list $config.callers -}}{{- if .admin -}}{{- $admins = append $admins .name -}}{{- end -}}{{- end -}}
-{{- if not $admins -}}
+{{- range default list $config.issuers -}}{{- range default list .callers -}}{{- if .admin -}}{{- $admins = append $admins "a token" -}}{{- end -}}{{- end -}}{{- end -}}
+{{- if not (or $admins $config.callers_dir $dir) -}}
 {{- $wrong = append $wrong "admin.expose: who may administer the server? Give one of config.callers `admin: true`, or leave admin.expose false and use kubectl port-forward" -}}
 {{- end -}}
 {{- else if .Values.admin.tls.secretName -}}
@@ -49,6 +51,12 @@
 {{- if hasKey $config $key -}}
 {{- $wrong = append $wrong (printf "config.%s: the chart sets it from %s, so that ports, probes and mounts agree with it" $key $instead) -}}
 {{- end -}}
+{{- end -}}
+{{- if and $values.callersDir.configMapName $values.callersDir.secretName -}}
+{{- $wrong = append $wrong "callersDir: callers are in a ConfigMap or in a Secret, not in both; leave one out" -}}
+{{- end -}}
+{{- if and (or $values.callersDir.configMapName $values.callersDir.secretName) (dig "callers_dir" "path" "" $config) -}}
+{{- $wrong = append $wrong "config.callers_dir.path: callersDir sets it; leave it out" -}}
 {{- end -}}
 {{- range $use, $section := include "completiond.config.shared" . | fromJson -}}
 {{- if dig $section "redis_url" "" $config -}}

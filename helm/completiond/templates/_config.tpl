@@ -13,6 +13,9 @@
 {{- with include "completiond.config.tls" (dict "tls" $values.admin.tls "folder" "admin-tls") -}}
 {{- $_ := set $config "admin_tls" (fromJson .) -}}
 {{- end -}}
+{{- if or $values.callersDir.configMapName $values.callersDir.secretName -}}
+{{- $_ := set $config "callers_dir" (merge (dict "path" "/etc/completiond/callers") (default dict $config.callers_dir)) -}}
+{{- end -}}
 {{- if $values.persistence.enabled -}}
 {{- $_ := set $config "usage" (merge (dict "data_dir" "/var/lib/completiond") (dig "usage" dict $config)) -}}
 {{- end -}}

@@ -70,6 +70,18 @@ topologySpreadConstraints:
       {{- end }}
     {{- end }}
 {{- end }}
+{{- if or $values.callersDir.configMapName $values.callersDir.secretName }}
+- name: callers
+  {{- with $values.callersDir.configMapName }}
+  configMap:
+    name: {{ . }}
+  {{- end }}
+  {{- with $values.callersDir.secretName }}
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0440
+  {{- end }}
+{{- end }}
 {{- if $values.persistence.enabled }}
 - name: usage
   persistentVolumeClaim:
@@ -89,6 +101,9 @@ topologySpreadConstraints:
 {{- end }}
 {{- range $name, $file := $values.secretFiles }}
 - { name: secret-{{ $name }}, mountPath: /etc/completiond/secrets/{{ $name }}, readOnly: true }
+{{- end }}
+{{- if or $values.callersDir.configMapName $values.callersDir.secretName }}
+- { name: callers, mountPath: /etc/completiond/callers, readOnly: true }
 {{- end }}
 {{- if $values.persistence.enabled }}
 - { name: usage, mountPath: /var/lib/completiond }

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::{PLACE, QUIET, line};
-use crate::callers::{Allowance, Entry, Models};
+use crate::callers::{Allowance, Entry, IssuerSettings, KeysAt, Models};
 use crate::config::{Config, show_duration};
 use crate::tls::{ClientCertificates, Settings};
 
@@ -14,6 +14,10 @@ pub(super) struct PlannedAccess {
     /// Whether who shows no credentials may call.
     anonymous: bool,
     callers: Vec<PlannedCaller>,
+    /// Where some of them stand in files of their own.
+    callers_dir: Option<String>,
+    /// Whose tokens tell callers.
+    issuers: Vec<PlannedIssuer>,
     /// What `listen` shows and asks for; none: plain text.
     tls: Option<PlannedTls>,
     /// The same of `admin_listen`.
@@ -26,10 +30,21 @@ struct PlannedCaller {
     /// How many keys it has.
     keys: usize,
     certificates: Vec<String>,
+    /// What the tokens of issuers call it.
+    tokens: Vec<String>,
     /// The patterns of names that it may ask for; none: all.
     models: Option<Vec<String>>,
     admin: bool,
     limits: PlannedAllowance,
+}
+
+#[derive(Debug, Serialize)]
+struct PlannedIssuer {
+    name: String,
+    issuer: String,
+    audiences: Vec<String>,
+    /// Where its keys come from.
+    jwks: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,10 +67,12 @@ struct PlannedTls {
 
 impl PlannedAccess {
     pub(super) fn of(config: &Config) -> Self {
-        let callers: Vec<_> = config.admitted.callers.iter().map(PlannedCaller::of).collect();
+        let admitted = &config.admitted;
         Self {
-            anonymous: config.admitted.anonymous || callers.is_empty(),
-            callers,
+            anonymous: admitted.anonymous || admitted.is_open(),
+            callers: admitted.entries().map(PlannedCaller::of).collect(),
+            callers_dir: admitted.dir.as_ref().map(|dir| dir.path.display().to_string()),
+            issuers: admitted.issuers.iter().map(PlannedIssuer::of).collect(),
             tls: config.tls.as_ref().map(PlannedTls::of),
             admin_tls: config.admin_tls.as_ref().map(PlannedTls::of),
         }
@@ -67,12 +84,28 @@ impl PlannedAccess {
             .map(|tls| tls.map_or_else(|| "plain text".to_owned(), PlannedTls::show))
     }
 
+    fn is_open(&self) -> bool {
+        self.callers.is_empty() && self.issuers.is_empty() && self.callers_dir.is_none()
+    }
+
     pub(super) fn write(&self, text: &mut String) {
         line(text, format_args!("\ncallers"));
         for caller in &self.callers {
             caller.write(text);
         }
-        match (self.callers.is_empty(), self.anonymous) {
+        for PlannedIssuer { name, issuer, audiences, jwks } in &self.issuers {
+            let audiences = audiences.join(", ");
+            line(
+                text,
+                format_args!(
+                    "  {PLACE}{name}:*{PLACE:#}  told by tokens of {issuer} for {audiences}, keys from {jwks}"
+                ),
+            );
+        }
+        if let Some(dir) = &self.callers_dir {
+            line(text, format_args!("  {QUIET}and whoever is put into {dir}{QUIET:#}"));
+        }
+        match (self.is_open(), self.anonymous) {
             (true, _) => line(text, format_args!("  whoever reaches the listener; no credentials are looked at")),
             (false, true) => line(text, format_args!("  whoever shows no credentials, without limits of its own")),
             (false, false) => {}
@@ -81,15 +114,18 @@ impl PlannedAccess {
 }
 
 impl PlannedCaller {
-    fn of(Entry { caller, keys, certificates }: &Entry) -> Self {
+    fn of(Entry { caller, keys, certificates, tokens }: &Entry) -> Self {
         let models = match &caller.models {
             Models::All => None,
             Models::Only(patterns) => Some(patterns.iter().map(ToString::to_string).collect()),
+            // Only tokens narrow what is laid down, and they are not here yet.
+            Models::Both(_) => Some(Vec::new()),
         };
         Self {
             name: caller.name.as_str().to_owned(),
             keys: keys.len(),
             certificates: certificates.clone(),
+            tokens: tokens.iter().map(|(issuer, name)| format!("{issuer}:{name}")).collect(),
             models,
             admin: caller.is_admin,
             limits: PlannedAllowance::of(&caller.allowance),
@@ -104,6 +140,7 @@ impl PlannedCaller {
             keys => told_by.push(format!("{keys} keys")),
         }
         told_by.extend(self.certificates.iter().map(|name| format!("the certificate of {name}")));
+        told_by.extend(self.tokens.iter().map(|name| format!("tokens of {name}")));
         let role = if self.admin { ", administers the server" } else { "" };
         line(text, format_args!("  {PLACE}{}{PLACE:#}  told by {}{role}", self.name, told_by.join(" or ")));
         let models = match &self.models {
@@ -112,6 +149,20 @@ impl PlannedCaller {
             Some(patterns) => format!("models {}", patterns.join(", ")),
         };
         line(text, format_args!("    {QUIET}{models}; {}{QUIET:#}", self.limits.show()));
+    }
+}
+
+impl PlannedIssuer {
+    fn of(settings: &IssuerSettings) -> Self {
+        Self {
+            name: settings.name.clone(),
+            issuer: settings.issuer.clone(),
+            audiences: settings.audiences.clone(),
+            jwks: match &settings.keys.at {
+                KeysAt::Url(url) => url.clone(),
+                KeysAt::File(path) => path.display().to_string(),
+            },
+        }
     }
 }
 

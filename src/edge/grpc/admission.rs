@@ -9,7 +9,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::request::Parts;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -20,7 +19,7 @@ use tower::Service;
 use uuid::Uuid;
 
 use super::convert::LedgerView;
-use super::door::Door;
+use super::door::{Admit, Door};
 use super::kind::Kind;
 use super::refusal::Refusal;
 use super::rest::{Rest, Unread};
@@ -287,16 +286,21 @@ impl<S> Admitted<S> {
         Self { inner, door, admission, load, view, metrics }
     }
 
-    fn open(&self, kind: Kind, parts: &Parts) -> Result<(Arc<Caller>, Arc<Charge>), Error> {
-        let caller = self.door.admit(parts)?;
-        let charge = self.admission.open(kind, &caller, parts.extensions.get())?;
+    /// Lets `caller` in, if there is room for its call.
+    fn open(
+        &self,
+        kind: Kind,
+        caller: Result<Arc<Caller>, Error>,
+        connection: &http::Extensions,
+    ) -> Result<(Arc<Caller>, Arc<Charge>), Error> {
+        let caller = caller?;
+        let charge = self.admission.open(kind, &caller, connection.get())?;
         Ok((caller, charge))
     }
 
     /// When a request of this kind must have arrived, and each of its messages, where it has no end.
     fn arrival(&self, kind: Kind, arrived: Instant, headers: &http::HeaderMap) -> (Sleep, Option<Duration>) {
-        // What is wrong with the header is told by the call itself.
-        let patience = grpc_timeout(headers).ok().flatten().unwrap_or(FOREVER);
+        let patience = patience(headers);
         let most = self.admission.limits.arrival;
         let (end, each) = match kind {
             Kind::StreamBatch => (patience, Some(most)),
@@ -307,29 +311,26 @@ impl<S> Admitted<S> {
     }
 }
 
-impl<S> Service<http::Request<Incoming>> for Admitted<S>
+/// What answers a request.
+type Answering<E> = Pin<Box<dyn Future<Output = Result<http::Response<Body>, E>> + Send>>;
+
+impl<S> Admitted<S>
 where
     S: Service<http::Request<Body>, Response = http::Response<Body>>,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
 {
-    type Response = http::Response<Body>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
+    /// Answers a call of `caller`, or says why it is not let in.
+    fn answer(
+        &mut self,
+        mut request: http::Request<Incoming>,
+        caller: Result<Arc<Caller>, Error>,
+        arrived: Instant,
+    ) -> Answering<S::Error> {
         let id = CallId::new(Uuid::now_v7());
-        let (parts, body) = request.into_parts();
         let refusal = Refusal { id, view: self.view };
-        let kind = Kind::of(parts.uri.path());
-        let opened = self.open(kind, &parts);
-        let mut request = http::Request::from_parts(parts, body);
-        request.extensions_mut().insert(id);
-        let charge = match opened {
+        let kind = Kind::of(request.uri().path());
+        let charge = match self.open(kind, caller, request.extensions()) {
             Ok((caller, charge)) => {
                 request.extensions_mut().insert(caller);
                 charge
@@ -346,29 +347,70 @@ where
             }
         };
         let stream = self.load.stream();
-        let arrived = Instant::now();
+        request.extensions_mut().insert(id);
         request.extensions_mut().insert(Arrived(arrived));
         request.extensions_mut().insert(Arc::clone(&charge));
-        let (end, each) = self.arrival(kind, arrived, request.headers());
-        let of_body = Arc::clone(&charge);
-        let metrics = self.metrics.clone();
         let rest = self.admission.unread.rest();
-        let unread_of = rest.clone();
-        let counted = |body| Counted {
-            body: Some(body),
-            end,
-            each,
-            unread: None,
-            charge: of_body,
-            refusal,
-            metrics,
-            rest: unread_of,
-        };
-        let answer = self.inner.call(request.map(|body| Body::new(counted(body))));
+        let request = self.counted(request, kind, (&charge, refusal, &rest), arrived);
+        let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await?;
             rest.is_read().await;
             Ok(answer.map(|body| Body::new(Holding { body, _charge: charge, _stream: stream })))
+        })
+    }
+
+    /// The request with a body that is charged, until its deadline.
+    fn counted(
+        &self,
+        request: http::Request<Incoming>,
+        kind: Kind,
+        (charge, refusal, rest): (&Arc<Charge>, Refusal, &Rest),
+        arrived: Instant,
+    ) -> http::Request<Body> {
+        let (end, each) = self.arrival(kind, arrived, request.headers());
+        let (charge, metrics, rest) = (Arc::clone(charge), self.metrics.clone(), rest.clone());
+        request.map(|body| {
+            Body::new(Counted { body: Some(body), end, each, unread: None, charge, refusal, metrics, rest })
+        })
+    }
+}
+
+/// How long the caller waits. What is wrong with the header is told by the call itself.
+fn patience(headers: &http::HeaderMap) -> Duration {
+    grpc_timeout(headers).ok().flatten().unwrap_or(FOREVER)
+}
+
+impl<S> Service<http::Request<Incoming>> for Admitted<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = S::Error;
+    type Future = Answering<S::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
+        let arrived = Instant::now();
+        let (parts, body) = request.into_parts();
+        let admit = self.door.admit(&parts);
+        let request = http::Request::from_parts(parts, body);
+        let waiting = match admit {
+            Admit::Now(caller) => return self.answer(request, caller, arrived),
+            Admit::Later(waiting) => waiting,
+        };
+        // What was found ready goes with the call, and another one takes its place.
+        let inner = self.inner.clone();
+        let mut ready = Self { inner: std::mem::replace(&mut self.inner, inner), ..self.clone() };
+        let patience = patience(request.headers());
+        Box::pin(async move {
+            let caller = waiting.settled(patience).await;
+            ready.answer(request, caller, arrived).await
         })
     }
 }

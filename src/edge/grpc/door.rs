@@ -1,12 +1,13 @@
 //! Who comes in by a listener: told on the headers of each call, before its body is read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
 use super::kind::Kind;
-use crate::callers::{Caller, Callers, Shown, Stranger};
+use crate::callers::{Caller, Callers, Identified, Pending, Shown, Stranger};
 use crate::domain::{Error, Reason};
 use crate::edge::Certified;
 
@@ -21,30 +22,62 @@ pub(super) enum Door {
     Anyone,
 }
 
-impl Door {
-    /// Who makes a call with these headers.
+/// After how long it may be tried again when a token could not be checked.
+const COME_AGAIN: Duration = Duration::from_secs(2);
+
+/// Whether a call is let in.
+#[derive(Debug)]
+pub(super) enum Admit {
+    /// It is, or it is not.
+    Now(Result<Arc<Caller>, Error>),
+    /// That is known when the issuer of its token was asked.
+    Later(Waiting),
+}
+
+/// A call of which it is not known yet whether it is let in.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    door: Door,
+    pending: Pending,
+}
+
+impl Waiting {
+    /// Who makes the call. It is waited for no longer than `patience`.
     ///
     /// # Errors
-    /// `CREDENTIALS_INVALID`: nobody who is known; `PERMISSION_DENIED`: not one who may come in here.
-    pub(super) fn admit(&self, parts: &Parts) -> Result<Arc<Caller>, Error> {
-        match self {
-            Self::Anyone => Ok(Arc::default()),
-            _ if Kind::of(parts.uri.path()).is_health() => Ok(Arc::default()),
-            Self::Callers(callers) => identify(callers, parts),
-            Self::Operators(callers) => {
-                let caller = identify(callers, parts)?;
-                if caller.is_admin {
-                    return Ok(caller);
-                }
-                let message =
-                    "the caller may not administer this server; `admin: true` in its entry of `callers` lets it";
-                Err(Error::new(Reason::PermissionDenied, message))
-            }
-        }
+    /// As of [`Door::admit`].
+    pub(super) async fn settled(self, patience: Duration) -> Result<Arc<Caller>, Error> {
+        let caller = self.pending.settled(patience).await.map_err(|stranger| refused(&stranger))?;
+        self.door.lets_in(caller)
     }
 }
 
-fn identify(callers: &Callers, parts: &Parts) -> Result<Arc<Caller>, Error> {
+impl Door {
+    /// Who makes a call with these headers: `CREDENTIALS_INVALID` when it is nobody who is known, `ISSUER_UNAVAILABLE` when
+    /// that cannot be told now, `PERMISSION_DENIED` when it is not one who may come in here.
+    pub(super) fn admit(&self, parts: &Parts) -> Admit {
+        let callers = match self {
+            Self::Anyone => return Admit::Now(Ok(Arc::default())),
+            _ if Kind::of(parts.uri.path()).is_health() => return Admit::Now(Ok(Arc::default())),
+            Self::Callers(callers) | Self::Operators(callers) => callers,
+        };
+        match identify(callers, parts) {
+            Ok(Identified::Known(caller)) => Admit::Now(self.lets_in(caller)),
+            Ok(Identified::Later(pending)) => Admit::Later(Waiting { door: self.clone(), pending }),
+            Err(error) => Admit::Now(Err(error)),
+        }
+    }
+
+    fn lets_in(&self, caller: Arc<Caller>) -> Result<Arc<Caller>, Error> {
+        if matches!(self, Self::Operators(_)) && !caller.is_admin {
+            let message = "the caller may not administer this server; `admin: true` in its entry of `callers` lets it";
+            return Err(Error::new(Reason::PermissionDenied, message));
+        }
+        Ok(caller)
+    }
+}
+
+fn identify(callers: &Callers, parts: &Parts) -> Result<Identified, Error> {
     let roster = callers.current();
     if roster.is_open() {
         return roster.identify(Shown::default()).map_err(|stranger| refused(&stranger));
@@ -65,11 +98,15 @@ fn key(parts: &Parts) -> Result<Option<&str>, Error> {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
     });
-    key.map(Some).ok_or_else(|| invalid("`authorization` must be `Bearer` and a key"))
+    key.map(Some).ok_or_else(|| invalid("`authorization` must be `Bearer` and a key or a token"))
 }
 
 fn refused(stranger: &Stranger) -> Error {
-    invalid(stranger.to_string())
+    match stranger {
+        Stranger::IssuerAway => Error::new(Reason::IssuerUnavailable, stranger.to_string())
+            .with(|details| details.retry_after = Some(COME_AGAIN)),
+        _ => invalid(stranger.to_string()),
+    }
 }
 
 fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
@@ -87,6 +124,7 @@ mod tests {
             caller: Caller { name: CallerName::new(name), is_admin, ..Caller::default() },
             keys: vec![KeyHash::of(&format!("key-of-{name}"))],
             certificates: vec![format!("spiffe://example/{name}")],
+            tokens: Vec::new(),
         };
         Callers::new(Roster::new(vec![entry("one", false), entry("chief", true)], None, None))
     }
@@ -105,8 +143,15 @@ mod tests {
 
     const COMPLETE: &str = "/completiond.v1.CompletionService/Complete";
 
+    fn now(admit: Admit) -> Result<Arc<Caller>, Error> {
+        match admit {
+            Admit::Now(admitted) => admitted,
+            Admit::Later(_) => panic!("nobody vouches for anybody here"),
+        }
+    }
+
     fn who(door: &Door, authorization: &[&str], certificate: Option<&str>) -> Result<String, Reason> {
-        let admitted = door.admit(&asked(COMPLETE, authorization, certificate));
+        let admitted = now(door.admit(&asked(COMPLETE, authorization, certificate)));
         admitted.map(|caller| caller.name.to_string()).map_err(|error| error.reason)
     }
 
@@ -159,9 +204,9 @@ mod tests {
     #[test]
     fn a_health_check_needs_no_key_and_nothing_that_looks_like_one_goes_without() {
         let door = Door::Callers(callers());
-        assert!(door.admit(&asked("/grpc.health.v1.Health/Check", &[], None)).is_ok());
+        assert!(now(door.admit(&asked("/grpc.health.v1.Health/Check", &[], None))).is_ok());
         for path in [COMPLETE, "/grpc.health.v1.Healthy/Check", "/grpc.health.v1.Health", "/", "/stream"] {
-            assert!(door.admit(&asked(path, &[], None)).is_err(), "{path}");
+            assert!(now(door.admit(&asked(path, &[], None))).is_err(), "{path}");
         }
     }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tonic::Status;
+use tonic::metadata::MetadataValue;
 
 use super::convert::LedgerView;
 use super::status;
-use crate::domain::{CallId, Error};
+use crate::domain::{CallId, Error, Reason};
 use crate::proto::completion_service_server::SERVICE_NAME;
 
 /// How a call that is not let in is told so.
@@ -17,6 +18,9 @@ pub(super) struct Refusal {
     pub(super) id: CallId,
     pub(super) view: LedgerView,
 }
+
+/// What is asked of who is not known.
+const CHALLENGE: &str = r#"Bearer realm="completiond""#;
 
 /// How long nothing more is logged of refused calls: whoever is refused may come again a thousand times a second.
 const QUIET: Duration = Duration::from_secs(1);
@@ -45,7 +49,12 @@ impl Refusal {
     }
 
     pub(super) fn status(self, error: &Error) -> Status {
-        status::status(error, Some(self.id), self.view)
+        let mut status = status::status(error, Some(self.id), self.view);
+        if error.reason == Reason::CredentialsInvalid {
+            // What proxies and clients of HTTP look at (RFC 6750).
+            status.metadata_mut().insert("www-authenticate", MetadataValue::from_static(CHALLENGE));
+        }
+        status
     }
 }
 

@@ -56,7 +56,8 @@ pub(crate) const fn code(reason: Reason) -> Code {
         | Reason::Overloaded
         | Reason::ShuttingDown
         | Reason::UsageUnavailable
-        | Reason::CacheUnavailable => Code::Unavailable,
+        | Reason::CacheUnavailable
+        | Reason::IssuerUnavailable => Code::Unavailable,
         Reason::ProviderTimeout | Reason::DeadlineExceeded => Code::DeadlineExceeded,
         Reason::ProviderProtocolError | Reason::Internal => Code::Internal,
         Reason::ClientStalled => Code::Aborted,
@@ -170,6 +171,7 @@ fn by_reason(error: &Error) -> Retry {
         Reason::ProviderRateLimited
         | Reason::ProviderUnavailable
         | Reason::Overloaded
+        | Reason::IssuerUnavailable
         | Reason::CallerLimitExceeded => {
             if error.details.futile {
                 return Retry::Never;

@@ -59,6 +59,7 @@ pub(super) fn fault(error: &Error) -> Fault {
         | Reason::ResultTooLarge
         | Reason::RequestIdReused
         | Reason::CredentialsInvalid
+        | Reason::IssuerUnavailable
         | Reason::PermissionDenied
         | Reason::CallerLimitExceeded
         | Reason::Internal => Fault::Elsewhere,

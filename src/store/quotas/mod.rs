@@ -101,9 +101,46 @@ pub struct Quotas(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// Callers stand in the configuration, so that there are few.
-    callers: Mutex<HashMap<CallerName, Arc<Mutex<Windows>>>>,
+    callers: Mutex<Counted>,
     shared: Option<(Shared, Settling)>,
+}
+
+/// How many callers may be counted before it is looked of which of them nothing counts any more, and the most that are
+/// counted apart beside those of the configuration: those whom issuers of tokens name may be any number.
+const LOOKED_AT: usize = 1024;
+const MOST: usize = 65_536;
+
+/// What each caller has used.
+#[derive(Debug)]
+struct Counted {
+    by_name: HashMap<CallerName, Arc<Mutex<Windows>>>,
+    /// How many there may be before it is looked again.
+    until: usize,
+    /// In which second it was looked last: once in it is enough, however many come.
+    looked: Option<u64>,
+}
+
+impl Default for Counted {
+    fn default() -> Self {
+        Self { by_name: HashMap::new(), until: LOOKED_AT, looked: None }
+    }
+}
+
+impl Counted {
+    fn of(&mut self, caller: &CallerName, now: At) -> Arc<Mutex<Windows>> {
+        if let Some(windows) = self.by_name.get(caller) {
+            return Arc::clone(windows);
+        }
+        if self.by_name.len() >= self.until && self.looked != Some(now.second) {
+            self.by_name.retain(|_, windows| Arc::strong_count(windows) > 1 || !lock(windows).is_over(now));
+            // Looked for again when there are half as many more: looking costs little however many there are.
+            self.until = LOOKED_AT.max(self.by_name.len().saturating_add(self.by_name.len() / 2)).min(MOST);
+            self.looked = Some(now.second);
+        }
+        // Whoever comes when all places are taken shares one with the others of its issuer, and its limits with them.
+        let rest = caller.rest().filter(|_| self.by_name.len() >= MOST);
+        Arc::clone(self.by_name.entry(rest.unwrap_or_else(|| caller.clone())).or_default())
+    }
 }
 
 impl Quotas {
@@ -157,8 +194,7 @@ impl Quotas {
     }
 
     fn windows(&self, caller: &CallerName) -> Arc<Mutex<Windows>> {
-        let mut callers = self.0.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(callers.entry(caller.clone()).or_default())
+        self.0.callers.lock().unwrap_or_else(PoisonError::into_inner).of(caller, At::now())
     }
 }
 
@@ -192,8 +228,50 @@ fn lock(windows: &Mutex<Windows>) -> MutexGuard<'_, Windows> {
 mod tests {
     use super::*;
 
+    impl At {
+        /// A moment at which both clocks show the same.
+        const fn of(second: u64) -> Self {
+            Self { second, wall: second }
+        }
+    }
+
     fn caller() -> CallerName {
         CallerName::new("search")
+    }
+
+    #[test]
+    fn callers_of_whom_nothing_counts_any_more_are_forgotten_and_the_others_are_bounded() {
+        let quota = Quota { requests: Some(10), ..Quota::default() };
+        let mut counted = Counted::default();
+        let call = |counted: &mut Counted, name: &str, at: u64| {
+            let windows = counted.of(&CallerName::new(name), At::of(at));
+            lock(&windows).reserve(At::of(at), quota, Use::default()).map(drop)
+        };
+        for number in 0..20_000 {
+            call(&mut counted, &format!("corp:{number}"), 1000 + number).unwrap();
+        }
+        assert!(counted.by_name.len() <= LOOKED_AT, "{}", counted.by_name.len());
+        // All of one minute.
+        for number in 0..2 * MOST {
+            let _ = call(&mut counted, &format!("corp:{number}"), 1_000_000);
+        }
+        assert_eq!(counted.by_name.len(), MOST + 1);
+        assert!(call(&mut counted, "corp:another", 1_000_000).is_err(), "who finds no place shares that of the rest");
+        call(&mut counted, "search", 1_000_000).unwrap();
+        call(&mut counted, "corp:later", 1_000_100).unwrap();
+        assert_eq!(counted.by_name.len(), 1, "what was full has room again");
+    }
+
+    #[test]
+    fn what_is_spent_in_a_day_is_remembered_where_it_counts() {
+        let mut windows = Windows::default();
+        let used = Use { tokens: 1, nano_usd: 5 };
+        let at = windows.reserve(At::of(1000), Quota { nano_usd: Some(10), ..Quota::default() }, used).unwrap();
+        assert_eq!(at, At::of(1000));
+        assert!(!windows.is_over(At::of(2000)) && windows.is_over(At::of(24 * 60 * 60)));
+        let mut windows = Windows::default();
+        windows.reserve(At::of(1000), Quota { tokens: Some(10), ..Quota::default() }, used).unwrap();
+        assert!(!windows.is_over(At::of(1010)) && windows.is_over(At::of(2000)));
     }
 
     const QUOTA: Quota = Quota { requests: Some(2), tokens: Some(100), nano_usd: Some(50) };

@@ -21,6 +21,8 @@ pub(super) struct Windows {
     day: (u64, u64),
     /// What calls have cost lately.
     price: Price,
+    /// What is spent in a day counts.
+    counts_money: bool,
 }
 
 /// What calls have cost: a mean in which the last ones count most.
@@ -63,6 +65,7 @@ impl Windows {
     /// Takes a request and what it is expected to use, if there is room for it.
     pub(super) fn reserve(&mut self, now: At, quota: Quota, expected: Use) -> Result<At, Reached> {
         self.move_to(now);
+        self.counts_money |= quota.nano_usd.is_some();
         let room = |limit: Option<u64>, wanted, of: fn(&Second) -> u64, which| match limit {
             Some(limit) => self.room(limit, wanted, of).map_err(|again| Reached { limit: which, again }),
             None => Ok(()),
@@ -124,6 +127,12 @@ impl Windows {
         let latest = self.seconds.len() - 1;
         #[expect(clippy::indexing_slicing, reason = "one was put there")]
         &mut self.seconds[latest]
+    }
+
+    /// Whether all of it may be forgotten: it would change nothing but a guess of what calls cost.
+    pub(super) fn is_over(&mut self, now: At) -> bool {
+        self.move_to(now);
+        self.seconds.is_empty() && !(self.counts_money && self.day.1 > 0)
     }
 
     fn move_to(&mut self, now: At) {

@@ -3,16 +3,19 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::row::{Key, Subject};
+use crate::domain::CallerName;
 
 /// The rows of an hour at one process, beside the one of the rest.
 pub(super) const MAX_ROWS: usize = 2000;
 /// What stands for everything that has no row of its own.
 pub(super) const OTHER: &str = "(other)";
 
-/// The row of all that has none of its own in the hour of `key`. Callers are known by name, so they stay apart.
+/// The row of all that has none of its own in the hour of `key`. Callers of the configuration stay apart, and of those whom
+/// an issuer of tokens names, the issuer.
 pub(super) fn overflow(key: &Key, labels: &[String]) -> Key {
+    let caller = CallerName::new(key.subject.caller.as_str());
     let subject = Subject {
-        caller: key.subject.caller.clone(),
+        caller: caller.rest().unwrap_or(caller).to_string(),
         model: OTHER.to_owned(),
         endpoint: OTHER.to_owned(),
         labels: labels.iter().map(|label| (label.clone(), OTHER.to_owned())).collect(),
@@ -78,6 +81,22 @@ mod tests {
         assert_eq!(bound.admit(key(7, "kept"), &[]), key(7, "kept"));
         assert_eq!(bound.admit(key(7, "1"), &[]), key(7, "1"));
         assert_eq!(bound.admit(key(8, "new"), &[]), key(8, "new"), "the next hour has room again");
+    }
+
+    #[test]
+    fn callers_whom_an_issuer_names_share_the_row_of_the_rest() {
+        let of = |caller: &str| {
+            let subject = Subject { caller: caller.to_owned(), model: "m".to_owned(), ..Subject::default() };
+            overflow(&Key { hour: 7, subject }, &[]).subject.caller
+        };
+        assert_eq!((of("corp:one").as_str(), of("corp:t:wo").as_str()), ("corp:(other)", "corp:(other)"));
+        assert_eq!((of("search").as_str(), of("").as_str()), ("search", ""));
+        let mut bound = Bound::default();
+        let many = (0..10_000).map(|number| {
+            let subject = Subject { caller: format!("corp:{number}"), ..Subject::default() };
+            bound.admit(Key { hour: 7, subject }, &[])
+        });
+        assert_eq!(many.collect::<HashSet<Key>>().len(), MAX_ROWS + 1);
     }
 
     #[test]

@@ -67,6 +67,15 @@ pub const CONNECTIONS: &str = "completiond.connections";
 /// Our own counter: connections that were not served.
 pub const CONNECTIONS_REFUSED: &str = "completiond.connections.refused";
 
+/// Our own counter: what was read again and could not be put in force.
+pub const RELOADS_FAILED: &str = "completiond.reloads.failed";
+/// Our own gauge, seconds: how long the certificates of a listener still hold.
+pub const CERTIFICATE_LEFT: &str = "completiond.certificate.time_left";
+/// Our own gauge: keys of an issuer of tokens that count.
+pub const ISSUER_KEYS: &str = "completiond.issuer.keys";
+/// Our own gauge, seconds: how long ago they were read.
+pub const ISSUER_KEYS_AGE: &str = "completiond.issuer.keys_age";
+
 /// Our own counter, seconds: how long a worker was at work.
 pub const RUNTIME_BUSY: &str = "completiond.runtime.busy_time";
 /// Our own gauge: tasks of a worker that are alive.
@@ -84,6 +93,10 @@ pub const RECORDS_LOST: &str = "completiond.telemetry.lost";
 pub const LIMIT_KIND: &str = "completiond.limit.kind";
 /// Our own: which listener: `public`, `admin` or `ops`.
 pub const LISTENER: &str = "completiond.listener";
+/// Our own: what was read again: `configuration`, `certificates`, `callers` or `jwks`.
+pub const RELOAD_OF: &str = "completiond.reload.of";
+/// Our own: the name of an issuer of tokens in the configuration.
+pub const ISSUER: &str = "completiond.issuer";
 /// Our own: the number of a worker.
 pub const WORKER: &str = "completiond.worker";
 /// Our own: `resident`, `allocated` or `active`.

@@ -61,6 +61,7 @@ fn each_reason_has_its_code_and_its_advice_to_clients() {
         (Reason::ResultTooLarge, Code::ResourceExhausted, "RESULT_TOO_LARGE", never),
         (Reason::RequestIdReused, Code::InvalidArgument, "REQUEST_ID_REUSED", never),
         (Reason::CredentialsInvalid, Code::Unauthenticated, "CREDENTIALS_INVALID", never),
+        (Reason::IssuerUnavailable, Code::Unavailable, "ISSUER_UNAVAILABLE", wait),
         (Reason::PermissionDenied, Code::PermissionDenied, "PERMISSION_DENIED", never),
         (Reason::CallerLimitExceeded, Code::ResourceExhausted, "CALLER_LIMIT_EXCEEDED", wait),
         (Reason::ProviderRateLimited, Code::ResourceExhausted, "PROVIDER_RATE_LIMITED", wait),
