@@ -6,7 +6,6 @@ mod batch;
 mod check;
 mod client;
 mod complete;
-mod json;
 mod key;
 mod local;
 mod models;
@@ -27,6 +26,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Problems;
+use crate::proto::json;
 use settings::{ConfigArgs, ListenArgs};
 
 /// What a command ends with, beside success.

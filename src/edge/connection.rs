@@ -29,6 +29,8 @@ const PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs
 const GREETING: Duration = Duration::from_secs(20);
 /// Streams that were reset before they were accepted; beyond that the connection is hostile.
 const PENDING_RESETS: usize = 64;
+/// The least that HTTP/1.1 reads at a time, in bytes.
+const LEAST_HEAD: usize = 8 * 1024;
 /// By how much the ages of connections differ, so that those that began together do not end together.
 const JITTER: std::ops::RangeInclusive<f64> = 0.9..=1.1;
 
@@ -94,7 +96,9 @@ fn builder(bounds: &ConnectionBounds) -> Builder<TokioExecutor> {
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .keep_alive_interval(PING.0)
         .keep_alive_timeout(PING.1);
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(PING.1);
+    // Which is also what a client of HTTP/1.1 may send ahead.
+    let max_head = usize::try_from(bounds.max_metadata_bytes).unwrap_or(usize::MAX).max(LEAST_HEAD);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(PING.1).max_buf_size(max_head);
     builder
 }
 

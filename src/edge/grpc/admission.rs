@@ -11,10 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use pin_project_lite::pin_project;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
 use tonic::body::Body;
@@ -24,6 +21,7 @@ use uuid::Uuid;
 use super::convert::LedgerView;
 use super::door::Door;
 use super::refusal::Refusal;
+use super::rest::Rest;
 use super::timeout::grpc_timeout;
 use crate::callers::Caller;
 use crate::count::Held;
@@ -31,12 +29,6 @@ use crate::domain::{CallId, Error, Exhausted, Reason};
 use crate::edge::worker::Load;
 use crate::proto::completion_service_server::SERVICE_NAME;
 use crate::telemetry::Metrics;
-
-/// How much is read of a request that was answered before it was read, in bytes, and for how long.
-const READ_OUT_BYTES: usize = 64 * 1024;
-const READ_OUT: Duration = Duration::from_secs(5);
-/// How long its answer waits for that.
-const ANSWER_WAITS: Duration = Duration::from_millis(200);
 
 /// Stands for no deadline.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -282,7 +274,7 @@ impl<S> Admitted<S> {
     }
 }
 
-impl<S> Service<http::Request<Incoming>> for Admitted<S>
+impl<S> Service<http::Request<Body>> for Admitted<S>
 where
     S: Service<http::Request<Body>, Response = http::Response<Body>>,
     S::Future: Send + 'static,
@@ -296,8 +288,8 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
-        let id = CallId::new(Uuid::now_v7());
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let id = request.extensions().get().copied().unwrap_or_else(|| CallId::new(Uuid::now_v7()));
         let (parts, body) = request.into_parts();
         let refusal = Refusal { id, view: self.view };
         let opened = self.open(&parts);
@@ -358,7 +350,7 @@ pin_project! {
     /// A request's body, every byte of which is charged, until its deadline.
     struct Counted {
         // Always there until it is dropped.
-        body: Option<Incoming>,
+        body: Option<Body>,
         #[pin]
         end: Sleep,
         // How long each message may take to arrive, where they have no end.
@@ -378,44 +370,6 @@ pin_project! {
             if let Some(body) = this.body.take() {
                 this.rest.read_out(body);
             }
-        }
-    }
-}
-
-/// What is left of a request that is answered before it was read. It is read and forgotten: otherwise the rest of the stream is
-/// reset at once, and there are clients that then lose the answer. The answer waits for that a little: a client that has
-/// it before it has sent its request may not notice (curl 7.88, two times in ten).
-#[derive(Clone, Debug, Default)]
-struct Rest(Arc<Mutex<Option<JoinHandle<()>>>>);
-
-impl Rest {
-    fn read_out(&self, mut body: Incoming) {
-        if body.is_end_stream() {
-            return;
-        }
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let reading = runtime.spawn(async move {
-            let mut read = 0;
-            let reading = async {
-                while let Some(Ok(frame)) = body.frame().await {
-                    read += frame.data_ref().map_or(0, Bytes::len);
-                    if read > READ_OUT_BYTES {
-                        break;
-                    }
-                }
-            };
-            // What comes later is reset.
-            let _ = tokio::time::timeout(READ_OUT, reading).await;
-        });
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reading);
-    }
-
-    /// Waits a little until it was read, if that has begun.
-    async fn is_read(&self) {
-        let reading = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(reading) = reading {
-            // It goes on without this.
-            let _ = tokio::time::timeout(ANSWER_WAITS, reading).await;
         }
     }
 }
@@ -451,11 +405,11 @@ impl HttpBody for Counted {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Incoming::is_end_stream)
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(SizeHint::default, Incoming::size_hint)
+        self.body.as_ref().map_or_else(SizeHint::default, Body::size_hint)
     }
 }
 

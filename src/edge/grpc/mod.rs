@@ -1,4 +1,5 @@
-//! The gRPC face: the only place that knows `tonic::Status` and the generated types.
+//! The gRPC face: the only place that knows `tonic::Status`. The other face (`edge/http`) stands on what this one offers it:
+//! calls in `streaming`, and failures in `failure`.
 
 mod admin;
 mod admission;
@@ -10,12 +11,15 @@ mod convert;
 mod door;
 mod expansion;
 mod faces;
+mod failure;
 mod refusal;
+mod rest;
 mod retried;
 mod rich_status;
 mod scraped;
 mod service;
 mod status;
+mod streaming;
 mod timeout;
 mod told;
 mod until_drain;
@@ -27,3 +31,8 @@ pub use convert::{LedgerView, RequestRules};
 pub use faces::{Faces, Served};
 pub use status::name as code_name;
 pub use watched::Watch;
+
+pub(super) use failure::Failure;
+pub(super) use refusal::Refusal;
+pub(super) use rest::read_a_little;
+pub(super) use streaming::{Events, Streaming};
