@@ -22,6 +22,12 @@ OTELCOL_VERSION=0.165.0
 VALKEY_VERSION=9.1.2.post2
 TIKTOKEN_VERSION=0.14.0
 GPT_TOKENIZER_VERSION=4.0.0
+# connect-web's code, its generator and its runtime go together; newer ones want a newer Node.
+CONNECT_VERSION=2.1.2
+PROTOBUF_ES_VERSION=2.17.0
+PROTOC_GEN_ES_VERSION=2.13.0
+ESBUILD_VERSION=0.28.2
+PLAYWRIGHT_VERSION=1.65.1
 
 # once NAME COMMAND...: runs the command unless it has succeeded before.
 once() {
@@ -133,6 +139,25 @@ install_gpt_tokenizer() {
 tool_tokenizers() {
     once "tiktoken-$TIKTOKEN_VERSION" venv "tiktoken-$TIKTOKEN_VERSION" "tiktoken==$TIKTOKEN_VERSION"
     once "gpt-tokenizer-$GPT_TOKENIZER_VERSION" install_gpt_tokenizer
+}
+
+# What makes a page and opens it. The browser itself comes from the system.
+install_connect_web() {
+    npm install --silent --no-fund --no-audit --prefix "$1" \
+        "@connectrpc/connect@$CONNECT_VERSION" "@connectrpc/connect-web@$CONNECT_VERSION" \
+        "@bufbuild/protobuf@$PROTOBUF_ES_VERSION" "@bufbuild/protoc-gen-es@$PROTOC_GEN_ES_VERSION" \
+        "esbuild@$ESBUILD_VERSION" "playwright-core@$PLAYWRIGHT_VERSION"
+}
+install_chromium() {
+    local sudo=
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    $sudo apt-get install -y --no-install-recommends chromium
+}
+tool_browser() {
+    local version=$CONNECT_VERSION-$PROTOBUF_ES_VERSION-$PROTOC_GEN_ES_VERSION-$ESBUILD_VERSION-$PLAYWRIGHT_VERSION
+    once "connect-web-$version" install_connect_web "$TOOLS/connect-web-$version"
+    command -v chromium > /dev/null || install_chromium
+    export CHROMIUM=${CHROMIUM:-$(command -v chromium)} NODE_PATH=$TOOLS/connect-web-$version/node_modules
 }
 
 # A collector of four modules. The builder's own `go mod tidy` asks for a module that cannot be had, so the modules are

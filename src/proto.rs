@@ -4,6 +4,8 @@
 
 #![allow(clippy::too_many_lines, clippy::allow_attributes_without_reason, reason = "generated")]
 
+pub mod json;
+
 pub use crate::edge::Codec;
 
 tonic::include_proto!("completiond.v1");

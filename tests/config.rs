@@ -165,6 +165,19 @@ fn each_rule_of_the_server_broken_once() {
             "c.yaml:2:22: timeouts.connect: has no unit; a duration is a number with a unit (ms, s, m, h), as in `500ms`, `30s` or `1h30m`",
         ),
         ("timeouts: { idle: 0s }", "c.yaml:2:19: timeouts.idle: must be above 0"),
+        ("web: { origin: [] }", "c.yaml:2:8: web.origin: is no key that is known here; did you mean `origins`?"),
+        (
+            "web: { origins: ['https://app.example/'] }",
+            "c.yaml:2:18: web.origins[0]: `https://app.example/` has more than scheme, host and port, or a pattern; write a scheme, a host and a port that is not the scheme's own, as in `https://app.example` or `http://localhost:5173`",
+        ),
+        (
+            "web: { origins: ['*', 'https://app.example'] }",
+            "c.yaml:2:18: web.origins[0]: `*` stands for all origins, so nothing stands beside it; write `[\"*\"]` alone",
+        ),
+        (
+            "web: { origins: ['*'] }",
+            "c.yaml:2:17: web.origins: `*` lets any page call that anybody opens, and nobody is asked for a key; list the origins, or name who may call in `callers`, without `allow_anonymous`",
+        ),
         (
             "timeouts: { connect: 40s }",
             "c.yaml:2:11: timeouts: `connect` (40s) is longer than `first_event` (30s); raise `first_event` or lower `connect`",

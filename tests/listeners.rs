@@ -165,7 +165,8 @@ async fn a_client_of_http_1_gets_an_answer_and_not_a_hang() {
     let stage = Stage::with("").await;
     // Where probes come in, plain HTTP has metrics.
     let listeners = [
-        (&stage.running.public, "grpc-status: 12"),
+        // Where callers come in, it is told what is there.
+        (&stage.running.public, "404 Not Found"),
         (&stage.running.admin, "grpc-status: 12"),
         (&stage.running.ops, "404 Not Found"),
     ];

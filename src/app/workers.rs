@@ -6,9 +6,9 @@ use tokio::time::Instant;
 use tonic_health::server::HealthReporter;
 
 use super::{Reloading, StartError};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::count::Count;
-use crate::edge::{Admission, Bound, Drain, Faces, LedgerView, Limits, Load, RequestRules, Served, Watch};
+use crate::edge::{Admission, Bound, Drain, Faces, LedgerView, Limits, Load, Origins, RequestRules, Served, Watch};
 use crate::pipeline::{self, Pipeline, Ready, Replays, Reuse, Tally, pipeline};
 use crate::pool::RetryBudget;
 use crate::route::Router;
@@ -102,6 +102,7 @@ pub(super) fn faces(
             allowed_headers: config.provider_option_headers.iter().map(ToString::to_string).collect(),
         }),
         limits,
+        origins: origins(&config.web.origins),
         admission: Admission::new(limits),
         retry_budget: RetryBudget::full(Instant::now()),
         callers: Count::default(),
@@ -116,5 +117,12 @@ pub(super) fn faces(
         books,
         ready,
         health: HealthReporter::new(),
+    }
+}
+
+fn origins(listed: &config::Origins) -> Origins {
+    match listed {
+        config::Origins::Any => Origins::Any,
+        config::Origins::Listed(origins) => Origins::Listed(origins.clone()),
     }
 }

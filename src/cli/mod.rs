@@ -7,7 +7,6 @@ mod check;
 mod client;
 mod complete;
 mod distrust;
-mod json;
 mod key;
 mod local;
 mod models;
@@ -28,6 +27,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Problems;
+use crate::proto::json;
 use settings::{ConfigArgs, ListenArgs};
 
 /// What a command ends with, beside success.

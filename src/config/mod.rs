@@ -32,6 +32,7 @@ mod syntax;
 mod telemetry;
 mod tls;
 mod usage;
+mod web;
 
 pub use address::{ListenAddress, ListenAddressError};
 pub use callers::Admitted;
@@ -48,6 +49,7 @@ pub use secrets::{Origin, Secret};
 pub use settings::{Limits, Log, Stream};
 pub use sources::{Sources, process_variable};
 pub use telemetry::Telemetry;
+pub use web::{Origins, Web};
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -91,6 +93,8 @@ pub struct Config {
     pub connections: Connections,
     /// Who may call. Default: whoever reaches the port, where only this machine does.
     pub admitted: Admitted,
+    /// Which pages may call. Default: none.
+    pub web: Web,
     /// What an empty `model` means; none: a request must name its model.
     pub default_model: Option<ModelName>,
     /// The pool, in the file's order; at least one.
@@ -229,6 +233,7 @@ impl Config {
             admin_tls: None,
             connections: Connections::default(),
             admitted: Admitted::default(),
+            web: Web::default(),
             default_model: None,
             providers: Vec::new(),
             models: Vec::new(),
@@ -326,6 +331,7 @@ fn read_config(mut file: Fields<'_>, path: &Path, overrides: &Overrides) -> Conf
     config.connections = Connections::read(&mut file);
     config.admitted = callers::admitted(&mut file, path);
     config.admitted.anonymous |= overrides.allow_anonymous;
+    config.web = Web::read(&mut file, &config.admitted);
     let pool = read_pool(&mut file, &bounds);
     let (models, names) = model::read(file.take("models").as_ref(), &pool, &bounds);
     config.models = models;

@@ -68,6 +68,11 @@ impl<'a> Value<'a> {
         None
     }
 
+    /// Whether it is exactly this text.
+    pub(super) fn written_is(&self, text: &str) -> bool {
+        matches!(&self.node.kind, Kind::Text(written) if written == text)
+    }
+
     /// Its text with the environment put in; otherwise notes what is wrong.
     pub(super) fn text(&self) -> Option<String> {
         let written = self.written()?;

@@ -1,7 +1,7 @@
 //! What a running server takes over from a configuration that is read anew, and what waits for a restart.
 
 use super::settings::{Limits, Log, Stream};
-use super::{Config, Connections, ListenAddress, Telemetry};
+use super::{Config, Connections, ListenAddress, Telemetry, Web};
 use crate::simulator::Pace;
 use crate::store::{AnswerSettings, CompletionSettings, Keep, UsageSettings};
 use crate::tls::{Clients, Files, Settings as TlsSettings};
@@ -22,6 +22,7 @@ impl Config {
             admin_tls,
             connections,
             admitted: _,
+            web,
             default_model: _,
             providers: _,
             models: _,
@@ -55,6 +56,7 @@ impl Config {
         differs.extend(tls_differs(TLS_KEYS, tls.as_ref(), next.tls.as_ref()));
         differs.extend(tls_differs(ADMIN_TLS_KEYS, admin_tls.as_ref(), next.admin_tls.as_ref()));
         differs.extend(connections_differ(connections, &next.connections));
+        differs.push(web_differs(web, &next.web));
         differs.push(("timeouts.total", *total != next.total));
         differs.extend(limits_differ(limits, &next.limits));
         differs.extend(stream_differs(stream, &next.stream));
@@ -122,6 +124,11 @@ fn connections_differ(ours: &Connections, theirs: &Connections) -> [(&'static st
         ("connections.max_streams", *max_streams != theirs.max_streams),
         ("connections.max_metadata_bytes", *max_metadata_bytes != theirs.max_metadata_bytes),
     ]
+}
+
+fn web_differs(ours: &Web, theirs: &Web) -> (&'static str, bool) {
+    let Web { origins } = ours;
+    ("web.origins", *origins != theirs.origins)
 }
 
 fn limits_differ(ours: &Limits, theirs: &Limits) -> [(&'static str, bool); 4] {

@@ -31,6 +31,8 @@ const GREETING: Duration = Duration::from_secs(20);
 const PENDING_RESETS: usize = 64;
 /// How long a client that was told to go away may take to do so when nothing of it runs.
 const FAREWELL: Duration = Duration::from_secs(30);
+/// The least that HTTP/1.1 reads at a time, in bytes.
+const LEAST_HEAD: usize = 8 * 1024;
 /// By how much the ages of connections differ, so that those that began together do not end together.
 const JITTER: std::ops::RangeInclusive<f64> = 0.9..=1.1;
 
@@ -103,7 +105,9 @@ fn builder(bounds: &ConnectionBounds) -> Builder<TokioExecutor> {
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .keep_alive_interval(PING.0)
         .keep_alive_timeout(PING.1);
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(PING.1);
+    // Which is also what a client of HTTP/1.1 may send ahead.
+    let max_head = usize::try_from(bounds.max_metadata_bytes).unwrap_or(usize::MAX).max(LEAST_HEAD);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(PING.1).max_buf_size(max_head);
     builder
 }
 

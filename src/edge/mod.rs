@@ -1,4 +1,5 @@
-//! Where callers come in: listeners, connections, and the gRPC service over the pipeline.
+//! Where callers come in: listeners, connections, and the two faces of the pipeline: gRPC (`grpc`), and for who cannot speak it
+//! plain HTTP and gRPC-Web (`http`).
 
 mod certified;
 mod connection;
@@ -7,12 +8,14 @@ mod gate;
 mod greeting;
 mod grpc;
 mod handshake;
+mod http;
 mod listener;
 mod reload;
 mod socket;
 mod streams;
 mod worker;
 
+pub use self::http::Origins;
 pub use certified::Certified;
 pub use drain::Drain;
 pub use gate::{ConnectionBounds, Gate, Refusals};

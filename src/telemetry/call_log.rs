@@ -127,7 +127,7 @@ impl CallLog {
         let span_id = self.trace.as_ref().filter(|trace| !trace.is_remote()).map(|trace| trace.span_id().to_string());
         let request_id = self.asked.and_then(|(id, _)| id).map(|id| id.to_string());
         let request_bytes = self.asked.map(|(_, bytes)| bytes);
-        let stream = self.asked.map(|_| self.rpc == Rpc::StreamComplete);
+        let stream = self.asked.map(|_| self.rpc.is_stream());
         let caller = self.caller.as_ref().map(CallerName::as_str);
         write_line!(
             level,

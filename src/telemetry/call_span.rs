@@ -22,6 +22,8 @@ pub enum Rpc {
     Complete,
     /// `StreamComplete`.
     StreamComplete,
+    /// `StreamComplete`, by plain HTTP.
+    PlainStreamComplete,
     /// `BatchComplete`.
     BatchComplete,
     /// `StreamBatchComplete`.
@@ -45,7 +47,7 @@ impl Rpc {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Complete => "Complete",
-            Self::StreamComplete => "StreamComplete",
+            Self::StreamComplete | Self::PlainStreamComplete => "StreamComplete",
             Self::BatchComplete => "BatchComplete",
             Self::StreamBatchComplete => "StreamBatchComplete",
             Self::GetCompletion => "GetCompletion",
@@ -61,7 +63,7 @@ impl Rpc {
     pub const fn full_name(self) -> &'static str {
         match self {
             Self::Complete => "completiond.v1.CompletionService/Complete",
-            Self::StreamComplete => "completiond.v1.CompletionService/StreamComplete",
+            Self::StreamComplete | Self::PlainStreamComplete => "completiond.v1.CompletionService/StreamComplete",
             Self::BatchComplete => "completiond.v1.CompletionService/BatchComplete",
             Self::StreamBatchComplete => "completiond.v1.CompletionService/StreamBatchComplete",
             Self::GetCompletion => "completiond.v1.CompletionService/GetCompletion",
@@ -71,6 +73,19 @@ impl Rpc {
             Self::ListUsage => "completiond.v1.AdminService/ListUsage",
             Self::ClearCache => "completiond.v1.AdminService/ClearCache",
         }
+    }
+
+    /// By what it was called: gRPC, which gRPC-Web is too, or plain HTTP.
+    pub const fn system(self) -> &'static str {
+        match self {
+            Self::PlainStreamComplete => "http",
+            _ => "grpc",
+        }
+    }
+
+    /// Whether one answer is told as it is made.
+    pub(super) const fn is_stream(self) -> bool {
+        matches!(self, Self::StreamComplete | Self::PlainStreamComplete)
     }
 }
 
@@ -128,7 +143,7 @@ impl CallSpan {
         let server =
             tracer.child(&propagation::extract(headers, tracer.baggage()), rpc.full_name(), SpanKind::Server, || {
                 vec![
-                    KeyValue::new(semconv::RPC_SYSTEM_NAME, "grpc"),
+                    KeyValue::new(semconv::RPC_SYSTEM_NAME, rpc.system()),
                     KeyValue::new(semconv::RPC_METHOD, rpc.full_name()),
                     KeyValue::new(semconv::CALL_ID, id.to_string()),
                 ]
@@ -197,7 +212,7 @@ impl CallSpan {
     pub fn completion(&mut self, request: &Request) -> CallTrace {
         self.log.request(request);
         let name = request.model.as_ref().map_or_else(|| "chat".to_owned(), |model| format!("chat {model}"));
-        let stream = self.rpc == Rpc::StreamComplete;
+        let stream = self.rpc.is_stream();
         let context = self.tracer.child(&self.server, name, SpanKind::Client, || {
             let mut attributes = request_attributes(request);
             if stream {
@@ -310,7 +325,7 @@ impl CallSpan {
                 Some(CallEnd::Answered) | None => (None, None),
             };
             used.into_iter().for_each(|usage| tokens.add(usage));
-            let is_stream = self.rpc == Rpc::StreamComplete;
+            let is_stream = self.rpc.is_stream();
             Box::new(CompletionRecord {
                 vendor,
                 request_model: self.model.clone(),
@@ -324,13 +339,19 @@ impl CallSpan {
         });
         let rpc = (!self.is_item).then_some((status, duration));
         let overhead = self.overhead(end, completion.is_some());
-        metrics.leave(Record::Call(CallRecord { method: self.rpc.full_name(), rpc, overhead, completion }));
+        metrics.leave(Record::Call(CallRecord {
+            method: self.rpc.full_name(),
+            system: self.rpc.system(),
+            rpc,
+            overhead,
+            completion,
+        }));
     }
 
     /// The gateway's own time; none: it is not known what the call waited for. One that waited for what is made for another
     /// has nothing to tell of, and a batch's results wait for each other.
     fn overhead(&self, end: Option<CallEnd<'_>>, asked: bool) -> Option<std::time::Duration> {
-        if self.is_item || !matches!(self.rpc, Rpc::Complete | Rpc::StreamComplete) {
+        if self.is_item || !(self.rpc == Rpc::Complete || self.rpc.is_stream()) {
             return None;
         }
         let is_own = match end {
@@ -370,7 +391,7 @@ impl CallSpan {
             if let Some(tokens) = max_tokens {
                 span.set_attribute(KeyValue::new(semconv::GEN_AI_REQUEST_MAX_TOKENS, i64::from(tokens.get())));
             }
-            if let (Rpc::StreamComplete, Some(first)) = (self.rpc, tried.first_event) {
+            if let (true, Some(first)) = (self.rpc.is_stream(), tried.first_event) {
                 span.set_attribute(KeyValue::new(semconv::GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK, first.as_secs_f64()));
             }
             match end {

@@ -30,6 +30,8 @@ pub(super) enum Record {
 #[derive(Debug)]
 pub(super) struct CallRecord {
     pub(super) method: &'static str,
+    /// By what it was called.
+    pub(super) system: &'static str,
     /// Its status and its time; none: it is a part of one.
     pub(super) rpc: Option<(&'static str, Duration)>,
     /// None: it is not known what it waited for.

@@ -104,7 +104,7 @@ impl Measured {
     fn call(&mut self, call: &CallRecord) {
         let method = KeyValue::new(semconv::RPC_METHOD, call.method);
         if let Some((status, duration)) = call.rpc {
-            let system = KeyValue::new(semconv::RPC_SYSTEM_NAME, "grpc");
+            let system = KeyValue::new(semconv::RPC_SYSTEM_NAME, call.system);
             let status_code = KeyValue::new(semconv::RPC_STATUS_CODE, status);
             let mut attributes = vec![system, method.clone(), status_code];
             if is_server_fault(status) {

@@ -12,7 +12,7 @@ pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.45.0";
 /// Why an operation failed, as a word of low cardinality.
 pub const ERROR_TYPE: &str = "error.type";
 
-/// The RPC system: `grpc`.
+/// The RPC system: `grpc`, or `http` for calls by plain HTTP.
 pub const RPC_SYSTEM_NAME: &str = "rpc.system.name";
 /// The fully qualified method.
 pub const RPC_METHOD: &str = "rpc.method";

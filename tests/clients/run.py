@@ -17,10 +17,11 @@ import simulator
 import terminal
 import tls
 import traces
+import web
 from servers import ROOT, Checks, Completiond, Upstream, holds
 
 GO_CHECKS = os.environ.get("GO_CHECKS")
-GROUPS = ("python", "batches", "shell", "go", "service-config", "pool", "traces", "tls", "simulator", "terminal")
+GROUPS = ("python", "batches", "shell", "web", "go", "service-config", "pool", "traces", "tls", "simulator", "terminal")
 
 
 def go(checks, server, upstream, flags=()):
@@ -61,6 +62,8 @@ def main():
                 batches.run(checks, server)
             if "shell" in chosen:
                 shell.run(checks, server, upstream)
+            if "web" in chosen:
+                web.run(checks, server, upstream)
             if "go" in chosen:
                 go(checks, server, upstream)
             if "service-config" in chosen:

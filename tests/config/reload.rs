@@ -43,7 +43,8 @@ fn parse(text: &str) -> Config {
 }
 
 /// What waits for a restart: the key, what stands in the documented file, and what takes its place.
-const AT_A_RESTART: [(&str, &str, &str); 49] = [
+const AT_A_RESTART: [(&str, &str, &str); 50] = [
+    ("web.origins", "https://app.example", "https://other.example"),
     ("limits.redis_url", "max_call_cost: 0.50 }", "max_call_cost: 0.50, redis_url: '${REDIS_URL}' }"),
     ("listen", "listen: 127.0.0.1:50051", "listen: 127.0.0.1:1"),
     ("admin_listen", "127.0.0.1:50052", "127.0.0.1:2"),

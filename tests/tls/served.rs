@@ -51,7 +51,7 @@ async fn a_client_of_http_1_gets_an_answer() {
     stream.write_all(b"GET / HTTP/1.1\r\nhost: server\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     within("the connection is closed", stream.read_to_string(&mut answer)).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 ") && answer.contains("grpc-status: 12"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 ") && answer.contains("404 Not Found"), "{answer}");
 }
 
 #[tokio::test]

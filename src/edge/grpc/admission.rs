@@ -2,42 +2,22 @@
 //!
 //! What is taken for a call is given back when its response has ended or was dropped.
 
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
-use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep};
-use tonic::Status;
-use tonic::body::Body;
-use tower::Service;
-use uuid::Uuid;
+use tokio::time::Instant;
 
-use super::convert::LedgerView;
-use super::door::{Admit, Door};
 use super::kind::Kind;
-use super::refusal::Refusal;
-use super::rest::{Rest, Unread};
-use super::timeout::grpc_timeout;
+use super::rest::Unread;
 use crate::callers::Caller;
 use crate::count::Held;
-use crate::domain::{CallId, Error, Exhausted, Reason};
+use crate::domain::{Error, Exhausted, Reason};
 use crate::edge::streams::Beside;
-use crate::edge::worker::Load;
-use crate::telemetry::Metrics;
 
-/// Stands for no deadline.
-const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-
-/// The calls for which no key is needed that a connection may have at a time, and what each may send, in bytes and time.
+/// The calls for which no key is needed that a connection may have at a time, and what each may send, in bytes.
 const HEALTH_CALLS: usize = 8;
 const HEALTH_BYTES: u64 = 4 * 1024;
-const HEALTH_ARRIVAL: Duration = Duration::from_secs(10);
 
 /// The bounds on what callers may send.
 #[derive(Clone, Copy, Debug)]
@@ -77,13 +57,23 @@ impl Admission {
         self.calls.load(Ordering::Relaxed)
     }
 
+    /// How long a request may take to arrive.
+    pub(super) const fn arrival(&self) -> Duration {
+        self.limits.arrival
+    }
+
+    /// Requests that were answered before they were read. Clones share it.
+    pub(super) fn unread(&self) -> Unread {
+        self.unread.clone()
+    }
+
     /// The bytes that are in flight.
     pub fn bytes_in_flight(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
     /// Lets a call of this kind of `caller` in; `beside` is what its connection says of calls that have no work.
-    fn open(&self, kind: Kind, caller: &Arc<Caller>, beside: Option<&Beside>) -> Result<Arc<Charge>, Error> {
+    pub(super) fn open(&self, kind: Kind, caller: &Arc<Caller>, beside: Option<&Beside>) -> Result<Arc<Charge>, Error> {
         let mut charge = Charge::nothing(self, caller);
         if kind.is_counted() {
             // The calls of a batch take places of their caller, not the batch itself: with room for one, one runs.
@@ -159,7 +149,7 @@ impl Charge {
     }
 
     /// Takes `bytes` more, unless there would be too many.
-    fn take(&self, bytes: u64) -> Result<(), Error> {
+    pub(super) fn take(&self, bytes: u64) -> Result<(), Error> {
         if self.purse == Purse::Own {
             let taken = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
             return if taken > HEALTH_BYTES { Err(too_large()) } else { Ok(()) };
@@ -194,7 +184,7 @@ impl Charge {
     }
 
     /// Whether anything has arrived that is not charged elsewhere.
-    fn has_bytes(&self) -> bool {
+    pub(super) fn has_bytes(&self) -> bool {
         self.bytes.load(Ordering::Relaxed) > 0
     }
 
@@ -257,254 +247,4 @@ fn too_many_of(caller: &Caller) -> Error {
         let rule = format!("at most {most} at a time; one that ends makes room");
         details.exhausted = Some(Exhausted { subject: format!("caller:{} in_flight", caller.name), rule: rule.into() });
     })
-}
-
-fn late() -> Error {
-    Error::new(Reason::DeadlineExceeded, "the deadline passed before the request had arrived")
-}
-
-/// A service behind the admission.
-#[derive(Clone, Debug)]
-pub(super) struct Admitted<S> {
-    inner: S,
-    door: Door,
-    admission: Admission,
-    load: Load,
-    view: LedgerView,
-    /// Counts whom it does not let in.
-    metrics: Metrics,
-}
-
-impl<S> Admitted<S> {
-    /// `inner` behind `door` and `admission`.
-    pub(super) fn new(
-        inner: S,
-        (door, admission): (Door, Admission),
-        load: Load,
-        (view, metrics): (LedgerView, Metrics),
-    ) -> Self {
-        Self { inner, door, admission, load, view, metrics }
-    }
-
-    /// Lets `caller` in, if there is room for its call.
-    fn open(
-        &self,
-        kind: Kind,
-        caller: Result<Arc<Caller>, Error>,
-        connection: &http::Extensions,
-    ) -> Result<(Arc<Caller>, Arc<Charge>), Error> {
-        let caller = caller?;
-        let charge = self.admission.open(kind, &caller, connection.get())?;
-        Ok((caller, charge))
-    }
-
-    /// When a request of this kind must have arrived, and each of its messages, where it has no end.
-    fn arrival(&self, kind: Kind, arrived: Instant, headers: &http::HeaderMap) -> (Sleep, Option<Duration>) {
-        let patience = patience(headers);
-        let most = self.admission.limits.arrival;
-        let (end, each) = match kind {
-            Kind::StreamBatch => (patience, Some(most)),
-            _ if kind.is_health() => (patience.min(HEALTH_ARRIVAL), None),
-            _ => (patience.min(most), None),
-        };
-        (tokio::time::sleep_until(arrived + end), each)
-    }
-}
-
-/// What answers a request.
-type Answering<E> = Pin<Box<dyn Future<Output = Result<http::Response<Body>, E>> + Send>>;
-
-impl<S> Admitted<S>
-where
-    S: Service<http::Request<Body>, Response = http::Response<Body>>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-{
-    /// Answers a call of `caller`, or says why it is not let in.
-    fn answer(
-        &mut self,
-        mut request: http::Request<Incoming>,
-        caller: Result<Arc<Caller>, Error>,
-        arrived: Instant,
-    ) -> Answering<S::Error> {
-        let id = CallId::new(Uuid::now_v7());
-        let refusal = Refusal { id, view: self.view };
-        let kind = Kind::of(request.uri().path());
-        let charge = match self.open(kind, caller, request.extensions()) {
-            Ok((caller, charge)) => {
-                request.extensions_mut().insert(caller);
-                charge
-            }
-            Err(error) => {
-                self.metrics.refused(error.reason);
-                refusal.note(&error, request.uri().path());
-                let rest = self.admission.unread.rest();
-                rest.read_out(request.into_body());
-                return Box::pin(async move {
-                    rest.is_read().await;
-                    Ok(refusal.status(&error).into_http())
-                });
-            }
-        };
-        let stream = self.load.stream();
-        request.extensions_mut().insert(id);
-        request.extensions_mut().insert(Arrived(arrived));
-        request.extensions_mut().insert(Arc::clone(&charge));
-        let rest = self.admission.unread.rest();
-        let request = self.counted(request, kind, (&charge, refusal, &rest), arrived);
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let answer = answer.await?;
-            rest.is_read().await;
-            Ok(answer.map(|body| Body::new(Holding { body, _charge: charge, _stream: stream })))
-        })
-    }
-
-    /// The request with a body that is charged, until its deadline.
-    fn counted(
-        &self,
-        request: http::Request<Incoming>,
-        kind: Kind,
-        (charge, refusal, rest): (&Arc<Charge>, Refusal, &Rest),
-        arrived: Instant,
-    ) -> http::Request<Body> {
-        let (end, each) = self.arrival(kind, arrived, request.headers());
-        let (charge, metrics, rest) = (Arc::clone(charge), self.metrics.clone(), rest.clone());
-        request.map(|body| {
-            Body::new(Counted { body: Some(body), end, each, unread: None, charge, refusal, metrics, rest })
-        })
-    }
-}
-
-/// How long the caller waits. What is wrong with the header is told by the call itself.
-fn patience(headers: &http::HeaderMap) -> Duration {
-    grpc_timeout(headers).ok().flatten().unwrap_or(FOREVER)
-}
-
-impl<S> Service<http::Request<Incoming>> for Admitted<S>
-where
-    S: Service<http::Request<Body>, Response = http::Response<Body>> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-{
-    type Response = http::Response<Body>;
-    type Error = S::Error;
-    type Future = Answering<S::Error>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
-        let arrived = Instant::now();
-        let (parts, body) = request.into_parts();
-        let admit = self.door.admit(&parts);
-        let request = http::Request::from_parts(parts, body);
-        let waiting = match admit {
-            Admit::Now(caller) => return self.answer(request, caller, arrived),
-            Admit::Later(waiting) => waiting,
-        };
-        // What was found ready goes with the call, and another one takes its place.
-        let inner = self.inner.clone();
-        let mut ready = Self { inner: std::mem::replace(&mut self.inner, inner), ..self.clone() };
-        let patience = patience(request.headers());
-        Box::pin(async move {
-            let caller = waiting.settled(patience).await;
-            ready.answer(request, caller, arrived).await
-        })
-    }
-}
-
-pin_project! {
-    /// A request's body, every byte of which is charged, until its deadline.
-    struct Counted {
-        // Always there until it is dropped.
-        body: Option<Incoming>,
-        #[pin]
-        end: Sleep,
-        // How long each message may take to arrive, where they have no end.
-        each: Option<Duration>,
-        // Until when that is which has begun to arrive.
-        #[pin]
-        unread: Option<Sleep>,
-        charge: Arc<Charge>,
-        refusal: Refusal,
-        metrics: Metrics,
-        rest: Rest,
-    }
-
-    impl PinnedDrop for Counted {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if let Some(body) = this.body.take() {
-                this.rest.read_out(body);
-            }
-        }
-    }
-}
-
-impl HttpBody for Counted {
-    type Data = Bytes;
-    type Error = tonic::codegen::StdError;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let mut this = self.project();
-        let Some(body) = this.body.as_mut() else { return Poll::Ready(None) };
-        // What was read is charged elsewhere: the next message has its own time.
-        if !this.charge.has_bytes() {
-            this.unread.set(None);
-        }
-        let Poll::Ready(frame) = Pin::new(body).poll_frame(context) else {
-            if let (None, Some(each), true) = (&*this.unread, *this.each, this.charge.has_bytes()) {
-                this.unread.set(Some(tokio::time::sleep(each)));
-            }
-            let of_message = this.unread.as_pin_mut().map(|unread| unread.poll(context));
-            if !of_message.is_some_and(|unread| unread.is_ready()) {
-                ready!(this.end.poll(context));
-            }
-            return Poll::Ready(Some(Err(this.refusal.status(&late()).into())));
-        };
-        let Some(frame) = frame.transpose()? else { return Poll::Ready(None) };
-        let bytes = frame.data_ref().map_or(0, Bytes::len);
-        if let Err(error) = this.charge.take(u64::try_from(bytes).unwrap_or(u64::MAX)) {
-            this.metrics.refused(error.reason);
-            return Poll::Ready(Some(Err(this.refusal.status(&error).into())));
-        }
-        Poll::Ready(Some(Ok(frame)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Incoming::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(SizeHint::default, Incoming::size_hint)
-    }
-}
-
-pin_project! {
-    /// A response's body, which holds what was taken for its call.
-    struct Holding {
-        #[pin]
-        body: Body,
-        _charge: Arc<Charge>,
-        _stream: Held,
-    }
-}
-
-impl HttpBody for Holding {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        self.project().body.poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

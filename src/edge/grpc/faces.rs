@@ -3,27 +3,32 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::body::Incoming;
+use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::{self, HealthServer};
 use tonic_health::server::{HealthReporter, HealthService};
 use tonic_reflection::pb::{v1::server_reflection_server as v1, v1alpha::server_reflection_server as v1alpha};
-use tower::Layer;
 use tower::util::BoxCloneSyncService;
+use tower::{Layer, Service, ServiceExt};
 use uuid::Uuid;
 
 use super::admin::Administration;
-use super::admission::{Admission, Admitted, Limits};
+use super::admission::{Admission, Limits};
+use super::admitted::Admitted;
 use super::calls::Completions;
 use super::complete_status::{CompleteStatus, CompleteStatusLayer};
 use super::convert::{LedgerView, RequestRules};
 use super::door::Door;
 use super::scraped::Scraped;
+use super::streaming::Streaming;
 use super::until_drain::UntilDrain;
 use super::watched::Watch;
 use crate::callers::Callers;
 use crate::count::Count;
 use crate::domain::CallId;
+use crate::edge::http::{Beside, Origins, PlainStream};
 use crate::edge::worker::Load;
 use crate::edge::{Drain, Reload};
 use crate::pipeline::{Pipeline, Ready};
@@ -39,11 +44,7 @@ use crate::telemetry::{Metrics, Tracer};
 const HEALTH_MESSAGE_BYTES: usize = 4 * 1024;
 
 /// A listener's service.
-pub type Served = BoxCloneSyncService<
-    http::Request<hyper::body::Incoming>,
-    http::Response<tonic::body::Body>,
-    std::convert::Infallible,
->;
+pub type Served = BoxCloneSyncService<http::Request<Incoming>, http::Response<Body>, std::convert::Infallible>;
 
 /// What all workers share at the edge.
 #[derive(Clone, Debug)]
@@ -58,6 +59,8 @@ pub struct Faces {
     pub rules: Arc<RequestRules>,
     /// The bounds on what callers may send.
     pub limits: Limits,
+    /// The pages that may call.
+    pub origins: Origins,
     /// The calls and bytes that callers have in flight.
     pub admission: Admission,
     /// What is left for second attempts.
@@ -89,9 +92,32 @@ pub struct Faces {
 }
 
 impl Faces {
-    /// What callers reach: completions, health and reflection.
+    /// What callers reach: completions, health and reflection by gRPC and gRPC-Web, and completions by plain HTTP.
     pub fn public(&self, pipeline: Pipeline, router: Router, watch: Watch, load: &Load) -> Served {
-        let completions = CompletionServiceServer::new(Completions {
+        let completions = self.completions(pipeline, router, watch);
+        let streaming = PlainStream::new(Streaming::new(completions.clone(), self.limits.max_request_bytes));
+        let completions = CompletionServiceServer::new(completions)
+            .max_decoding_message_size(self.limits.max_request_bytes)
+            .max_encoding_message_size(usize::MAX)
+            .accept_compressed(CompressionEncoding::Gzip)
+            .accept_compressed(CompressionEncoding::Zstd)
+            .send_compressed(CompressionEncoding::Gzip)
+            .send_compressed(CompressionEncoding::Zstd);
+        let routes = Routes::new(completions).add_service(self.health(&self.drain));
+        let routes = reflected(routes, completion_service_server::SERVICE_NAME, &self.drain);
+        let way_in = (Door::Callers(self.roster.clone()), self.admission.clone());
+        let grpc = self.admitted(with_statuses(routes), way_in.clone(), load);
+        let plain = self.admitted(streaming, way_in, load);
+        BoxCloneSyncService::new(Beside::new(
+            (grpc, plain),
+            self.origins.clone(),
+            self.metrics.clone(),
+            self.admission.unread(),
+        ))
+    }
+
+    fn completions(&self, pipeline: Pipeline, router: Router, watch: Watch) -> Completions {
+        Completions {
             pipeline,
             router,
             tables: self.tables.clone(),
@@ -105,17 +131,7 @@ impl Faces {
             replays: self.ready.replays.clone(),
             client_stall: self.client_stall,
             total: self.limits.arrival,
-        })
-        .max_decoding_message_size(self.limits.max_request_bytes)
-        .max_encoding_message_size(usize::MAX)
-        .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Zstd)
-        .send_compressed(CompressionEncoding::Gzip)
-        .send_compressed(CompressionEncoding::Zstd);
-        let routes = Routes::new(completions).add_service(self.health(&self.drain));
-        let routes = reflected(routes, completion_service_server::SERVICE_NAME, &self.drain);
-        let door = Door::Callers(self.roster.clone());
-        self.serve(routes, (door, self.admission.clone()), load)
+        }
     }
 
     /// What operators reach: administration, health and reflection.
@@ -140,15 +156,14 @@ impl Faces {
             true => Door::Anyone,
             false => Door::Operators(self.roster.clone()),
         };
-        self.serve(routes, (door, self.apart()), load)
+        served(self.admitted(with_statuses(routes), (door, self.apart()), load))
     }
 
     /// What probes reach: health and metrics, which tell no secret and ask for no key.
     pub fn ops(&self, load: &Load) -> Served {
         let routes = with_statuses(Routes::new(self.health(&self.backstage)));
         let scraped = Scraped::new(routes, self.metrics.clone());
-        let told = (self.view, self.metrics.clone());
-        BoxCloneSyncService::new(Admitted::new(scraped, (Door::Anyone, self.apart()), load.clone(), told))
+        served(self.admitted(scraped, (Door::Anyone, self.apart()), load))
     }
 
     fn health(&self, drain: &Drain) -> UntilDrain<HealthServer<HealthService>> {
@@ -162,14 +177,22 @@ impl Faces {
         Admission::new(self.limits)
     }
 
-    fn serve(&self, routes: Routes, way_in: (Door, Admission), load: &Load) -> Served {
-        BoxCloneSyncService::new(Admitted::new(
-            with_statuses(routes),
-            way_in,
-            load.clone(),
-            (self.view, self.metrics.clone()),
-        ))
+    fn admitted<S>(&self, inner: S, way_in: (Door, Admission), load: &Load) -> Admitted<S> {
+        Admitted::new(inner, way_in, load.clone(), (self.view, self.metrics.clone()))
     }
+}
+
+/// A service to be served at a listener by itself.
+fn served<S>(inner: S) -> Served
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = std::convert::Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+{
+    BoxCloneSyncService::new(inner.map_request(|request: http::Request<Incoming>| request.map(Body::new)))
 }
 
 /// The routes, whose every failure says what a caller has to know.

@@ -1,15 +1,19 @@
-//! The gRPC face: the only place that knows `tonic::Status` and the generated types.
+//! The gRPC face: the only place that knows `tonic::Status`. The other face (`edge/http`) stands on what this one offers it:
+//! calls in `streaming`, and failures in `failure`.
 
 mod admin;
 mod admission;
+mod admitted;
 mod batch;
 mod calls;
+mod charged;
 mod codec;
 mod complete_status;
 mod convert;
 mod door;
 mod expansion;
 mod faces;
+mod failure;
 mod kind;
 mod refusal;
 mod rest;
@@ -18,6 +22,7 @@ mod rich_status;
 mod scraped;
 mod service;
 mod status;
+mod streaming;
 mod timeout;
 mod told;
 mod until_drain;
@@ -27,6 +32,11 @@ pub use admission::{Admission, Limits};
 pub use codec::Codec;
 pub use convert::{LedgerView, RequestRules};
 pub use faces::{Faces, Served};
-pub(super) use kind::Kind;
 pub use status::name as code_name;
 pub use watched::Watch;
+
+pub(super) use failure::Failure;
+pub(super) use kind::Kind;
+pub(super) use refusal::Refusal;
+pub(super) use rest::Unread;
+pub(super) use streaming::{Events, Streaming};

@@ -8,15 +8,16 @@ use tonic::Status;
 use tonic::metadata::MetadataValue;
 
 use super::convert::LedgerView;
+use super::failure::Failure;
 use super::status;
 use crate::domain::{CallId, Error, Reason};
 use crate::proto::completion_service_server::SERVICE_NAME;
 
 /// How a call that is not let in is told so.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Refusal {
-    pub(super) id: CallId,
-    pub(super) view: LedgerView,
+pub(in crate::edge) struct Refusal {
+    pub(in crate::edge) id: CallId,
+    pub(in crate::edge) view: LedgerView,
 }
 
 /// What is asked of who is not known.
@@ -33,7 +34,7 @@ static NOTED: Mutex<Option<(Instant, u64)>> = Mutex::new(None);
 
 impl Refusal {
     /// Logs that a call was not let in: at most one in a second, with the number of those that were not logged.
-    pub(super) fn note(self, error: &Error, path: &str) {
+    pub(in crate::edge) fn note(self, error: &Error, path: &str) {
         let unsaid = {
             let mut noted = NOTED.lock().unwrap_or_else(PoisonError::into_inner);
             match &mut *noted {
@@ -55,6 +56,11 @@ impl Refusal {
             status.metadata_mut().insert("www-authenticate", MetadataValue::from_static(CHALLENGE));
         }
         status
+    }
+
+    /// The same for the other face.
+    pub(in crate::edge) fn failure(self, error: &Error) -> Failure {
+        self.status(error).into()
     }
 }
 

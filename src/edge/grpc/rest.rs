@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::Body;
+use http_body::Body as _;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio::task::JoinHandle;
+use tonic::body::Body;
 
 use crate::count::Count;
 
@@ -26,12 +26,19 @@ const MOST: usize = 1024;
 
 /// How many requests are read after they were answered. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Unread(Count);
+pub(in crate::edge) struct Unread(Count);
 
 impl Unread {
     /// What may be left of one.
     pub(super) fn rest(&self) -> Rest {
         Rest { reading: Arc::default(), unread: self.clone() }
+    }
+
+    /// Reads a little of one whose answer is there already.
+    pub(in crate::edge) async fn read_a_little(&self, body: Body) {
+        let rest = self.rest();
+        rest.read_out(body);
+        rest.is_read().await;
     }
 }
 
@@ -44,7 +51,7 @@ pub(super) struct Rest {
 
 impl Rest {
     /// Reads it, if there is anything and not too many are read already.
-    pub(super) fn read_out(&self, mut body: Incoming) {
+    pub(super) fn read_out(&self, mut body: Body) {
         if body.is_end_stream() {
             return;
         }

@@ -1,22 +1,38 @@
-//! Messages of the contract as JSON, for programs that read a command's output.
+//! Messages of the contract as JSON, for programs that read a command's output, and for who calls by plain HTTP.
 //!
 //! The JSON mapping of protobuf, with the field names of the `.proto` files: 64-bit numbers are strings, bytes are
-//! base64, durations are seconds (`"1.5s"`), what is not set is left out.
+//! base64, durations are seconds (`"1.5s"`), what is not set is left out. Names in camel case are read as well.
 
 use std::sync::LazyLock;
 
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
 use serde_json::Value;
+use tonic_types::pb;
 
-use crate::proto;
+/// The contract, as the build compiled it, with what statuses are explained by.
+static CONTRACT: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| {
+    let mut pool = DescriptorPool::decode(super::DESCRIPTORS).ok()?;
+    pool.decode_file_descriptor_set(pb::FILE_DESCRIPTOR_SET).ok()?;
+    Some(pool)
+});
 
-/// The contract, as the build compiled it.
-static CONTRACT: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(proto::DESCRIPTORS).ok());
+/// What the contract says about its message `name`. None only for a name that is not there.
+pub fn descriptor(name: &str) -> Option<MessageDescriptor> {
+    CONTRACT.as_ref()?.get_message_by_name(&format!("completiond.v1.{name}"))
+}
 
 /// `message` as JSON; `name` is its name in the contract. None only for a name that is not there.
-pub(super) fn of(name: &str, message: &impl Message) -> Option<Value> {
-    let descriptor = CONTRACT.as_ref()?.get_message_by_name(&format!("completiond.v1.{name}"))?;
+pub fn of(name: &str, message: &impl Message) -> Option<Value> {
+    written(descriptor(name)?, message)
+}
+
+/// A status as JSON, each of its details with its type. None only for a detail of a type that is not known here.
+pub fn of_status(status: &pb::Status) -> Option<Value> {
+    written(CONTRACT.as_ref()?.get_message_by_name("google.rpc.Status")?, status)
+}
+
+fn written(descriptor: MessageDescriptor, message: &impl Message) -> Option<Value> {
     let message = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice()).ok()?;
     let options = SerializeOptions::new().use_proto_field_name(true);
     message.serialize_with_options(serde_json::value::Serializer, &options).ok()
@@ -26,9 +42,8 @@ pub(super) fn of(name: &str, message: &impl Message) -> Option<Value> {
 ///
 /// # Errors
 /// What is wrong with the text, and where.
-pub(super) fn read<M: Message + Default>(name: &str, text: &str) -> Result<M, String> {
-    let contract = CONTRACT.as_ref().and_then(|pool| pool.get_message_by_name(&format!("completiond.v1.{name}")));
-    let descriptor = contract.ok_or_else(|| format!("the contract has no {name}"))?;
+pub fn read<M: Message + Default>(name: &str, text: &str) -> Result<M, String> {
+    let descriptor = descriptor(name).ok_or_else(|| format!("the contract has no {name}"))?;
     let mut reader = serde_json::Deserializer::from_str(text);
     let message = DynamicMessage::deserialize(descriptor, &mut reader).map_err(|error| error.to_string())?;
     reader.end().map_err(|error| error.to_string())?;
@@ -38,6 +53,7 @@ pub(super) fn read<M: Message + Default>(name: &str, text: &str) -> Result<M, St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto;
 
     #[test]
     fn messages_become_json_with_the_contracts_own_names() {

@@ -1,0 +1,172 @@
+//! What `POST /stream` answers, and that it is what a gRPC call answers.
+
+use completiond::proto::completion_service_client::CompletionServiceClient;
+use completiond::proto::{CompleteRequest, CompleteResponse};
+use uuid::Uuid;
+
+use crate::desk::{BOTH, JSON, SSE, TEXT, Told, caller};
+use crate::fold::fold;
+use crate::stage::{Stage, prompt, within};
+
+const PROMPT: &str = "sim: tokens=30 think=5 first_event=0ms pace=0ms\nWhy is the sky blue?";
+
+/// What the unary call answers.
+async fn whole(stage: &Stage, request: CompleteRequest) -> CompleteResponse {
+    let mut client = CompletionServiceClient::connect(format!("http://{}", stage.address())).await.unwrap();
+    client.complete(request).await.unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn text_is_what_the_unary_call_answers() {
+    let stage = Stage::with("").await;
+    let expected = whole(&stage, CompleteRequest { prompt: PROMPT.to_owned(), ..Default::default() }).await;
+    assert!(expected.text.len() > 50, "{expected:?}");
+    let json = serde_json::json!({ "prompt": PROMPT }).to_string();
+    for http in BOTH {
+        for (content_type, body) in
+            [(TEXT, PROMPT), (JSON, json.as_str()), (("content-type", "application/x-www-form-urlencoded"), PROMPT)]
+        {
+            let answer = http.stream(&stage, &[content_type], body.to_owned()).await.end().await;
+            assert_eq!((answer.status, &answer.broken), (200, &None), "{http:?} {content_type:?}: {answer:?}");
+            assert_eq!(answer.text(), expected.text, "{http:?} {content_type:?}");
+            assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
+            assert_eq!((answer.header("cache-control"), answer.header("x-accel-buffering")), ("no-store", "no"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn events_fold_to_what_the_unary_call_answers() {
+    let stage = Stage::with("").await;
+    let expected = whole(&stage, CompleteRequest { prompt: PROMPT.to_owned(), ..Default::default() }).await;
+    for http in BOTH {
+        let answer = http.stream(&stage, &[TEXT, SSE], PROMPT).await.end().await;
+        assert_eq!((answer.status, &answer.broken), (200, &None), "{answer:?}");
+        assert_eq!(answer.header("content-type"), "text/event-stream");
+        let told = answer.events();
+        for (place, event) in told.iter().enumerate() {
+            assert_eq!(event.id, place.to_string(), "{event:?}");
+            assert!(!event.json()[&event.name].is_null(), "the name is the kind of the event: {event:?}");
+        }
+        let id = told[0].json()["started"]["id"].as_str().unwrap().to_owned();
+        assert_eq!(answer.header("x-request-id"), id);
+        assert!(Uuid::parse_str(&id).is_ok(), "{id}");
+        let folded = fold(&told.iter().map(Told::message).collect::<Vec<_>>()).unwrap();
+        assert_eq!((&folded.text, &folded.message), (&expected.text, &expected.message));
+        let ends = [&folded, &expected].map(|answer| {
+            let outcome = answer.outcome.clone().unwrap();
+            (outcome.finish_reason, outcome.usage, outcome.cost, outcome.provider, outcome.model)
+        });
+        assert_eq!(ends[0], ends[1]);
+    }
+}
+
+#[tokio::test]
+async fn pieces_come_as_they_are_made() {
+    let stage = Stage::with("").await;
+    for http in BOTH {
+        let body = "sim: tokens=50 first_event=0ms pace=0ms stall_after=20";
+        let mut answer = http.stream(&stage, &[TEXT], body).await;
+        assert_eq!(answer.status, 200);
+        // Nothing more than this ever comes from upstream, and no end.
+        assert!(!answer.piece().await.unwrap().unwrap().is_empty());
+        drop(answer);
+        stage.is_quiet().await;
+    }
+}
+
+#[tokio::test]
+async fn a_prompt_of_a_form_is_taken_as_it_stands_and_the_address_names_its_model() {
+    let stage = Stage::with("").await;
+    let typed = "prompt=a+b&c=%20%C3%BC = ü?";
+    for http in BOTH {
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        let asked = ("POST", "/stream?model=up%2Fsimulator%3Fecho%26pace=0ms");
+        let answer = http.send(stage.address(), asked, &headers, typed).await.end().await;
+        assert_eq!(answer.text(), typed, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_silence_is_told_by_heartbeats_and_a_deadline_ends_it() {
+    let stage = Stage::with("stream: { heartbeat: 50ms }\nretry: { max_attempts: 1 }").await;
+    let stalled = "sim: tokens=50 first_event=0ms pace=0ms stall_after=20";
+    for http in BOTH {
+        let headers = [TEXT, SSE, ("grpc-timeout", "1500m")];
+        let answer = http.stream(&stage, &headers, stalled).await.end().await;
+        let told = answer.events();
+        assert!(told.iter().any(|event| event.name == "heartbeat"), "{told:?}");
+        let last = told.last().unwrap();
+        assert_eq!((last.name.as_str(), &last.json()["error"]["status"]), ("error", &"DEADLINE_EXCEEDED".into()));
+        assert!(answer.broken.is_some());
+        let never_begun = http.stream(&stage, &[TEXT, ("grpc-timeout", "200m")], "sim: silence").await.end().await;
+        never_begun.refuses(504, "DEADLINE_EXCEEDED", "", "");
+        let unread = http.stream(&stage, &[TEXT, ("grpc-timeout", "soon")], "hello").await.end().await;
+        unread.refuses(400, "INVALID_REQUEST", "grpc-timeout", "digits and a unit");
+    }
+    stage.is_quiet().await;
+}
+
+#[tokio::test]
+async fn a_callers_trace_and_key_count_here_as_well() {
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    let stage = Stage::with(&caller("the-key", ", labels: { team: pages }")).await;
+    for http in BOTH {
+        let traceparent = format!("00-{TRACE}-b7ad6b7169203331-01");
+        let headers = [TEXT, ("authorization", "Bearer the-key"), ("traceparent", &traceparent)];
+        let answer = http.stream(&stage, &headers, "sim: tokens=1 first_event=0ms").await.end().await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let received = stage.upstream.received();
+        let passed_on = received.last().unwrap().headers.get("traceparent").unwrap().to_str().unwrap();
+        assert!(passed_on.contains(TRACE), "{passed_on}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_in_flight_is_given_back() {
+    let stage = Stage::with("limits: { max_in_flight: 1 }").await;
+    for http in BOTH {
+        for _ in 0..3 {
+            let answer = http.stream(&stage, &[TEXT], "sim: tokens=1 first_event=0ms").await.end().await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            stage.is_quiet().await;
+        }
+        let open = http.stream(&stage, &[TEXT], "sim: tokens=9 first_event=0ms pace=0ms stall_after=5").await;
+        let refused = http.stream(&stage, &[TEXT], "hello").await.end().await;
+        refused.refuses(503, "OVERLOADED", "", "");
+        assert_eq!(refused.header("retry-after"), "1");
+        // It counts for gRPC as well.
+        let end = stage.wire().await.complete(&prompt("hello"), &[]).await;
+        end.expect(tonic::Code::Unavailable, "OVERLOADED", "too many calls");
+        drop(open);
+        stage.is_quiet().await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_stops_its_upstream() {
+    let stage = Stage::with("").await;
+    for http in BOTH {
+        for (body, has_begun) in [("sim: tokens=1000 first_event=0ms pace=1s", true), ("sim: silence", false)] {
+            let asked = http.stream(&stage, &[TEXT], body);
+            if has_begun {
+                let mut answer = asked.await;
+                answer.piece().await.unwrap();
+                drop(answer);
+            } else {
+                // Dropped as soon as it has reached the upstream.
+                let mut asked = Box::pin(asked);
+                let reached = stage.upstream_is(|counts| counts.open == 1);
+                within("the upstream is asked", async {
+                    tokio::select! {
+                        _ = asked.as_mut() => panic!("it was answered"),
+                        _ = reached => {}
+                    }
+                })
+                .await;
+                drop(asked);
+            }
+            stage.is_quiet().await;
+        }
+    }
+}
