@@ -56,10 +56,8 @@ impl Config {
         differs.extend(tls_differs(TLS_KEYS, tls.as_ref(), next.tls.as_ref()));
         differs.extend(tls_differs(ADMIN_TLS_KEYS, admin_tls.as_ref(), next.admin_tls.as_ref()));
         differs.extend(connections_differ(connections, &next.connections));
-        differs.push(web_differs(web, &next.web));
-        differs.push(("timeouts.total", *total != next.total));
-        differs.extend(limits_differ(limits, &next.limits));
-        differs.extend(stream_differs(stream, &next.stream));
+        differs.extend([web_differs(web, &next.web), ("timeouts.total", *total != next.total)]);
+        differs.extend(limits_differ(limits, &next.limits).into_iter().chain(stream_differs(stream, &next.stream)));
         differs.extend(pace_differs(pace, &next.pace));
         differs.extend(usage_differs(usage, &next.usage));
         differs.extend(completions_differ(completions, &next.completions));

@@ -7,13 +7,20 @@ use std::sync::LazyLock;
 
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
+use prost_types::FileDescriptorSet;
 use serde_json::Value;
 use tonic_types::pb;
 
 /// The contract, as the build compiled it, with what statuses are explained by.
 static CONTRACT: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| {
     let mut pool = DescriptorPool::decode(super::DESCRIPTORS).ok()?;
-    pool.decode_file_descriptor_set(pb::FILE_DESCRIPTOR_SET).ok()?;
+    let mut details = FileDescriptorSet::decode(pb::FILE_DESCRIPTOR_SET).ok()?.file;
+    // The contract has some of these itself, and its files are called otherwise.
+    details.retain(|file| {
+        let names = file.message_type.iter().map(|message| format!("{}.{}", file.package(), message.name()));
+        names.into_iter().all(|name| pool.get_message_by_name(&name).is_none())
+    });
+    pool.add_file_descriptor_protos(details).ok()?;
     Some(pool)
 });
 
@@ -79,6 +86,27 @@ mod tests {
         });
         assert_eq!(of("CompleteResponse", &message), Some(expected));
         assert_eq!(of("Nothing", &message), None);
+    }
+
+    #[test]
+    fn a_status_becomes_json_with_each_of_its_details() {
+        let info = pb::ErrorInfo { reason: "OVERLOADED".into(), domain: "completiond".into(), ..Default::default() };
+        let failure = proto::FailureDetail { attempts_omitted: 3, ..Default::default() };
+        let any =
+            |name: &str, value: Vec<u8>| prost_types::Any { type_url: format!("type.googleapis.com/{name}"), value };
+        let details = vec![
+            any("google.rpc.ErrorInfo", info.encode_to_vec()),
+            any("completiond.v1.FailureDetail", failure.encode_to_vec()),
+        ];
+        let expected = serde_json::json!({
+            "code": 14,
+            "message": "full",
+            "details": [
+                { "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "OVERLOADED", "domain": "completiond" },
+                { "@type": "type.googleapis.com/completiond.v1.FailureDetail", "attempts_omitted": 3 },
+            ],
+        });
+        assert_eq!(of_status(&pb::Status { code: 14, message: "full".into(), details }), Some(expected));
     }
 
     #[test]

@@ -42,11 +42,14 @@ def run(checks, server, upstream):
             equal("".join(data["block_delta"].get("text", "") for name, data in found if name == "block_delta"), TEXT, "text")
         with checks.case(f"curl {version}: a cut answer ends with exit code {cut}"):
             done = curl(server, version, "-f", "-d", "Hello", path="/stream?model=real/broken")
-            equal((done.returncode, done.stdout), (cut, TEXT), "exit code, and what had come")
+            equal(done.returncode, cut, "exit code")
+            # A curl that is late reads the reset of HTTP/2 with what came before it, and throws that away.
+            holds(TEXT.startswith(done.stdout) and (done.stdout == TEXT or cut == HTTP2_STREAM), done.stdout)
             done = curl(server, version, "-f", "-H", "accept: text/event-stream", "-d", "Hello", path="/stream?model=real/broken")
             equal(done.returncode, cut, "exit code")
-            name, data = events(done.stdout)[-1]
-            equal((name, data["error"]["details"][0]["reason"]), ("error", "STREAM_INTERRUPTED"), "the last event")
+            if done.stdout or cut != HTTP2_STREAM:
+                name, data = events(done.stdout)[-1]
+                equal((name, data["error"]["details"][0]["reason"]), ("error", "STREAM_INTERRUPTED"), "the last event")
         with checks.case(f"curl {version}: a failure before the answer"):
             done = curl(server, version, "-i", "-d", "Hello", path="/stream?model=limited")
             head, _, body = done.stdout.partition("\n\n")

@@ -3,8 +3,13 @@
 use crate::desk::{BOTH, Ended, Http, SSE, TEXT, detail, told_reason};
 use crate::stage::Stage;
 
-/// What breaks an answer in its middle.
-const FAULTS: [&str; 4] = ["reset_after=20", "cut_after=20", "error_after=20", "no_end"];
+/// What breaks an answer in its middle, and the reason that is told.
+const FAULTS: [(&str, &str); 4] = [
+    ("reset_after=20", "STREAM_INTERRUPTED"),
+    ("cut_after=20", "STREAM_INTERRUPTED"),
+    ("error_after=20", "PROVIDER_UNAVAILABLE"),
+    ("no_end", "STREAM_INTERRUPTED"),
+];
 
 async fn broken(stage: &Stage, http: Http, fault: &str, headers: &[(&str, &str)]) -> Ended {
     let body = format!("sim: tokens=60 first_event=0ms pace=0ms {fault}");
@@ -17,7 +22,7 @@ async fn broken(stage: &Stage, http: Http, fault: &str, headers: &[(&str, &str)]
 async fn text_that_is_cut_ends_without_an_end() {
     let stage = Stage::with("retry: { max_attempts: 1 }").await;
     for http in BOTH {
-        for fault in FAULTS {
+        for (fault, _) in FAULTS {
             let ended = broken(&stage, http, fault, &[TEXT]).await;
             let told = ended.broken.as_deref().unwrap_or_else(|| panic!("{http:?} {fault}: it looks complete"));
             let is_shown = match http {
@@ -35,14 +40,14 @@ async fn text_that_is_cut_ends_without_an_end() {
 async fn an_event_stream_that_is_cut_says_why_and_ends_without_an_end() {
     let stage = Stage::with("retry: { max_attempts: 1 }").await;
     for http in BOTH {
-        for fault in FAULTS {
+        for (fault, reason) in FAULTS {
             let ended = broken(&stage, http, fault, &[TEXT, SSE]).await;
             assert!(ended.broken.is_some(), "{http:?} {fault}: it looks complete");
             let told = ended.events();
             let last = told.last().unwrap();
             assert_eq!((last.name.as_str(), last.id.as_str()), ("error", ""), "{http:?} {fault}: {told:?}");
             let error = &last.json()["error"];
-            assert_eq!(told_reason(error), "STREAM_INTERRUPTED", "{http:?} {fault}: {error}");
+            assert_eq!(told_reason(error), reason, "{http:?} {fault}: {error}");
             assert_eq!((&error["status"], &error["code"]), (&"UNAVAILABLE".into(), &503.into()), "{error}");
             assert_eq!(detail(error, "google.rpc.RequestInfo")["request_id"], ended.header("x-request-id"));
             assert!(detail(error, "completiond.v1.FailureDetail")["usage"].is_object(), "{error}");

@@ -99,10 +99,6 @@ impl Begun {
         Self { status: head.status.as_u16(), headers: head.headers, body, connection }
     }
 
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-
     /// The next piece of the body; none at its end.
     pub(crate) async fn piece(&mut self) -> Result<Option<Bytes>, String> {
         match within("a piece comes", self.body.frame()).await {

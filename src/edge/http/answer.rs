@@ -19,7 +19,7 @@ use crate::proto::stream_complete_response::{Event, block_delta::Delta};
 use crate::proto::{StreamCompleteResponse, json};
 
 /// How long what was written before a break has to leave: a body that ends with an error takes with it what has not.
-const LAST_WORDS: Duration = Duration::from_millis(50);
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// What a body ends with that has broken off.
 #[derive(Debug, thiserror::Error)]
