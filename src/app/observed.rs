@@ -20,12 +20,7 @@ pub(super) struct Now {
 }
 
 /// Begins to count what calls leave, and shows what stands.
-pub(super) fn watch(
-    metrics: &Metrics,
-    config: &Config,
-    reloading: &Reloading,
-    Now { admission, workers, gates }: Now,
-) {
+pub(super) fn watch(metrics: &Metrics, config: &Config, reloading: &Reloading, Now { admission, workers, gates }: Now) {
     let of_names = reloading.tables().clone();
     metrics.measure(Naming {
         gen_ai: config.telemetry.genai_semconv,

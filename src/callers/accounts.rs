@@ -66,7 +66,8 @@ mod tests {
     #[test]
     fn those_that_nobody_needs_are_forgotten() {
         let accounts = Accounts::default();
-        let needed: Vec<Count> = (0..10).map(|number| accounts.of(&CallerName::new(format!("needed-{number}")))).collect();
+        let needed: Vec<Count> =
+            (0..10).map(|number| accounts.of(&CallerName::new(format!("needed-{number}")))).collect();
         for number in 0..100_000 {
             drop(accounts.of(&CallerName::new(format!("caller-{number}"))));
         }

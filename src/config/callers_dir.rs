@@ -97,10 +97,8 @@ fn read_files(path: &Path, at: &Path, others: &Known, sources: &Sources<'_>) -> 
     for file in files(at).map_err(|problem| vec![problem])? {
         let shown = path.join(file.file_name().unwrap_or_default());
         match text(&file, &mut left) {
-            Ok(text) => read_file(&shown, &text, &mut known, sources).map_or_else(
-                |wrong| problems.extend(wrong),
-                |entries| callers.extend(entries),
-            ),
+            Ok(text) => read_file(&shown, &text, &mut known, sources)
+                .map_or_else(|wrong| problems.extend(wrong), |entries| callers.extend(entries)),
             Err(problem) => problems.push(problem),
         }
     }

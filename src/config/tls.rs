@@ -75,7 +75,8 @@ pub(super) fn doubts(config: &Config) -> Vec<(String, &'static str)> {
         doubts.push((rule, "write `tls`, unless a mesh or a proxy before it encrypts"));
     }
     let asks = [&config.tls, &config.admin_tls].into_iter().flatten().any(|settings| settings.files.clients.is_some());
-    let unseen = callers.iter().find(|entry| entry.keys.is_empty() && entry.tokens.is_empty() && !entry.certificates.is_empty());
+    let unseen =
+        callers.iter().find(|entry| entry.keys.is_empty() && entry.tokens.is_empty() && !entry.certificates.is_empty());
     if let (false, Some(entry)) = (asks, unseen) {
         let rule =
             format!("`{}` is told by its certificate alone, and no listener asks for one", entry.caller.name.as_str());

@@ -41,7 +41,10 @@ pub(super) fn show(meter: &Meter, now: &Now) {
         .with_unit("{reload}")
         .with_description("What was read again and could not be put in force; what was in force before stays.")
         .with_callback(move |observer| {
-            look().failed.iter().for_each(|(of, count)| observer.observe(*count, &[KeyValue::new(names::RELOAD_OF, *of)]));
+            look()
+                .failed
+                .iter()
+                .for_each(|(of, count)| observer.observe(*count, &[KeyValue::new(names::RELOAD_OF, *of)]));
         })
         .build();
     let look = Arc::clone(now);

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use super::files::{Fault, Fingerprint, Settings};
 use super::material::Material;
 use crate::aside::{Aside, GivenUp};
 use crate::count::Total;
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
 
 /// How long the files may take to be read.
 const READING: Duration = Duration::from_secs(10);

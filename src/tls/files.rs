@@ -128,9 +128,7 @@ fn read(part: Part, path: &Path) -> Result<Vec<u8>, Fault> {
     }
     let mut bytes = Vec::new();
     // One byte more than is allowed tells a file that is too large from one that just fits.
-    File::open(path)
-        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(failed)?;
+    File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
     match u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE_BYTES {
         true => Err(Fault::new(part, format!("the file {shown} is larger than 1 MiB"))),
         false => Ok(bytes),

@@ -93,9 +93,15 @@ async fn what_is_no_set_of_keys_is_not_taken_and_the_keys_of_before_count() {
         issuer.show(shows.clone());
         // Twice: the first one may have been under way.
         let enough = issuer.asked() + 2;
-        let asked = async { while issuer.asked() < enough { tokio::task::yield_now().await } };
+        let asked = async {
+            while issuer.asked() < enough {
+                tokio::task::yield_now().await
+            }
+        };
         within("it is asked again", asked).await;
-        call(&stage, &issuer.token_with("alice", json!({"jti": enough}))).await.unwrap_or_else(|status| panic!("{shows:?}: {status}"));
+        call(&stage, &issuer.token_with("alice", json!({"jti": enough})))
+            .await
+            .unwrap_or_else(|status| panic!("{shows:?}: {status}"));
         away(call(&stage, &unknown).await);
     }
     issuer.show_keys(&[("other", &other)]);
@@ -138,7 +144,9 @@ async fn keys_in_a_file_are_read_again_when_it_changes() {
         std::fs::rename(&next, &file).unwrap();
     };
     put(issuer.signer.shown("first"));
-    let section = issuer.section().replace(&format!("http://{}/keys?for=tests", issuer.address), &format!("file:{}", file.display()));
+    let section = issuer
+        .section()
+        .replace(&format!("http://{}/keys?for=tests", issuer.address), &format!("file:{}", file.display()));
     let stage = Stage::with(&section).await;
     let_in("the file is read", &stage, &issuer.token("alice")).await;
     let other = Signer::ecdsa();
@@ -198,7 +206,7 @@ impl Rotating {
     fn rotate(&self) {
         let mut current = self.current.lock().unwrap();
         let (round, before) = current.clone();
-        let next = Arc::new(if round % 2 == 0 { Signer::ecdsa() } else { Signer::ed25519() });
+        let next = Arc::new(if round.is_multiple_of(2) { Signer::ecdsa() } else { Signer::ed25519() });
         self.issuer.show_keys(&[(&format!("key-{round}"), &before), (&format!("key-{}", round + 1), &next)]);
         *current = (round + 1, next);
     }

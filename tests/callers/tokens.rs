@@ -53,7 +53,9 @@ async fn a_token_of_each_kind_of_key_tells_a_caller_of_its_own() {
         call(&stage, &issuer.token_with("bob", json!({"aud": ["others", "completiond"]}))).await.unwrap();
         call(&stage, &issuer.token_with("bob", json!({"iat": null, "nbf": from_now(-1)}))).await.unwrap();
         // Where a token names no key, those that fit are tried.
-        call(&stage, &issuer.signer.token(&json!({"alg": issuer.signer.algorithm()}), &issuer.claims("bob"))).await.unwrap();
+        call(&stage, &issuer.signer.token(&json!({"alg": issuer.signer.algorithm()}), &issuer.claims("bob")))
+            .await
+            .unwrap();
         let mut users = users(&stage).await;
         users.sort();
         assert_eq!(users, ["corp:alice", "corp:bob"], "{}", issuer.signer.algorithm());
@@ -101,7 +103,11 @@ async fn no_algorithm_and_no_key_but_the_issuers_own_signs_a_token() {
     let text = |header: &Value| format!("{}.{}", encoded(header.to_string()), encoded(claims.to_string()));
     let hs256 = json!({"alg": "HS256", "typ": "JWT", "kid": "first"});
     for none in ["none", "None", "NONE", ""] {
-        refused(none, call(&stage, &format!("{}.", text(&json!({"alg": none, "kid": "first"})))).await, "cannot be read");
+        refused(
+            none,
+            call(&stage, &format!("{}.", text(&json!({"alg": none, "kid": "first"})))).await,
+            "cannot be read",
+        );
     }
     // The public key, in whatever form, taken for a secret that both sides know.
     for secret in [shown.to_string(), shown["n"].as_str().unwrap().to_owned(), String::new()] {
@@ -154,11 +160,15 @@ async fn a_token_that_was_changed_on_its_way_is_refused() {
         ("another alphabet", format!("{header}.{payload}.+/{signature}"), "cannot be read"),
         ("nothing", "..".to_owned(), "cannot be read"),
         ("no JSON", format!("{}.{}.{signature}", encoded("{"), encoded("}")), "cannot be read"),
-        ("a key that twice says who calls", {
-            let twice = issuer.claims("alice").to_string().replace('}', ",\"aud\":\"others\"}");
-            let text = format!("{header}.{}", encoded(twice));
-            format!("{text}.{signature}")
-        }, "the token"),
+        (
+            "a key that twice says who calls",
+            {
+                let twice = issuer.claims("alice").to_string().replace('}', ",\"aud\":\"others\"}");
+                let text = format!("{header}.{}", encoded(twice));
+                format!("{text}.{signature}")
+            },
+            "the token",
+        ),
         ("four parts", format!("{token}.x"), "the key is not known"),
     ] {
         refused(what, call(&stage, &changed).await, words);
@@ -227,7 +237,8 @@ async fn claims_say_what_a_caller_may_do_and_the_first_entry_that_fits_counts() 
     let ask = async |token: &str, model: &str| {
         client(&stage, Some(token.to_owned())).complete(asked(model)).await.map(drop).map_err(|status| status.code())
     };
-    let staff = issuer.token_with("ann", json!({"realm": {"roles": ["x", "staff"]}, "level": "high", "groups": ["readers"]}));
+    let staff =
+        issuer.token_with("ann", json!({"realm": {"roles": ["x", "staff"]}, "level": "high", "groups": ["readers"]}));
     assert_eq!(ask(&staff, "smart").await, Ok(()));
     let reader = issuer.token_with("ben", json!({"realm": {"roles": ["staff"]}, "groups": "readers"}));
     assert_eq!((ask(&reader, "small").await, ask(&reader, "smart").await), (Ok(()), Err(Code::NotFound)));
@@ -255,7 +266,9 @@ async fn a_token_may_narrow_what_its_caller_asks_for_and_never_widens_it() {
     };
     assert_eq!(ask("ann", json!(["small", "up/*"]), "small").await, Ok(()));
     assert_eq!(ask("ann", json!("small other"), "small").await, Ok(()));
-    for (models, model) in [(json!(["small", "up/*"]), "smart"), (json!(["up/*"]), "up/simulator"), (json!([]), "small")] {
+    for (models, model) in
+        [(json!(["small", "up/*"]), "smart"), (json!(["up/*"]), "up/simulator"), (json!([]), "small")]
+    {
         assert_eq!(ask("ann", models.clone(), model).await, Err(Code::NotFound), "{models} {model}");
     }
     assert_eq!(ask("ann", json!(["a*b", 7, "sm*"]), "small").await, Ok(()), "what is no pattern lets nothing in");
@@ -292,7 +305,8 @@ async fn a_token_may_let_an_operator_in() {
 #[tokio::test]
 async fn a_caller_that_a_token_tells_has_its_places_in_flight() {
     let issuer = Issuer::start("corp").await;
-    let stage = Stage::with(&format!("issuers:\n{}", issuer.entry("corp", ", callers: [{ limits: { in_flight: 1 } }]"))).await;
+    let stage =
+        Stage::with(&format!("issuers:\n{}", issuer.entry("corp", ", callers: [{ limits: { in_flight: 1 } }]"))).await;
     let long = prompt("sim: tokens=20000 first_event=0ms pace=20ms");
     let mut first = client(&stage, Some(issuer.token("ann")));
     let running = first.stream_complete(long).await.unwrap();

@@ -6,7 +6,8 @@ use completiond::callers::{IssuerSettings, KeysAt, TokenAlgorithm};
 
 use super::{parse, told, with_provider};
 
-const GOOD: &str = "name: corp, issuer: 'https://login.example', audiences: [completiond], jwks: 'https://login.example/keys'";
+const GOOD: &str =
+    "name: corp, issuer: 'https://login.example', audiences: [completiond], jwks: 'https://login.example/keys'";
 
 fn issuer(more: &str) -> String {
     with_provider(&format!("issuers: [{{ {GOOD}{more} }}]"))
@@ -31,8 +32,14 @@ fn each_rule_of_an_issuer_broken_once() {
         (at("file:keys.json"), "issuers[0].jwks: is no absolute path; write `https://host/path`, or `file:/path`"),
         (at("keys"), "issuers[0].jwks: is no address"),
         (format!("{GOOD}, algorithms: [none]"), "issuers[0].algorithms[0]: `none` is no signature; one of RS256, "),
-        (format!("{GOOD}, algorithms: [HS256]"), "issuers[0].algorithms[0]: by `HS256` who checks a token could sign one"),
-        (format!("{GOOD}, algorithms: [ES512]"), "issuers[0].algorithms[0]: `ES512` is no algorithm that is known here"),
+        (
+            format!("{GOOD}, algorithms: [HS256]"),
+            "issuers[0].algorithms[0]: by `HS256` who checks a token could sign one",
+        ),
+        (
+            format!("{GOOD}, algorithms: [ES512]"),
+            "issuers[0].algorithms[0]: `ES512` is no algorithm that is known here",
+        ),
         (format!("{GOOD}, algorithms: []"), "issuers[0].algorithms: names no algorithm"),
         (format!("{GOOD}, leeway: 6m"), "issuers[0].leeway: is longer than 5m"),
         (format!("{GOOD}, caller_claim: ''"), "issuers[0].caller_claim: is empty"),

@@ -15,9 +15,9 @@ use super::fault::TokenFault;
 use super::jwks::KeySet;
 use super::kept::{Kept, NoKey};
 use super::settings::IssuerSettings;
-use super::{claims, ring};
-use crate::callers::accounts::Accounts;
+use super::{claims, signatures};
 use crate::callers::Caller;
+use crate::callers::accounts::Accounts;
 use crate::domain::CallerName;
 
 /// The largest token that is read, in bytes.
@@ -101,8 +101,12 @@ pub(in crate::callers) fn issuer_of(token: &str) -> Result<String, TokenFault> {
 
 impl Issuer {
     /// `own` are the callers with entries of their own, by what tokens call them.
-    pub(in crate::callers) fn new(settings: IssuerSettings, kept: Arc<Kept>, own: HashMap<String, Arc<Caller>>) -> Self {
-        ring::install();
+    pub(in crate::callers) fn new(
+        settings: IssuerSettings,
+        kept: Arc<Kept>,
+        own: HashMap<String, Arc<Caller>>,
+    ) -> Self {
+        signatures::install();
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.leeway = settings.leeway.as_secs();
         validation.validate_nbf = true;
@@ -201,7 +205,8 @@ impl Issuer {
     }
 
     fn by_template(&self, name: &str, claims: &Map<String, Value>, accounts: &Accounts) -> Result<Caller, TokenFault> {
-        let template = self.settings.templates.iter().find(|template| template.fits(claims)).ok_or(TokenFault::Nobody)?;
+        let template =
+            self.settings.templates.iter().find(|template| template.fits(claims)).ok_or(TokenFault::Nobody)?;
         let name = CallerName::of_issuer(&self.settings.name, name);
         let in_flight = accounts.of(&name);
         Ok(Caller {

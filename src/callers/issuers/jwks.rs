@@ -80,7 +80,10 @@ impl KeySet {
         let named = id.map(|id| self.by_id.get(id).map_or(&[][..], Vec::as_slice));
         let keys = self.keys.iter().enumerate();
         let named = keys.filter(move |(index, _)| named.is_none_or(|named| named.contains(index)));
-        named.filter(move |(_, shown)| shown.algorithms.contains(&algorithm)).map(|(_, shown)| &shown.key).take(MAX_TRIED)
+        named
+            .filter(move |(_, shown)| shown.algorithms.contains(&algorithm))
+            .map(|(_, shown)| &shown.key)
+            .take(MAX_TRIED)
     }
 }
 
@@ -115,7 +118,8 @@ impl Shown {
             _ => &[],
         };
         let own = common.key_algorithm;
-        let is_own = |algorithm: &&Algorithm| own.is_none_or(|own| Algorithm::try_from(own).is_ok_and(|own| own == **algorithm));
+        let is_own =
+            |algorithm: &&Algorithm| own.is_none_or(|own| Algorithm::try_from(own).is_ok_and(|own| own == **algorithm));
         let algorithms: Vec<Algorithm> = algorithms.iter().filter(is_own).copied().collect();
         let key = DecodingKey::from_jwk(key).ok()?;
         (is_for_signatures && !algorithms.is_empty()).then_some(Self { algorithms, key })

@@ -223,7 +223,12 @@ impl Shared {
         let before = self.good.load_full();
         let is_new = before.as_ref().is_none_or(|before| before.set.fingerprint != set.fingerprint);
         if is_new || told.failures > 0 {
-            tracing::info!(issuer = self.from.name, keys = set.len(), changed = is_new, "the keys of an issuer were read");
+            tracing::info!(
+                issuer = self.from.name,
+                keys = set.len(),
+                changed = is_new,
+                "the keys of an issuer were read"
+            );
         }
         *told = Told::default();
         let set = match before {
@@ -242,7 +247,12 @@ impl Shared {
         let (issuer, at) = (&self.from.name, place(&self.from.at));
         match counts {
             true => tracing::warn!(issuer, at, problem, "the keys of an issuer cannot be read: those of before count"),
-            false => tracing::error!(issuer, at, problem, "the keys of an issuer cannot be read: its tokens cannot be checked"),
+            false => tracing::error!(
+                issuer,
+                at,
+                problem,
+                "the keys of an issuer cannot be read: its tokens cannot be checked"
+            ),
         }
         (told.problem, told.counted) = (Some(problem), counts);
     }

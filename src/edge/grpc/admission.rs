@@ -10,10 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
 use tonic::body::Body;
@@ -24,18 +22,13 @@ use super::convert::LedgerView;
 use super::door::{Admit, Door};
 use super::refusal::Refusal;
 use super::timeout::grpc_timeout;
+use super::unread::Rest;
 use crate::callers::Caller;
 use crate::count::Held;
 use crate::domain::{CallId, Error, Exhausted, Reason};
 use crate::edge::worker::Load;
 use crate::proto::completion_service_server::SERVICE_NAME;
 use crate::telemetry::Metrics;
-
-/// How much is read of a request that was answered before it was read, in bytes, and for how long.
-const READ_OUT_BYTES: usize = 64 * 1024;
-const READ_OUT: Duration = Duration::from_secs(5);
-/// How long its answer waits for that.
-const ANSWER_WAITS: Duration = Duration::from_millis(200);
 
 /// Stands for no deadline.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -346,7 +339,9 @@ where
         };
         let end = tokio::time::sleep_until(arrived + end);
         let (charge, metrics, rest) = (Arc::clone(charge), self.metrics.clone(), rest.clone());
-        request.map(|body| Body::new(Counted { body: Some(body), end, each, unread: None, charge, refusal, metrics, rest }))
+        request.map(|body| {
+            Body::new(Counted { body: Some(body), end, each, unread: None, charge, refusal, metrics, rest })
+        })
     }
 }
 
@@ -413,44 +408,6 @@ pin_project! {
             if let Some(body) = this.body.take() {
                 this.rest.read_out(body);
             }
-        }
-    }
-}
-
-/// What is left of a request that is answered before it was read. It is read and forgotten: otherwise the rest of the stream is
-/// reset at once, and there are clients that then lose the answer. The answer waits for that a little: a client that has
-/// it before it has sent its request may not notice (curl 7.88, two times in ten).
-#[derive(Clone, Debug, Default)]
-struct Rest(Arc<Mutex<Option<JoinHandle<()>>>>);
-
-impl Rest {
-    fn read_out(&self, mut body: Incoming) {
-        if body.is_end_stream() {
-            return;
-        }
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let reading = runtime.spawn(async move {
-            let mut read = 0;
-            let reading = async {
-                while let Some(Ok(frame)) = body.frame().await {
-                    read += frame.data_ref().map_or(0, Bytes::len);
-                    if read > READ_OUT_BYTES {
-                        break;
-                    }
-                }
-            };
-            // What comes later is reset.
-            let _ = tokio::time::timeout(READ_OUT, reading).await;
-        });
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reading);
-    }
-
-    /// Waits a little until it was read, if that has begun.
-    async fn is_read(&self) {
-        let reading = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(reading) = reading {
-            // It goes on without this.
-            let _ = tokio::time::timeout(ANSWER_WAITS, reading).await;
         }
     }
 }

@@ -70,8 +70,7 @@ impl Door {
 
     fn lets_in(&self, caller: Arc<Caller>) -> Result<Arc<Caller>, Error> {
         if matches!(self, Self::Operators(_)) && !caller.is_admin {
-            let message =
-                "the caller may not administer this server; `admin: true` in its entry of `callers` lets it";
+            let message = "the caller may not administer this server; `admin: true` in its entry of `callers` lets it";
             return Err(Error::new(Reason::PermissionDenied, message));
         }
         Ok(caller)

@@ -18,6 +18,7 @@ mod service;
 mod status;
 mod timeout;
 mod told;
+mod unread;
 mod until_drain;
 mod watched;
 

@@ -8,8 +8,11 @@ use jsonwebtoken::signature;
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey};
 use ring::signature as known;
 
-static PROVIDER: CryptoProvider =
-    CryptoProvider { signer_factory: nobody_signs, verifier_factory: verifier, key_utils: KeyUtils::new_unimplemented() };
+static PROVIDER: CryptoProvider = CryptoProvider {
+    signer_factory: nobody_signs,
+    verifier_factory: verifier,
+    key_utils: KeyUtils::new_unimplemented(),
+};
 
 /// Lets tokens be verified. Before the first is.
 pub(super) fn install() {
