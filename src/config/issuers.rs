@@ -28,8 +28,8 @@ const MAX_TEXT: usize = 1024;
 pub(super) fn issuers(list: &Value<'_>) -> Vec<IssuerSettings> {
     let mut issuers: Vec<IssuerSettings> = Vec::new();
     for item in few(list, "issuers") {
-        let before = issuers.len();
-        issuers.extend(issuer(&item, &issuers[..before]));
+        let issuer = issuer(&item, &issuers);
+        issuers.extend(issuer);
     }
     issuers
 }

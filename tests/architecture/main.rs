@@ -98,7 +98,6 @@ const KEPT_TO: &[(&str, &[&str])] = &[
     ("ratatui", &["cli/pool/", "cli/top/", "cli/watch/"]),
     // Signatures of tokens.
     ("jsonwebtoken", &["callers/issuers/"]),
-    ("ring", &["callers/issuers/ring"]),
     ("redb", &["store/usage/"]),
     ("redis", &["store/"]),
     ("bpe", &["tokens/"]),

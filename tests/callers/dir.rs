@@ -167,7 +167,7 @@ async fn no_call_fails_when_the_directory_is_replaced_under_load() {
     let mut mounted = Mounted::new();
     // In each version `stays` stands in another file: one that mixed two would have it twice or not at all.
     let files = |round: usize, guest: &str| {
-        let (here, there) = if round % 2 == 0 { ("a.yaml", "b.yaml") } else { ("b.yaml", "a.yaml") };
+        let (here, there) = if round.is_multiple_of(2) { ("a.yaml", "b.yaml") } else { ("b.yaml", "a.yaml") };
         vec![(here, entry("stays", "")), (there, entry(guest, "")), ("c.yaml", entry("other", ""))]
     };
     mounted.put(&files(0, "guest-0"));

@@ -206,7 +206,7 @@ impl Rotating {
     fn rotate(&self) {
         let mut current = self.current.lock().unwrap();
         let (round, before) = current.clone();
-        let next = Arc::new(if round % 2 == 0 { Signer::ecdsa() } else { Signer::ed25519() });
+        let next = Arc::new(if round.is_multiple_of(2) { Signer::ecdsa() } else { Signer::ed25519() });
         self.issuer.show_keys(&[(&format!("key-{round}"), &before), (&format!("key-{}", round + 1), &next)]);
         *current = (round + 1, next);
     }

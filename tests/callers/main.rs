@@ -4,6 +4,8 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::needless_pass_by_value,
     reason = "a test says what it expects, and this crate is nothing but tests"
 )]
 

@@ -13,6 +13,7 @@ fn issuer(more: &str) -> String {
     with_provider(&format!("issuers: [{{ {GOOD}{more} }}]"))
 }
 
+#[expect(clippy::unwrap_used, reason = "a test says what it expects")]
 fn read(text: &str) -> IssuerSettings {
     parse(text).unwrap().admitted.issuers.remove(0)
 }

@@ -6,11 +6,16 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::needless_pass_by_value,
     reason = "a test says what it expects, and this crate is nothing but tests; what was measured is printed"
 )]
 
 mod commands;
 mod desk;
+#[path = "../callers/issuer.rs"]
+#[expect(dead_code, reason = "what signs and shows is the tests of callers' own; a part of it is used here")]
+mod issuer;
+mod keys;
 mod lasting;
 mod many;
 mod pki;

@@ -33,6 +33,11 @@ impl Process {
     }
 
     pub(crate) fn with(settings: impl FnOnce(&Folder) -> String) -> Self {
+        Self::set(settings, &[])
+    }
+
+    /// With these variables.
+    pub(crate) fn set(settings: impl FnOnce(&Folder) -> String, variables: &[(&str, PathBuf)]) -> Self {
         let authority = Authority::new();
         let folder = Folder::with(&authority.server(), &authority);
         let free = "127.0.0.1:0";
@@ -46,6 +51,7 @@ impl Process {
             .arg("--config")
             .arg(config)
             .env_clear()
+            .envs(variables.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

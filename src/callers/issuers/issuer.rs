@@ -15,7 +15,7 @@ use super::fault::TokenFault;
 use super::jwks::KeySet;
 use super::kept::{Kept, NoKey};
 use super::settings::IssuerSettings;
-use super::{claims, ring};
+use super::{claims, signatures};
 use crate::callers::Caller;
 use crate::callers::accounts::Accounts;
 use crate::domain::CallerName;
@@ -106,7 +106,7 @@ impl Issuer {
         kept: Arc<Kept>,
         own: HashMap<String, Arc<Caller>>,
     ) -> Self {
-        ring::install();
+        signatures::install();
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.leeway = settings.leeway.as_secs();
         validation.validate_nbf = true;

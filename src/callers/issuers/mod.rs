@@ -8,8 +8,8 @@ mod fetch;
 mod issuer;
 mod jwks;
 mod kept;
-mod ring;
 mod settings;
+mod signatures;
 
 pub use fault::TokenFault;
 pub use kept::KeysNow;
