@@ -62,12 +62,15 @@ async fn streams_that_are_reset_at_once_end_their_connection() {
     measured("streams_that_are_reset_at_once_end_their_connection", &told);
 }
 
+/// What is wrong on a stream.
+type Fault = fn(u32) -> Vec<u8>;
+
 #[tokio::test]
 async fn a_server_that_is_made_to_reset_streams_ends_the_connection() {
     let server = Server::start().await;
     server.serves().await;
     let head = head(STREAM_COMPLETE, &shown());
-    let faults: [(&str, fn(u32) -> Vec<u8>); 2] = [
+    let faults: [(&str, Fault); 2] = [
         ("a window update of nothing", |stream| frame(WINDOW_UPDATE, 0, stream, &[0; 4])),
         ("a window beyond all bounds", |stream| frame(WINDOW_UPDATE, 0, stream, &0x7fff_ffff_u32.to_be_bytes())),
     ];
