@@ -32,7 +32,7 @@ pub async fn count(
         let response = transport.send(outgoing).await.ok()?;
         let status = response.status();
         if !status.is_success() {
-            tracing::debug!(endpoint = %endpoint.identity, %status, "the provider does not count tokens");
+            tracing::debug!(endpoint = endpoint.identity.to_string(), %status, "the provider does not count tokens");
             return None;
         }
         let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await.ok()?;

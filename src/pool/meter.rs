@@ -249,8 +249,13 @@ impl Meter {
         }
         let cost = self.tariff.as_ref().and_then(|tariff| tariff.cost(usage, terms, SystemTime::now()));
         if cost.is_none() && !self.simulated && is_news(&self.identity) {
-            let Identity { vendor, model, .. } = &self.identity;
-            tracing::warn!(%vendor, %model, "the price of this model is not known: what it costs is not counted; `models[].price` or `price_table` sets it");
+            // As texts, so that they are quoted: a name of a model is its caller's word.
+            let (vendor, model) = (self.identity.vendor.as_str(), self.identity.model.as_str());
+            tracing::warn!(
+                vendor,
+                model,
+                "the price of this model is not known: what it costs is not counted; `models[].price` or `price_table` sets it"
+            );
         }
         cost
     }

@@ -14,9 +14,9 @@ use crate::stage::{End, Events, Wire, within};
 
 const COMPLETE: &str = "/completiond.v1.CompletionService/Complete";
 /// What a bomb unpacks to, in bytes.
-const UNPACKED: usize = 512 * MIB;
+const UNPACKED: usize = 256 * MIB;
 /// The bombs that are sent at a time.
-const AT_A_TIME: usize = 16;
+const AT_A_TIME: usize = 8;
 
 fn gzip(unpacked: usize) -> Vec<u8> {
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());

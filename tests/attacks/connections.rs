@@ -106,7 +106,7 @@ async fn who_reads_nothing_at_all_holds_no_more_than_its_window() {
     const CONNECTIONS: usize = 50;
     let server = Server::start().await;
     server.serves().await;
-    let mut asked = ask("sim: tokens=20000 first_event=0ms pace=0ms");
+    let mut asked = ask("sim: tokens=2000 first_event=0ms pace=0ms");
     asked.model = "sim/simulator".to_owned();
     let deaf = RefCell::new(Vec::new());
     let endured = server
@@ -132,6 +132,6 @@ async fn who_reads_nothing_at_all_holds_no_more_than_its_window() {
     server.number_is("completiond_calls_in_flight", |calls| calls == 0.0).await;
     measured(
         "who_reads_nothing_at_all_holds_no_more_than_its_window",
-        &format!("200 answers of 20000 tokens on {CONNECTIONS} connections: {}", endured.told()),
+        &format!("200 answers of 2000 tokens on {CONNECTIONS} connections: {}", endured.told()),
     );
 }

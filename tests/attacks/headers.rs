@@ -23,6 +23,9 @@ async fn endless(server: &Server, first: &[u8], next: impl Fn(usize) -> Vec<u8>)
     sent
 }
 
+/// Frames, one after the other.
+type Frames = Box<dyn Fn(usize) -> Vec<u8>>;
+
 #[tokio::test]
 async fn metadata_without_an_end_ends_its_connection() {
     let server = Server::start().await;
@@ -30,7 +33,7 @@ async fn metadata_without_an_end_ends_its_connection() {
     let begun = frame(HEADERS, 0, 1, &head(COMPLETE, &shown()));
     let small = literal(b"x", b"y");
     let large = literal(b"x", &[b'y'; 16_000]);
-    let floods: [(&str, Box<dyn Fn(usize) -> Vec<u8>>); 4] = [
+    let floods: [(&str, Frames); 4] = [
         ("empty frames", Box::new(|_| frame(CONTINUATION, 0, 1, &[]))),
         ("a byte each", Box::new(move |number| frame(CONTINUATION, 0, 1, &small[number % small.len()..][..1]))),
         ("small headers", Box::new(|number| frame(CONTINUATION, 0, 1, &literal(format!("x{number}").as_bytes(), b"")))),

@@ -83,7 +83,8 @@ async fn a_connection_has_few_watches_at_a_time() {
         peer.send(&asked(WATCH, stream, END_STREAM)).await;
     }
     // Those beyond are over with their head.
-    peer.hears("the others are refused", |heard| heard.heads == 908).await;
+    let heard = peer.hears("the others are refused", |heard| heard.heads == 908).await;
+    assert_eq!(heard.ends, 900);
     assert!(server.held().resident < before.resident + 32 * MIB);
     server.serves().await;
     measured(

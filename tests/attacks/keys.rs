@@ -56,7 +56,11 @@ async fn a_key_that_is_nearly_right_is_as_wrong_as_any_and_a_flood_of_them_keeps
         assert!(!end.message.contains("the-key-of"), "{}", end.message);
     }
     wire.complete(&ask("a stranger"), &[]).await.expect(Code::Unauthenticated, "CREDENTIALS_INVALID", "");
-    wire.complete(&ask("a stranger"), &[shown()[0], shown()[0]]).await.expect(Code::Unauthenticated, "", "");
+    wire.complete(&ask("a stranger"), &[shown()[0], shown()[0]]).await.expect(
+        Code::Unauthenticated,
+        "CREDENTIALS_INVALID",
+        "more than once",
+    );
     let endured = server
         .endures(async || {
             let wire = Wire::connect(server.public).await;

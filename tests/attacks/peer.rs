@@ -31,6 +31,8 @@ pub(crate) struct Heard {
     pub(crate) goaway: Option<u32>,
     /// Heads and trailers that came.
     pub(crate) heads: usize,
+    /// Of them: those with which a stream has ended.
+    pub(crate) ends: usize,
     pub(crate) resets: usize,
     pub(crate) pings: usize,
     /// The connection is closed.
@@ -105,7 +107,10 @@ async fn listen(mut read: OwnedReadHalf, tell: &watch::Sender<Heard>) {
             return;
         }
         tell.send_modify(|heard| match head[3] {
-            HEADERS => heard.heads += 1,
+            HEADERS => {
+                heard.heads += 1;
+                heard.ends += usize::from(head[4] & END_STREAM > 0);
+            }
             RESET => heard.resets += 1,
             PING => heard.pings += 1,
             GOAWAY => heard.goaway = Some(u32::from_be_bytes([payload[4], payload[5], payload[6], payload[7]])),

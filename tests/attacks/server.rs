@@ -22,7 +22,7 @@ pub(crate) const KEY: &str = "the-key-of-search-which-nobody-guesses";
 /// The key of the caller `chat`.
 pub(crate) const OTHER_KEY: &str = "the-key-of-chat-which-nobody-guesses";
 /// How often the caller beside an attack calls.
-const CALLS: usize = 40;
+const CALLS: usize = 20;
 
 /// The header that shows the key of `search`.
 pub(crate) fn shown() -> [(&'static str, &'static str); 1] {
