@@ -2,6 +2,7 @@
 //! to stop. Only this folder and the command line see the whole configuration.
 
 mod certificates;
+mod fleet;
 mod listeners;
 mod observed;
 mod reload;
@@ -27,7 +28,7 @@ use crate::count::Count;
 use crate::edge::{Admission, Bound, Drain, Workers};
 use crate::pipeline::Replays;
 use crate::route::Tables;
-use crate::store::{Books, Keeping, OpenError, RedisError};
+use crate::store::{Allowances, Books, Keeping, OpenError, RedisError};
 use crate::telemetry::Instruments;
 use crate::transport::BoxError;
 use certificates::Certificates;
@@ -98,8 +99,8 @@ pub struct Running {
     accepting: Accepting,
     keeping: Keeping,
     replays: Replays,
-    /// Counts what calls leave, and looks at certificates, until this is dropped.
-    _beside: [JoinSet<()>; 2],
+    /// Counts what calls leave, looks at certificates, and hears of providers' limits, until this is dropped.
+    _beside: [JoinSet<()>; 3],
 }
 
 /// Starts serving. A reload finds what it was started with.
@@ -132,6 +133,7 @@ pub async fn start_reloadable(
     let ready = workers::ready(config).await?;
     reused::watch(&instruments.metrics, &ready);
     let replays = ready.replays.clone();
+    let in_step = fleet::keep_in_step(reloading.tables().clone(), Allowances::beside(&ready.quotas));
     let metrics = instruments.metrics.clone();
     let faces = workers::faces(config, &reloading, [&public, &admin], instruments, (books, ready));
     let (drain, backstage, health) = (faces.drain.clone(), faces.backstage.clone(), faces.health.clone());
@@ -162,7 +164,7 @@ pub async fn start_reloadable(
         accepting,
         keeping,
         replays,
-        _beside: [counting, certificates.keep_looking()],
+        _beside: [counting, certificates.keep_looking(), in_step],
     })
 }
 

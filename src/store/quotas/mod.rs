@@ -96,6 +96,11 @@ impl Quotas {
         self.0.shared.as_ref().map(Shared::health)
     }
 
+    /// The connection to it.
+    pub(super) fn link(&self) -> Option<Link> {
+        self.0.shared.as_ref().map(Shared::link)
+    }
+
     /// Takes one request of `caller` and so many tokens, and what its calls have cost lately.
     ///
     /// # Errors
