@@ -18,27 +18,35 @@ def endpoint(port):
     return {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}}
 
 
-def configuration(listen, ports, changes):
-    """The example with other addresses, and `changes` to its cluster."""
+def configuration(listen, changes):
+    """The example with another address, and `changes` to its cluster."""
     example = yaml.safe_load(EXAMPLE.read_text())
     example["static_resources"]["listeners"][0]["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": listen}
     (cluster,) = example["static_resources"]["clusters"]
-    cluster["type"] = "STATIC"
-    del cluster["dns_refresh_rate"]
-    cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": [endpoint(port) for port in ports]}]
+    for name in ("dns_refresh_rate", "load_assignment"):
+        del cluster[name]
     cluster.update(changes)
     example["admin"] = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}}
-    return {key: value for key, value in example.items() if value is not None}
+    example["node"] = {"id": "check", "cluster": "check"}
+    return example
+
+
+def assignment(ports):
+    """Whom the cluster has, as Envoy calls it."""
+    return {"cluster_name": CLUSTER, "endpoints": [{"lb_endpoints": [endpoint(port) for port in ports]}]}
 
 
 class Envoy(Process):
-    """Envoy, once it is ready to proxy."""
+    """Envoy before these ports, which it reads from a file: what is listed there can change, as a Service's addresses do."""
 
     def __init__(self, folder, ports, changes=()):
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        config, self.told = folder / "envoy.yaml", folder / "envoy-admin"
-        config.write_text(yaml.safe_dump(configuration(self.port, ports, dict(changes))))
+        config, self.told, self.listed = folder / "envoy.yaml", folder / "envoy-admin", folder / "listed.json"
+        self.list(ports)
+        source = {"resource_api_version": "V3", "path_config_source": {"path": str(self.listed)}}
+        changes = {"type": "EDS", "eds_cluster_config": {"eds_config": source}, **dict(changes)}
+        config.write_text(yaml.safe_dump(configuration(self.port, changes)))
         command = [PROGRAM, "-c", config, "--admin-address-path", self.told, "--concurrency", "2", "-l", "warning"]
         # Without this it ends when the shell does that started the check.
         super().__init__("envoy", [*command, "--disable-hot-restart"])
@@ -46,6 +54,15 @@ class Envoy(Process):
     def admin(self, path):
         with urllib.request.urlopen(f"http://{self.told.read_text()}/{path}", timeout=10) as response:
             return response.read().decode()
+
+    def list(self, ports):
+        """From now on these are the ports that there are."""
+        kind = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+        listed = {"version_info": str(time.monotonic()), "resources": [{"@type": kind, **assignment(ports)}]}
+        # Only a file that is moved to its place is read again.
+        new = self.listed.with_suffix(".new")
+        new.write_text(json.dumps(listed))
+        new.rename(self.listed)
 
     def healthy(self):
         """The ports that Envoy sends calls to."""

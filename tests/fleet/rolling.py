@@ -4,6 +4,7 @@ and nothing may be sent twice.
     rolling.py                          with examples/envoy.yaml and the server's defaults
     rolling.py --drain-delay 0          how it goes when the server closes its port at once
     rolling.py --without-health-checks  how it goes when Envoy does not ask how servers are
+    rolling.py --discovery              who stops is taken from the list of addresses at once, as Kubernetes does
 """
 
 import argparse
@@ -44,20 +45,23 @@ class Place:
             probe.settimeout(1)
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
-    def replace(self, envoy):
+    def replace(self, envoy, others):
         """Tells the process to stop, and begins another one as soon as the port is free, while the first one's streams run."""
         old, told = self.processes[-1], time.monotonic()
         self.told.append(told)
+        if envoy.discovery:
+            envoy.list([other.port for other in others])
         old.child.send_signal(signal.SIGTERM)
-        if envoy.checks:
+        if envoy.checks or envoy.discovery:
             envoy.wait(lambda healthy: self.port not in healthy)
             self.times["left by Envoy"] = time.monotonic() - told
         while self.is_open():
             time.sleep(0.02)
         self.times["port closed"] = time.monotonic() - told
         self.start()
-        if envoy.checks:
-            envoy.wait(lambda healthy: self.port in healthy)
+        if envoy.discovery:
+            envoy.list([other.port for other in others] + [self.port])
+        envoy.wait(lambda healthy: self.port in healthy)
         self.times["new one asked"] = time.monotonic() - told
         equal(old.child.wait(120), 0, f"{self.name}: exit code")
         self.times["old one ended"] = time.monotonic() - told
@@ -67,6 +71,7 @@ def main():
     options = argparse.ArgumentParser()
     options.add_argument("--drain-delay")
     options.add_argument("--without-health-checks", action="store_true")
+    options.add_argument("--discovery", action="store_true")
     options = options.parse_args()
     checks = Checks()
     with tempfile.TemporaryDirectory() as folder:
@@ -77,7 +82,7 @@ def main():
         places = [Place(name, config) for name in NAMES]
         changes = {"health_checks": []} if options.without_health_checks else {}
         with Envoy(folder, [place.port for place in places], changes) as envoy:
-            envoy.checks = not options.without_health_checks
+            envoy.checks, envoy.discovery = not options.without_health_checks, options.discovery
             envoy.wait(lambda healthy: len(healthy) == len(NAMES))
             roll(checks, places, envoy)
     checks.close()
@@ -89,7 +94,7 @@ def roll(checks, places, envoy):
         time.sleep(0.1)
     for place in places:
         with checks.case(f"rolling: {place.name} is replaced while {STREAMS} streams run"):
-            place.replace(envoy)
+            place.replace(envoy, [other for other in places if other is not place])
     calls = load.finish()
     report(places, calls)
     counted = envoy.counted(*NEVER, "upstream_rq_total", "upstream_cx_close_notify")

@@ -127,6 +127,12 @@ mod tests {
         limits.left(now).requests.unwrap().remaining
     }
 
+    /// What comes back of an exchange.
+    fn exchange(limits: &mut Limits, fleet: &FleetLimits, now: Instant) {
+        let _told = limits.news(now);
+        limits.agree(fleet, now);
+    }
+
     fn told(remaining: u64, now: Instant) -> Limits {
         let mut limits = Limits::default();
         let number = limits.sent(now);
@@ -173,18 +179,18 @@ mod tests {
     fn of_two_that_were_told_the_one_counts_that_was_sent_later() {
         let now = Instant::now() + 60 * SECOND;
         let mut limits = told(50, now);
-        let earlier = FleetLimits { requests: heard(9, SECOND), ..Default::default() };
-        limits.agree(&earlier, now);
+        let heard_of = FleetLimits { requests: heard(9, SECOND), ..Default::default() };
+        exchange(&mut limits, &heard_of, now);
         assert_eq!(left(&limits, now), 50);
         let later = now + 5 * SECOND;
-        limits.agree(&FleetLimits { requests: heard(9, SECOND), ..Default::default() }, later);
+        exchange(&mut limits, &heard_of, later);
         assert_eq!(left(&limits, later), 9);
         limits.sent(later);
         assert_eq!(left(&limits, later), 8, "what is sent after it is counted down");
         // The answer to an attempt that was sent in between says something newer again.
         let mut limits = told(50, now);
         let number = limits.sent(later);
-        limits.agree(&FleetLimits { requests: heard(9, SECOND), ..Default::default() }, later);
+        exchange(&mut limits, &heard_of, later);
         limits.learn(number, &requests(20), later);
         assert_eq!(left(&limits, later), 20);
     }
@@ -194,10 +200,11 @@ mod tests {
         let now = Instant::now() + 60 * SECOND;
         let mut limits = Limits::default();
         let soon = Heard { quota: Quota { resets_in: Some(2 * SECOND), ..quota(0) }, lasts: 2 * SECOND, ago: SECOND };
-        limits.agree(&FleetLimits { requests: Some(soon), ..Default::default() }, now);
+        exchange(&mut limits, &FleetLimits { requests: Some(soon), ..Default::default() }, now);
         assert!(limits.is_short(now + SECOND) && !limits.is_short(now + 2 * SECOND));
         let unsaid = Heard { quota: Quota { resets_in: None, ..quota(0) }, ..soon };
-        limits.agree(&FleetLimits { requests: Some(unsaid), ..Default::default() }, now);
+        let mut limits = Limits::default();
+        exchange(&mut limits, &FleetLimits { requests: Some(unsaid), ..Default::default() }, now);
         assert_eq!(limits.left(now + SECOND).requests.unwrap().resets_in, None);
         assert!(limits.is_short(now + SECOND) && !limits.is_short(now + 2 * SECOND));
     }

@@ -161,11 +161,12 @@ impl Health {
     }
 
     /// Attempts so far, and what other processes do not know yet of its limits. Of what has never answered nothing is told
-    /// but that it is to be left alone: callers may ask for any name, and each would be kept by all.
+    /// but that it is to be left alone, and what is sent to it where the others know it: callers may ask for any name, and each
+    /// would be kept by all.
     pub(super) fn limit_news(&self, now: Instant) -> (u64, Option<LimitNews>) {
         let has_answered = self.has_answered();
         let mut state = self.state();
-        let news = state.limits.news(now).filter(|news| has_answered || news.hold.is_some());
+        let news = state.limits.news(now).filter(|news| has_answered || news.hold.is_some() || news.total > 0);
         (state.sent, news)
     }
 
