@@ -195,3 +195,25 @@ fn exact(count: u64) -> i64 {
     const MOST: u64 = 1 << 53;
     i64::try_from(count.min(MOST)).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_another_shape_is_nothing_and_what_is_over_is_not_there() {
+        for numbers in [&[][..], &[1], &[1; 11], &[1; 13], &[-1; 12]] {
+            assert_eq!(fleet(numbers), None, "{numbers:?}");
+        }
+        let known = fleet(&[7, 0, 30_000, 10, 100, 42, 1, -5, 10, 100, 3, 1]).unwrap();
+        let resets_in = Some(Duration::from_secs(30));
+        let quota = Quota { limit: Some(100), remaining: 42, resets_in };
+        let requests = Heard { quota, lasts: Duration::from_secs(30), ago: Duration::from_millis(10) };
+        assert_eq!(known, FleetLimits { total: 7, hold: None, requests: Some(requests), tokens: None });
+        // One that says neither how much there is nor when it resets.
+        let unsaid = fleet(&[7, 900, 30_000, -2, -1, 42, 0, 0, 0, 0, 0, 0]).unwrap();
+        let heard = unsaid.requests.unwrap();
+        assert_eq!((heard.quota.limit, heard.quota.resets_in, heard.ago), (None, None, Duration::ZERO));
+        assert_eq!(unsaid.hold, Some(Duration::from_millis(900)));
+    }
+}
