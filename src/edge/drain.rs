@@ -5,14 +5,15 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 /// The steps of an orderly end, in their order. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Drain {
-    /// New calls are refused and connections are told to go away.
+    /// Connections are told to go away, and new ones are refused.
     refusing: CancellationToken,
     /// Calls that still run are ended.
     ending: CancellationToken,
 }
 
 impl Drain {
-    /// From now on new calls are refused, no connection is accepted, and those that stand are told to go away.
+    /// From now on no connection is accepted, and those that stand are told to go away. Calls that come before their client
+    /// has heard of it are served.
     pub fn refuse(&self) {
         self.refusing.cancel();
     }
@@ -23,7 +24,7 @@ impl Drain {
         self.ending.cancel();
     }
 
-    /// Whether new calls are refused.
+    /// Whether connections are told to go away.
     pub fn is_refusing(&self) -> bool {
         self.refusing.is_cancelled()
     }
@@ -33,7 +34,7 @@ impl Drain {
         self.ending.is_cancelled()
     }
 
-    /// Waits until new calls are refused.
+    /// Waits until connections are told to go away.
     pub async fn refusing(&self) {
         self.refusing.cancelled().await;
     }

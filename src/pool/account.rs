@@ -1,11 +1,12 @@
 //! What is shared by all models of one account: its key, and the health of each of its endpoints.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use super::health::{Breaker, ConcurrencyRule, Health, HealthReport};
+use super::health::{Breaker, ConcurrencyRule, FleetLimits, Health, HealthReport, LimitNews};
+use super::tags::ModelTag;
 use crate::domain::ModelId;
 use crate::tokens::Learned;
 
@@ -23,6 +24,7 @@ pub struct Account {
 /// What was learned about one model.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
+    tag: ModelTag,
     pub(super) health: Arc<Health>,
     pub(super) learned: Arc<Learned>,
 }
@@ -52,7 +54,7 @@ impl Account {
     /// What was learned about `model` here. When there are too many those are forgotten that nobody holds: first the
     /// ones that have never answered, so that made-up names do not wipe out what was learned about real ones.
     pub(super) fn known(&self, model: &ModelId) -> Known {
-        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut models = self.models();
         if let Some(known) = models.get(model) {
             return known.clone();
         }
@@ -63,7 +65,7 @@ impl Account {
             models.retain(|_, known| known.is_held());
         }
         let health = Arc::new(Health::new(Arc::clone(&self.key), self.rule));
-        let known = Known { health, learned: Arc::default() };
+        let known = Known { tag: ModelTag::of(model), health, learned: Arc::default() };
         if models.len() < MAX_MODELS {
             models.insert(model.clone(), known.clone());
         }
@@ -72,11 +74,36 @@ impl Account {
 
     /// What an operator sees of each endpoint, by model.
     pub fn report(&self, now: Instant) -> Vec<(ModelId, HealthReport)> {
-        let models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
         let mut report: Vec<_> =
-            models.iter().map(|(model, known)| (model.clone(), known.health.report(now))).collect();
+            self.models().iter().map(|(model, known)| (model.clone(), known.health.report(now))).collect();
         report.sort_by(|(one, _), (other, _)| one.cmp(other));
         report
+    }
+
+    /// Attempts so far, and what other processes do not know yet of the limits of its endpoints.
+    pub fn limit_news(&self, now: Instant) -> (u64, Vec<(ModelTag, LimitNews)>) {
+        let mut sent = 0_u64;
+        let mut all = Vec::new();
+        for known in self.models().values() {
+            let (attempts, news) = known.health.limit_news(now);
+            sent = sent.saturating_add(attempts);
+            all.extend(news.map(|news| (known.tag, news)));
+        }
+        (sent, all)
+    }
+
+    /// All processes together know this of the limits of its endpoints; they were asked at `asked`, with what
+    /// [`Account::limit_news`] had said.
+    pub fn agree(&self, fleet: &HashMap<ModelTag, FleetLimits>, asked: Instant) {
+        for known in self.models().values() {
+            if let Some(limits) = fleet.get(&known.tag) {
+                known.health.agree(limits, asked);
+            }
+        }
+    }
+
+    fn models(&self) -> MutexGuard<'_, HashMap<ModelId, Known>> {
+        self.models.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

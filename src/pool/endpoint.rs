@@ -66,7 +66,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// `model` at `provider`, with what the catalog knows about it.
     pub fn known(provider: &Arc<Provider>, model: ModelId) -> Self {
-        let Known { health, learned } = provider.account.known(&model);
+        let Known { health, learned, .. } = provider.account.known(&model);
         Self {
             facts: catalog::facts(provider.vendor.as_str(), model.as_str()),
             tariff: provider.prices.tariff(&provider.vendor, &model).map(Arc::new),

@@ -11,6 +11,7 @@ mod mask;
 mod meter;
 mod patience;
 mod spend;
+mod tags;
 mod timeouts;
 mod upstream;
 
@@ -19,7 +20,10 @@ pub use attempt::{Accepted, Attempt, Commitment, Committed, attempt};
 pub use budget::RetryBudget;
 pub use counting::count;
 pub use endpoint::{Endpoint, Provider};
-pub use health::{Access, BreakerState, ConcurrencyRule, Health, HealthReport, Lease, Right, Standing};
+pub use health::{
+    Access, BreakerState, ConcurrencyRule, FleetLimits, Health, HealthReport, Heard, Lease, LimitNews, Right, Standing,
+};
 pub use ledger::{Entry, Ledger};
 pub use meter::Meter;
+pub use tags::{AccountTag, ModelTag};
 pub use timeouts::Timeouts;

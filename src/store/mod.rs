@@ -1,8 +1,9 @@
-//! Where state lives that outlasts a call: what became of calls, and what was used.
+//! Where state lives that outlasts a call: what became of calls, what was used, and what providers have said of their limits.
 //!
 //! A call opens a [`Record`] when it was understood, and closes it when its fate is known. A record that is dropped was
 //! left by its caller.
 
+mod allowances;
 mod answers;
 mod completions;
 mod finished;
@@ -11,6 +12,7 @@ mod quotas;
 mod redis;
 mod usage;
 
+pub use allowances::{AccountNews, Allowances};
 pub use answers::{Age, AnswerKey, AnswerSettings, AnswerStats, Answers, Owner, Scope, Whose};
 pub use completions::{Completion, CompletionSettings, Completions, Standing};
 pub use finished::{Claim, Finished, Found, Met, Named};

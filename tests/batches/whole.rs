@@ -214,3 +214,20 @@ async fn what_waits_in_it_is_charged_for_what_it_takes_in_memory() {
     assert!(stage.upstream.received().is_empty());
     stage.is_quiet().await;
 }
+
+#[tokio::test]
+async fn one_that_runs_when_the_server_stops_is_finished_with_what_waits_in_it() {
+    let stage = Stage::with("drain_delay: 0\nshutdown_grace: 1m").await;
+    let requests = (0..6).map(|_| asked("tokens=3 first_event=200ms pace=10ms")).collect();
+    let mut client = client(&stage);
+    let request = BatchCompleteRequest { requests, max_concurrency: 2 };
+    let running = tokio::spawn(async move { client.batch_complete(request).await });
+    stage.upstream_is(|counts| counts.open == 2).await;
+    let Stage { upstream, running: server } = stage;
+    let stopping = tokio::spawn(server.stop());
+    let response = within("it is finished", running).await.unwrap().unwrap().into_inner();
+    assert_eq!(response.results.len(), 6);
+    response.results.iter().for_each(|result| assert!(answer(result).outcome.is_some()));
+    within("it stops", stopping).await.unwrap();
+    drop(upstream);
+}

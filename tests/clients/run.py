@@ -1,4 +1,4 @@
-"""The checks with real clients: Python, Go, grpcurl, buf curl and curl against a running server.
+"""The checks with real clients: Python, Go, grpcurl, buf curl, curl and grpc-health-probe against a running server.
 
 Starts tests/clients/upstream.py and the server (`COMPLETIOND`, default target/debug/completiond) on ports that the
 system chooses. Names on the command line choose groups; without any all run.
@@ -10,6 +10,7 @@ import sys
 
 import batches
 import pool
+import probe
 import python_client
 import service_config
 import shell
@@ -21,7 +22,9 @@ import web
 from servers import ROOT, Checks, Completiond, Upstream, holds
 
 GO_CHECKS = os.environ.get("GO_CHECKS")
-GROUPS = ("python", "batches", "shell", "web", "go", "service-config", "pool", "traces", "tls", "simulator", "terminal")
+GROUPS = (
+    "python", "batches", "shell", "web", "go", "service-config", "pool", "traces", "tls", "probe", "simulator", "terminal"
+)
 
 
 def go(checks, server, upstream, flags=()):
@@ -74,6 +77,8 @@ def main():
             traces.run(checks, upstream, config, environment)
         if "tls" in chosen:
             tls.run(checks, environment, lambda server, flags: go(checks, server, upstream, flags))
+    if "probe" in chosen:
+        probe.run(checks)
     if "simulator" in chosen:
         simulator.run(checks)
     if "terminal" in chosen:

@@ -136,12 +136,12 @@ class Upstream(Process):
 
 
 class Completiond(Process):
-    """The server under test on three ports that the system chose; `port` is the public one, `admin` and `ops` are where
-    operators and probes come in."""
+    """The server under test on three ports that the system chose, where none is given; `port` is the public one, `admin` and
+    `ops` are where operators and probes come in."""
 
-    def __init__(self, config=None, environment=None, admin=0):
+    def __init__(self, config=None, environment=None, admin=0, port=0):
         program = os.environ.get("COMPLETIOND", ROOT / "target/debug/completiond")
-        command = [program, "serve", "--listen", "127.0.0.1:0", "--admin-listen", f"127.0.0.1:{admin}"]
+        command = [program, "serve", "--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{admin}"]
         command += ["--ops-listen", "127.0.0.1:0"]
         if config:
             command += ["--config", config]

@@ -20,6 +20,7 @@ mod ids;
 mod limits;
 #[path = "../usage/process.rs"]
 mod process;
+mod providers;
 #[path = "../receiver/mod.rs"]
 mod receiver;
 mod servers;

@@ -91,7 +91,7 @@ impl Completions {
     /// What a request brings beside its message.
     ///
     /// # Errors
-    /// `SHUTTING_DOWN`, and `INVALID_REQUEST` when its deadline cannot be read.
+    /// `SHUTTING_DOWN` once calls are ended, and `INVALID_REQUEST` when its deadline cannot be read.
     pub(super) fn arrival<M>(&self, request: &Request<M>) -> Result<Arrival, Error> {
         let received = request.extensions().get().map_or_else(Instant::now, |Arrived(at)| *at);
         self.takes_calls()?;
@@ -99,8 +99,11 @@ impl Completions {
         Ok(Arrival { received, patience: grpc_timeout(headers)?, previous_attempts: previous_attempts(headers) })
     }
 
+    /// A call that was on its way when its connection was told to go away is served: who sent it could not know, and
+    /// nobody would send it again. What is sent later than that is turned away by HTTP/2 itself, unread, so that clients
+    /// send it elsewhere on their own.
     fn takes_calls(&self) -> Result<(), Error> {
-        match self.drain.is_refusing() {
+        match self.drain.is_ending() {
             true => Err(Error::new(Reason::ShuttingDown, "the server stops and takes no new calls")),
             false => Ok(()),
         }

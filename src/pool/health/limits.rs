@@ -2,12 +2,14 @@
 //!
 //! Answers overtake each other, so what a header says is ordered by when its attempt was sent, not by when it came: a
 //! provider counts a request when it takes it, and the head of a slow answer tells of a time long before that of a fast
-//! one. Of the attempts that were sent after the one that told, each is counted down here.
+//! one. Of the attempts that were sent after the one that told, each is counted down here; so are those of other processes,
+//! as far as they have told of them.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::fleet::{Fleet, FleetLimits, Heard, LimitNews};
 use crate::domain::{Allowance, Quota};
 
 /// How long a limit is believed that does not say when it resets. Most limits are per minute.
@@ -15,6 +17,9 @@ const BELIEVED_FOR: Duration = Duration::from_secs(60);
 /// The longest that an endpoint is left alone at its own word. What asks for more has most likely got its units wrong, and
 /// an account whose credit is spent says so in another way.
 const LONGEST_HOLD: Duration = Duration::from_secs(60 * 60);
+/// What others were told counts only where its attempt was sent later by more than this: their times come by way of a third
+/// clock, and what was told here comes back as well.
+const LATER_BY: Duration = Duration::from_millis(50);
 
 /// What is known about one endpoint's limits.
 #[derive(Debug, Default)]
@@ -23,17 +28,25 @@ pub(super) struct Limits {
     sent: u64,
     requests: Option<Told>,
     tokens: Option<Told>,
+    fleet: Fleet,
 }
 
-/// Which attempt it is, counted from the first at the endpoint.
+/// Which attempt it is: when it was sent, and how many had been sent until then, from here and, as far as was known, from
+/// other processes. They are ordered by their time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Number(u64);
+pub(super) struct Number {
+    at: Instant,
+    own: u64,
+    others: u64,
+}
 
 /// What an answer told of one limit.
 #[derive(Clone, Copy, Debug)]
 struct Told {
     quota: Quota,
+    /// The attempt whose answer it was.
     by: Number,
+    /// When it was told.
     at: Instant,
 }
 
@@ -45,19 +58,58 @@ impl Limits {
                 && known.is_none_or(|known| known.by <= by)
             {
                 *known = Some(Told { quota, by, at: now });
+                self.fleet.has_news();
             }
         }
     }
 
     /// A request is sent, which the headers have not counted yet.
-    pub(super) fn sent(&mut self) -> Number {
+    pub(super) fn sent(&mut self, now: Instant) -> Number {
         self.sent = self.sent.saturating_add(1);
-        Number(self.sent)
+        self.number(now)
+    }
+
+    fn number(&self, at: Instant) -> Number {
+        Number { at, own: self.sent, others: self.fleet.others() }
     }
 
     /// The endpoint asks to be left alone for `wait`.
     pub(super) fn hold(&mut self, wait: Duration, now: Instant) {
-        self.held_until = self.held_until.max(now.checked_add(wait.min(LONGEST_HOLD)));
+        let until = now.checked_add(wait.min(LONGEST_HOLD));
+        if until > self.held_until {
+            self.held_until = until;
+            self.fleet.has_news();
+        }
+    }
+
+    /// What other processes do not know yet; none: nothing. Until [`Limits::agree`] says that they do, it is told again.
+    pub(super) fn news(&mut self, now: Instant) -> Option<LimitNews> {
+        let left = self.left(now);
+        let heard = |quota: Option<Quota>, told: Option<Told>| {
+            let (quota, told) = (quota?, told?);
+            let lasts = quota.resets_in.unwrap_or_else(|| BELIEVED_FOR.saturating_sub(now - told.at));
+            Some(Heard { quota, lasts, ago: now.saturating_duration_since(told.by.at) })
+        };
+        let (requests, tokens) = (heard(left.requests, self.requests), heard(left.tokens, self.tokens));
+        let hold = self.held_until(now).map(|until| until - now);
+        self.fleet.news(self.sent, LimitNews { sent: 0, total: 0, hold, requests, tokens })
+    }
+
+    /// All processes together know this, of which they were asked at `asked`, right after [`Limits::news`].
+    pub(super) fn agree(&mut self, fleet: &FleetLimits, asked: Instant) {
+        let own = self.fleet.agree(fleet.total);
+        self.held_until = self.held_until.max(fleet.hold.and_then(|hold| asked.checked_add(hold.min(LONGEST_HOLD))));
+        let others = self.fleet.others();
+        for (known, heard) in [(&mut self.requests, &fleet.requests), (&mut self.tokens, &fleet.tokens)] {
+            let Some(Heard { quota, lasts, ago }) = *heard else { continue };
+            let by = Number { at: asked.checked_sub(ago).unwrap_or(asked), own, others };
+            if known.is_none_or(|known| known.by.at + LATER_BY < by.at) {
+                // One that does not say when it resets has been believed for a while elsewhere.
+                let believed = BELIEVED_FOR.saturating_sub(lasts);
+                let at = if quota.resets_in.is_none() { asked.checked_sub(believed).unwrap_or(asked) } else { asked };
+                *known = Some(Told { quota, by, at });
+            }
+        }
     }
 
     /// Until when it asked to be left alone; none: it may be asked.
@@ -80,8 +132,10 @@ impl Limits {
         let left = |told: &Told| told.left(now);
         let mut allowance =
             Allowance { requests: self.requests.as_ref().and_then(left), tokens: self.tokens.as_ref().and_then(left) };
-        if let (Some(quota), Some(Told { by: Number(by), .. })) = (&mut allowance.requests, self.requests) {
-            quota.remaining = quota.remaining.saturating_sub(self.sent.saturating_sub(by));
+        if let (Some(quota), Some(Told { by, .. })) = (&mut allowance.requests, self.requests) {
+            let elsewhere = self.fleet.others().saturating_sub(by.others);
+            let since = self.sent.saturating_sub(by.own).saturating_add(elsewhere);
+            quota.remaining = quota.remaining.saturating_sub(since);
         }
         allowance
     }
@@ -117,7 +171,7 @@ mod tests {
 
     fn told(allowance: Allowance, now: Instant) -> Limits {
         let mut limits = Limits::default();
-        let number = limits.sent();
+        let number = limits.sent(now);
         limits.learn(number, &allowance, now);
         limits
     }
@@ -125,7 +179,7 @@ mod tests {
     #[test]
     fn nothing_is_short_while_nothing_was_said() {
         let (mut limits, now) = (Limits::default(), Instant::now());
-        let number = limits.sent();
+        let number = limits.sent(now);
         limits.learn(number, &Allowance::default(), now);
         assert!(!limits.is_short(now) && limits.left(now).is_silent());
     }
@@ -154,9 +208,9 @@ mod tests {
     fn what_is_sent_is_counted_down_until_an_answer_has_counted_it() {
         let now = Instant::now();
         let mut limits = told(requests(quota(4, 20, 60)), now);
-        let (second, third) = (limits.sent(), limits.sent());
+        let (second, third) = (limits.sent(now), limits.sent(now));
         assert!(!limits.is_short(now), "two of twenty");
-        let _fourth = limits.sent();
+        let _fourth = limits.sent(now);
         assert!(limits.is_short(now), "one of twenty");
         limits.learn(third, &requests(quota(9, 20, 60)), now);
         assert_eq!(limits.left(now).requests.unwrap().remaining, 8, "the fourth is not counted in it");

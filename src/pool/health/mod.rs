@@ -6,6 +6,7 @@
 mod breaker;
 mod concurrency;
 mod fault;
+mod fleet;
 mod latency;
 mod lease;
 mod limits;
@@ -31,6 +32,7 @@ use limits::Limits;
 
 pub use breaker::BreakerState;
 pub use concurrency::ConcurrencyRule;
+pub use fleet::{FleetLimits, Heard, LimitNews};
 pub use lease::Lease;
 pub use standing::{Access, HealthReport, Right, Standing};
 
@@ -104,7 +106,7 @@ impl Health {
         let passes = Passes { key: key.take(now), own: state.breaker.take(now), rate: state.rate.take(now) };
         state.in_flight = state.in_flight.saturating_add(1);
         state.sent = state.sent.saturating_add(1);
-        let number = state.limits.sent();
+        let number = state.limits.sent(now);
         let health = Arc::clone(self);
         Some(Lease {
             health,
@@ -156,6 +158,21 @@ impl Health {
             held_for: state.limits.held_until(now).map(|until| until.saturating_duration_since(now)),
             left: state.limits.left(now),
         }
+    }
+
+    /// Attempts so far, and what other processes do not know yet of its limits. Of what has never answered nothing is told
+    /// but that it is to be left alone, and what is sent to it where the others know it: callers may ask for any name, and each
+    /// would be kept by all.
+    pub(super) fn limit_news(&self, now: Instant) -> (u64, Option<LimitNews>) {
+        let has_answered = self.has_answered();
+        let mut state = self.state();
+        let news = state.limits.news(now).filter(|news| has_answered || news.hold.is_some() || news.total > 0);
+        (state.sent, news)
+    }
+
+    /// All processes together know this of its limits; they were asked at `asked`.
+    pub(super) fn agree(&self, fleet: &FleetLimits, asked: Instant) {
+        self.state().limits.agree(fleet, asked);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

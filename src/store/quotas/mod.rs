@@ -173,6 +173,11 @@ impl Quotas {
         }
     }
 
+    /// The connection to it.
+    pub(super) fn link(&self) -> Option<Link> {
+        self.0.shared.as_ref().map(|(shared, _)| shared.link())
+    }
+
     /// Takes one request of `caller` and so many tokens, and what its calls have cost lately.
     ///
     /// # Errors

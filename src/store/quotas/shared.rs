@@ -90,6 +90,10 @@ impl Shared {
         self.0.health()
     }
 
+    pub(super) fn link(&self) -> Link {
+        self.0.clone()
+    }
+
     /// Takes a request for all processes; none: the server does not answer.
     pub(super) async fn reserve(
         &self,

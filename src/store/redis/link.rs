@@ -115,6 +115,11 @@ impl Link {
         Ok(Self { inner, _tended: Arc::new(AbortOnDropHandle::new(tended)) })
     }
 
+    /// Whether there is a connection: whoever asks without need does not ask without one.
+    pub(in crate::store) fn is_there(&self) -> bool {
+        self.inner.connection.load().is_some()
+    }
+
     /// What the server answers; none: it does not, and that is noted.
     pub(in crate::store) async fn ask<T: FromRedisValue>(&self, command: &Cmd, effect: Effect) -> Option<T> {
         let Some(connection) = self.inner.connection.load_full() else {

@@ -1,0 +1,170 @@
+//! What providers say of their limits, known to all processes that share.
+
+use std::time::Duration;
+
+use completiond::proto::{CompleteRequest, EndpointStatus, GetPoolRequest};
+use redis::cmd;
+use tonic::Code;
+
+use crate::answers::{Pair, QUICK};
+use crate::ask::admin;
+use crate::process::Server;
+use crate::servers::{Cluster, Redis};
+use crate::stage::{End, Wire, within};
+
+/// What is asked first refuses with a pause; what is asked then answers. Two of each, and one that tells what is left.
+const SETTINGS: &str = "
+limits: { redis_url: \"${REDIS_URL}\" }
+retry: { base_delay: 1ms, max_delay: 5ms }
+models:
+  - id: m
+    targets:
+      - { provider: up, model: 'simulator?error=429&retry_after=50' }
+      - { provider: up, model: 'simulator?finish=stop', priority: 1 }
+  - id: n
+    targets:
+      - { provider: up, model: 'simulator?error=429&retry_after=40' }
+      - { provider: up, model: 'simulator?finish=stop', priority: 1 }
+  - { id: told, targets: [{ provider: up, model: 'simulator?left=50' }] }";
+const FIRST_OF_M: &str = "simulator?error=429&retry_after=50";
+const FIRST_OF_N: &str = "simulator?error=429&retry_after=40";
+const TOLD: &str = "simulator?left=50";
+
+fn asked(model: &str, script: &str) -> CompleteRequest {
+    CompleteRequest { model: model.to_owned(), prompt: format!("sim: {script}"), ..Default::default() }
+}
+
+async fn ok(wire: &Wire, model: &str, script: &str) {
+    let end: End = wire.complete(&asked(model, script), &[]).await;
+    assert_eq!(end.code, Code::Ok, "{end:?}");
+}
+
+async fn endpoint(server: &Server, model: &str) -> EndpointStatus {
+    let pool = admin(server.admin).await.get_pool(GetPoolRequest {}).await.unwrap().into_inner();
+    pool.endpoints.into_iter().find(|endpoint| endpoint.model == model).unwrap()
+}
+
+/// How much longer the endpoint is left alone, in seconds.
+async fn held(server: &Server, model: &str) -> Option<i64> {
+    endpoint(server, model).await.hold.map(|hold| hold.seconds)
+}
+
+async fn remaining(server: &Server, model: &str) -> Option<i64> {
+    endpoint(server, model).await.request_limit.map(|limit| limit.remaining)
+}
+
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    within(what, async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+async fn pair(url: &str) -> Pair {
+    Pair::sharing(SETTINGS, &[("REDIS_URL", url)]).await
+}
+
+#[tokio::test]
+async fn what_one_process_is_to_leave_alone_the_other_does_not_ask() {
+    let redis = Redis::start().await;
+    let pair = pair(&redis.url()).await;
+    let (one, other) = pair.wires().await;
+    ok(&one, "m", QUICK).await;
+    assert_eq!(pair.asked(), 2, "the first refused, the second answered");
+    until("the other has heard of it", async || held(&pair.other, FIRST_OF_M).await.is_some()).await;
+    let hold = held(&pair.other, FIRST_OF_M).await.unwrap();
+    assert!((1..=50).contains(&hold), "{hold}");
+    ok(&other, "m", QUICK).await;
+    assert_eq!(pair.asked(), 3, "the other asks the second at once");
+    assert_eq!(endpoint(&pair.other, FIRST_OF_M).await.attempts_sent, 0);
+    assert_eq!(held(&pair.other, FIRST_OF_N).await, None, "another model of the account is not held");
+    // One that begins later hears of it as well.
+    let third = Server::before(&pair.upstream.url(), SETTINGS, &[("REDIS_URL", &redis.url())]);
+    until("a new process hears of it", async || held(&third, FIRST_OF_M).await.is_some()).await;
+    // It ends by itself.
+    let keys = redis.keys(3, "completiond:{allowances}:*").await;
+    let [key] = &keys[..] else { panic!("{keys:?}") };
+    let lasts: i64 = redis.answer(3, cmd("PTTL").arg(key)).await;
+    assert!((1..=50_000).contains(&lasts), "{lasts}");
+}
+
+#[tokio::test]
+async fn what_is_left_is_counted_down_by_what_all_processes_send() {
+    let redis = Redis::start().await;
+    let pair = pair(&redis.url()).await;
+    let (one, other) = pair.wires().await;
+    ok(&one, "told", QUICK).await;
+    until("the other knows it", async || remaining(&pair.other, TOLD).await == Some(50)).await;
+    let silent = asked("told", "silence");
+    let waiting: Vec<_> = (0..7).map(|_| tokio::spawn(other.send("StreamComplete", &silent, &[]))).collect();
+    until("the one counts them", async || remaining(&pair.one, TOLD).await == Some(43)).await;
+    assert_eq!(remaining(&pair.other, TOLD).await, Some(43));
+    let waiting_here: Vec<_> = (0..3).map(|_| tokio::spawn(one.send("StreamComplete", &silent, &[]))).collect();
+    until("the other counts as well", async || remaining(&pair.other, TOLD).await == Some(40)).await;
+    // What is said later counts, whoever is told.
+    ok(&other, "told", &format!("left=20 {QUICK}")).await;
+    until("both know it", async || {
+        (remaining(&pair.one, TOLD).await, remaining(&pair.other, TOLD).await) == (Some(20), Some(20))
+    })
+    .await;
+    waiting.into_iter().chain(waiting_here).for_each(|call| call.abort());
+}
+
+#[tokio::test]
+async fn while_it_is_away_each_process_finds_out_by_itself_and_no_call_fails() {
+    let mut redis = Redis::start().await;
+    let pair = pair(&redis.url()).await;
+    let (one, other) = pair.wires().await;
+    ok(&one, "m", QUICK).await;
+    until("the other has heard of it", async || held(&pair.other, FIRST_OF_M).await.is_some()).await;
+    redis.kill();
+    let before = pair.asked();
+    for wire in [&one, &other] {
+        ok(wire, "m", QUICK).await;
+    }
+    assert_eq!(pair.asked(), before + 2, "what was heard of before still holds");
+    for wire in [&one, &other] {
+        ok(wire, "n", QUICK).await;
+    }
+    assert_eq!(pair.asked(), before + 6, "each was refused once itself");
+    assert!(held(&pair.one, FIRST_OF_N).await.is_some() && held(&pair.other, FIRST_OF_N).await.is_some());
+    redis.again().await;
+    // What was learned meanwhile is told to who comes new.
+    let third = Server::before(&pair.upstream.url(), SETTINGS, &[("REDIS_URL", &redis.url())]);
+    until("a new process hears of it", async || held(&third, FIRST_OF_N).await.is_some()).await;
+}
+
+#[tokio::test]
+async fn in_a_cluster_it_is_the_same() {
+    let cluster = Cluster::start(false).await;
+    let pair = pair(&cluster.url()).await;
+    let (one, _) = pair.wires().await;
+    ok(&one, "m", QUICK).await;
+    until("the other has heard of it", async || held(&pair.other, FIRST_OF_M).await.is_some()).await;
+}
+
+#[tokio::test]
+async fn neither_keys_nor_names_are_told_and_what_is_broken_there_harms_nobody() {
+    let redis = Redis::start().await;
+    let pair = pair(&redis.url()).await;
+    let (one, _) = pair.wires().await;
+    ok(&one, "m", QUICK).await;
+    ok(&one, "told", QUICK).await;
+    until("the other has heard of it", async || held(&pair.other, FIRST_OF_M).await.is_some()).await;
+    let key = redis.keys(3, "completiond:{allowances}:*").await.remove(0);
+    let fields: Vec<(String, String)> = redis.answer(3, cmd("HGETALL").arg(&key)).await;
+    let said = format!("{key} {fields:?}");
+    let secret = include_str!("../stage/key.txt").trim();
+    for hidden in [secret, "simulator", "127.0.0.1", "up"] {
+        assert!(!said.contains(hidden), "{hidden}: {said}");
+    }
+    for (field, _) in &fields {
+        redis.told(3, &["HSET", &key, field, "no numbers"]).await;
+    }
+    redis.told(3, &["HSET", &key, "not a tag", "1 2 3"]).await;
+    ok(&one, "n", QUICK).await;
+    until("what comes later is told", async || held(&pair.other, FIRST_OF_N).await.is_some()).await;
+    assert!(held(&pair.other, FIRST_OF_M).await.is_some(), "what was heard of before still holds");
+}
