@@ -55,6 +55,20 @@ async fn a_client_of_http_1_gets_an_answer() {
 }
 
 #[tokio::test]
+async fn a_completion_is_streamed_to_a_client_of_http_1() {
+    let desk = Desk::plain("").await;
+    let config = Tls { alpn: &["http/1.1"], ..Tls::default() }.config(&desk.authority);
+    let mut stream = connect(desk.address(), &config).await.unwrap();
+    let asked = "POST /stream HTTP/1.1\r\nhost: server\r\ncontent-type: text/plain\r\nconnection: close\r\n\
+                 content-length: 29\r\n\r\nsim: tokens=1 first_event=0ms";
+    stream.write_all(asked.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    within("the connection is closed", stream.read_to_string(&mut answer)).await.unwrap();
+    // With the last chunk, by which an answer is whole.
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("\r\n0\r\n\r\n"), "{answer}");
+}
+
+#[tokio::test]
 async fn keys_of_each_kind_and_form_are_read() {
     let rsa = KeyPair::from_pem(include_str!("keys/rsa.pkcs8.pem")).unwrap();
     let p256 = KeyPair::from_pem(include_str!("keys/p256.pkcs8.pem")).unwrap();

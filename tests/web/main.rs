@@ -4,11 +4,14 @@
 
 mod answers;
 mod broken;
+mod counted;
 mod desk;
 #[path = "../support/fold.rs"]
 mod fold;
 mod grpc_web;
 mod pages;
 mod refused;
+#[path = "../metrics/scraped.rs"]
+mod scraped;
 #[path = "../stage/mod.rs"]
 mod stage;

@@ -1,6 +1,7 @@
 //! What bodies become messages, and what is told about those that do not.
 
 use http::header::{ACCEPT, CONTENT_TYPE};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -114,5 +115,25 @@ fn what_a_head_asks_for_in_vain_has_its_own_status() {
         let unreadable = Reader::of(&head(content_type, accept, path)).unwrap_err();
         assert_eq!(unreadable.status.as_u16(), status, "{content_type} {accept} {path}");
         assert_eq!(violated(&unreadable.error).0, field);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(body in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Reader::Prompt(None).read(&body);
+        let _ = Reader::Json(Form::Events).read(&body);
+    }
+
+    #[test]
+    fn any_json_is_read_or_refused_and_never_quoted(
+        key in "[a-z_\u{e4}]{1,12}",
+        field in prop::sample::select(vec!["prompt", "max_tokens", "messages", "tools", "temperature", "labels"]),
+        value in prop::sample::select(vec!["\"SECRET\"", "[\"SECRET\"]", "{\"k\":\"SECRET\"}", "1e400", "null", "[[[]]]"]),
+    ) {
+        let body = format!("{{\"{field}\":{value},\"{key}\":{value}}}");
+        if let Err(error) = Reader::Json(Form::Events).read(body.as_bytes()) {
+            prop_assert!(!error.to_string().contains("SECRET"), "{}: {}", body, error);
+        }
     }
 }
