@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -125,7 +125,7 @@ pub(crate) struct Issuer {
     pub(crate) address: SocketAddr,
     pub(crate) signer: Signer,
     shows: Arc<Mutex<Shows>>,
-    asked: Arc<AtomicUsize>,
+    asked: Arc<Mutex<Vec<Instant>>>,
     serving: JoinHandle<()>,
 }
 
@@ -145,7 +145,7 @@ impl Issuer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shows = Shows::Keys([("first".to_owned(), signer.shown("first"))].into());
-        let (shows, asked) = (Arc::new(Mutex::new(shows)), Arc::new(AtomicUsize::new(0)));
+        let (shows, asked) = (Arc::new(Mutex::new(shows)), Arc::new(Mutex::new(Vec::new())));
         let serving = tokio::spawn(serve(listener, Arc::clone(&shows), Arc::clone(&asked)));
         Self { iss: format!("https://{name}.example"), address, signer, shows, asked, serving }
     }
@@ -161,7 +161,13 @@ impl Issuer {
 
     /// How often it was asked for its keys.
     pub(crate) fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+        self.asked.lock().unwrap().len()
+    }
+
+    /// The shortest time between two times that it was asked.
+    pub(crate) fn shortest(&self) -> Duration {
+        let asked = self.asked.lock().unwrap();
+        asked.windows(2).map(|two| two[1] - two[0]).min().unwrap_or(Duration::MAX)
     }
 
     /// The entry of `issuers`, with more keys of its own.
@@ -210,10 +216,10 @@ impl Issuer {
     }
 }
 
-async fn serve(listener: TcpListener, shows: Arc<Mutex<Shows>>, asked: Arc<AtomicUsize>) {
+async fn serve(listener: TcpListener, shows: Arc<Mutex<Shows>>, asked: Arc<Mutex<Vec<Instant>>>) {
     loop {
         let Ok((socket, _)) = listener.accept().await else { return };
-        asked.fetch_add(1, Ordering::SeqCst);
+        asked.lock().unwrap().push(Instant::now());
         let shows = shows.lock().unwrap().clone();
         // That whoever asks goes away is no matter.
         tokio::spawn(async move { drop(answer(socket, shows).await) });

@@ -194,3 +194,41 @@ fn a_directory_of_callers_or_an_issuer_is_enough_for_a_port_that_others_reach() 
     assert!(told(&with_provider(&admin.replace("ADMIN", ""))).contains("no caller is an admin"));
     parse(&with_provider(&admin.replace("ADMIN", " admin: true "))).unwrap();
 }
+
+#[test]
+fn what_kubernetes_mounts_is_read_as_one_version_whenever_it_is_replaced() {
+    use std::os::unix::fs::symlink;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    const FILES: usize = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let version = |version: usize| {
+        let own = format!("..{version}");
+        std::fs::create_dir(at.join(&own)).unwrap();
+        for file in 0..FILES {
+            let text = format!("name: caller-{file}.{version}\ncertificates: [{file}.example]");
+            std::fs::write(at.join(&own).join(format!("{file}.yaml")), text).unwrap();
+        }
+        symlink(&own, at.join("..next")).unwrap();
+        std::fs::rename(at.join("..next"), at.join("..data")).unwrap();
+    };
+    version(0);
+    for file in 0..FILES {
+        symlink(format!("..data/{file}.yaml"), at.join(format!("{file}.yaml"))).unwrap();
+    }
+    let config = parse(&with_provider(&format!("callers_dir: {{ path: {} }}", at.display()))).unwrap();
+    let dir = config.admitted.dir.unwrap();
+    let (over, seen) = (AtomicBool::new(false), std::cell::Cell::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| (1..).take_while(|_| !over.load(Ordering::Relaxed)).for_each(version));
+        while seen.get() < 30 {
+            let Some(read) = dir.look(&super::sources(&super::environment)).unwrap() else { continue };
+            let of = |name: &str| name.rsplit('.').next().unwrap().to_owned();
+            let versions = read.callers.iter().map(|entry| of(entry.caller.name.as_str()));
+            let versions: std::collections::BTreeSet<String> = versions.collect();
+            assert_eq!((versions.len(), read.callers.len()), (1, FILES), "{versions:?}");
+            seen.set(seen.get() + 1);
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+}
