@@ -160,7 +160,7 @@ fn told(heard: Option<Heard>) -> [i64; 5] {
 
 fn fleet(numbers: &[i64]) -> Option<FleetLimits> {
     let &[total, hold, ref limits @ ..] = numbers else { return None };
-    let (requests, tokens) = limits.split_at_checked(5)?;
+    let (requests, tokens) = limits.split_at_checked(5).filter(|(_, tokens)| tokens.len() == 5)?;
     Some(FleetLimits {
         total: u64::try_from(total).ok()?,
         hold: duration(hold),

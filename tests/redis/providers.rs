@@ -168,3 +168,21 @@ async fn neither_keys_nor_names_are_told_and_what_is_broken_there_harms_nobody()
     until("what comes later is told", async || held(&pair.other, FIRST_OF_N).await.is_some()).await;
     assert!(held(&pair.other, FIRST_OF_M).await.is_some(), "what was heard of before still holds");
 }
+
+#[tokio::test]
+async fn a_user_needs_no_more_rights_for_limits_than_are_documented() {
+    let redis = Redis::start().await;
+    let (_, documented) = include_str!("../../docs/caching.md").split_once("A user of the server needs").unwrap();
+    let commands = documented.split("\n\n").next().unwrap().split('`').skip(1).step_by(2);
+    let mut user: Vec<String> = ["ACL", "SETUSER", "app", "on", ">hidden", "~completiond:*"].map(str::to_owned).into();
+    user.extend(commands.filter(|it| it.bytes().all(|it| !it.is_ascii_lowercase())).map(|command| {
+        // A part of a command is named behind a stroke.
+        format!("+{}", command.to_lowercase().replace(' ', "|"))
+    }));
+    redis.told(0, &user.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let pair = pair(&format!("redis://app:hidden@127.0.0.1:{}", redis.port)).await;
+    let (one, _) = pair.wires().await;
+    ok(&one, "m", QUICK).await;
+    until("the other has heard of it", async || held(&pair.other, FIRST_OF_M).await.is_some()).await;
+    assert!(pair.one.logged("what processes share cannot be used").is_empty());
+}

@@ -60,11 +60,17 @@ pub(super) struct Fleet {
     others: u64,
     /// How often something was learned here: in all, when it was asked, and as far as the others know it.
     learned: [u64; 3],
+    /// Whether others have told of the endpoint, or know it from here.
+    is_shared: bool,
 }
 
 impl Fleet {
     pub(super) fn others(&self) -> u64 {
         self.others
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     /// Something was learned here that the others do not know.
@@ -94,7 +100,7 @@ impl Fleet {
         // A count that has become smaller has begun anew.
         let before = if total < self.total { 0 } else { self.total };
         self.others = self.others.saturating_add(total.saturating_sub(before).saturating_sub(own));
-        (self.total, self.reported) = (total, self.asked);
+        (self.total, self.reported, self.is_shared) = (total, self.asked, true);
         let [_, asked, told] = &mut self.learned;
         *told = *asked;
         self.asked

@@ -95,6 +95,11 @@ impl Limits {
         self.fleet.news(self.sent, LimitNews { sent: 0, total: 0, hold, requests, tokens })
     }
 
+    /// Whether other processes know of the endpoint.
+    pub(super) fn is_shared(&self) -> bool {
+        self.fleet.is_shared()
+    }
+
     /// All processes together know this, of which they were asked at `asked`, right after [`Limits::news`].
     pub(super) fn agree(&mut self, fleet: &FleetLimits, asked: Instant) {
         let own = self.fleet.agree(fleet.total);

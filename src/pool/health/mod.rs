@@ -166,7 +166,8 @@ impl Health {
     pub(super) fn limit_news(&self, now: Instant) -> (u64, Option<LimitNews>) {
         let has_answered = self.has_answered();
         let mut state = self.state();
-        let news = state.limits.news(now).filter(|news| has_answered || news.hold.is_some() || news.total > 0);
+        let is_known = has_answered || state.limits.is_shared();
+        let news = state.limits.news(now).filter(|news| is_known || news.hold.is_some());
         (state.sent, news)
     }
 

@@ -287,3 +287,20 @@ fn what_an_answer_said_about_its_limits_is_counted_down() {
     assert!(endpoint.standing(STREAM, now).is_short);
     assert_eq!(endpoint.report(now).left.requests, Some(Quota { remaining: 1, ..quota }));
 }
+
+#[test]
+fn of_one_that_has_never_answered_nothing_is_told_unless_others_know_it_or_it_wants_to_be_left_alone() {
+    let (one, now) = (health(&key(), None), Instant::now());
+    let quota = Quota { limit: Some(100), remaining: 50, resets_in: Some(60 * SECOND) };
+    lease(&one, now).learn(&Allowance { requests: Some(quota), tokens: None }, now);
+    assert_eq!(one.limit_news(now), (1, None));
+    // Nothing had been counted there yet.
+    one.agree(&FleetLimits::default(), now);
+    drop(lease(&one, now));
+    let (sent, news) = one.limit_news(now);
+    assert_eq!((sent, news.map(|news| news.sent)), (2, Some(1)));
+    let other = health(&key(), None);
+    let limited = refusal(Reason::ProviderRateLimited, 429).with(|details| details.retry_after = Some(9 * SECOND));
+    fail(&other, &limited, now);
+    assert_eq!(other.limit_news(now).1.and_then(|news| news.hold), Some(9 * SECOND));
+}
