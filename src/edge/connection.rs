@@ -204,15 +204,18 @@ mod tests {
         there.write_all(&frame(4, 0, 0, &[0, 4, 0, 0, 0, 0])).await.unwrap();
         // A GET of `/` over http, by the numbers of the static table.
         there.write_all(&frame(1, 5, 1, &[0x82, 0x84, 0x86])).await.unwrap();
-        let mut head = [0; 9];
-        while there.read_exact(&mut head).await.is_ok() {
-            let mut payload = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
-            there.read_exact(&mut payload).await.unwrap();
-            // It says that it is there, and that it has heard, and does nothing of what it was told.
-            if head[3] == PING && head[4] == 0 {
-                there.write_all(&frame(PING, 1, 0, &payload)).await.unwrap();
+        let staying = async {
+            let mut head = [0; 9];
+            while there.read_exact(&mut head).await.is_ok() {
+                let mut payload = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
+                there.read_exact(&mut payload).await.unwrap();
+                // It says that it is there, and that it has heard, and does nothing of what it was told.
+                if head[3] == PING && head[4] == 0 {
+                    there.write_all(&frame(PING, 1, 0, &payload)).await.unwrap();
+                }
             }
-        }
+        };
+        tokio::time::timeout(Duration::from_secs(1000), staying).await.unwrap();
         assert!(served.await.unwrap());
         assert!((180..200).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
     }
