@@ -70,13 +70,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_hangs_has_one_thread_however_often_it_is_asked_and_goes_on_when_it_is_done() {
         let (aside, begun) = (Aside::new("test"), Arc::new(AtomicUsize::new(0)));
-        let (release, hangs) = mpsc::channel::<()>();
+        let ((release, hangs), (says, is_begun)) = (mpsc::channel::<()>(), mpsc::channel());
         let counted = Arc::clone(&begun);
         let first = aside.run(SOON, move || {
             counted.fetch_add(1, Ordering::SeqCst);
+            says.send(()).unwrap();
             hangs.recv()
         });
         assert_eq!(first.await.map(drop), Err(GivenUp::Late));
+        // Time that is paused passes faster than a thread begins.
+        is_begun.recv().unwrap();
         for _ in 0..5 {
             let counted = Arc::clone(&begun);
             let next = aside.run(SOON, move || counted.fetch_add(1, Ordering::SeqCst));
