@@ -146,7 +146,7 @@ async fn what_is_refused_is_told_with_its_details() {
             ("hello", &[][..], Code::Unauthenticated, "CREDENTIALS_INVALID"),
             ("", &key[..], Code::InvalidArgument, "INVALID_REQUEST"),
             (large.as_str(), &key[..], Code::InvalidArgument, "REQUEST_TOO_LARGE"),
-            ("sim: error=rate_limit retry_after=7", &key[..], Code::ResourceExhausted, "PROVIDER_RATE_LIMITED"),
+            ("sim: error=rejected", &key[..], Code::InvalidArgument, "PROVIDER_REJECTED"),
         ] {
             for method in ["Complete", "StreamComplete"] {
                 let refused = call(&stage, way, (method, asked), headers).await;

@@ -65,8 +65,11 @@ async fn a_caller_that_has_used_as_much_as_it_may_is_told_when_to_come_back() {
 #[tokio::test]
 async fn a_failure_of_the_upstream_is_told_with_its_wait_and_its_ledger() {
     let stage = Stage::with("retry: { max_attempts: 1 }").await;
-    for http in BOTH {
-        let answer = http.stream(&stage, &[TEXT], "sim: error=rate_limit retry_after=7").await.end().await;
+    for (http, model) in BOTH.into_iter().zip(["simulator?tokens=1", "simulator?tokens=2"]) {
+        // Each its own endpoint: one that is rate limited is let alone for as long as it says.
+        let script = "sim: error=rate_limit retry_after=7";
+        let asked = serde_json::json!({ "model": format!("up/{model}"), "prompt": script }).to_string();
+        let answer = http.stream(&stage, &[JSON], asked).await.end().await;
         answer.refuses(429, "PROVIDER_RATE_LIMITED", "", "");
         let error = answer.error();
         assert_eq!(answer.header("retry-after"), "7");
