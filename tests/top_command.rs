@@ -217,12 +217,16 @@ async fn who_has_no_figures_is_told_with_what_to_do() {
     assert!(err.contains("127.0.0.1:1 is not reachable: Connection refused") && err.contains("ops_listen"), "{err}");
 
     let stage = Stage::with(SETTINGS).await;
-    for listener in [&stage.running.public, &stage.running.admin] {
+    let listeners = [
+        (&stage.running.public, "it answers GET /metrics with 404 Not Found"),
+        (&stage.running.admin, "answers as a gRPC listener does"),
+    ];
+    for (listener, words) in listeners {
         let address = tcp(listener).to_string();
         for form in [&["--once"][..], &["--json"], &["--json", "--once"]] {
             let (code, out, err) = top(&[form, &["--server", &address]].concat()).await;
             assert_eq!((code, out.as_str()), (1, ""), "{err}");
-            assert!(err.contains("answers as a gRPC listener does") && err.contains("50053"), "{err}");
+            assert!(err.contains(words) && err.contains("50053"), "{err}");
         }
     }
     let web = web_server().await;
