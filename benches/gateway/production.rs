@@ -1,5 +1,5 @@
-//! The gateway as it is run in production: bounds, retries and breakers as they come, usage with prices and kept in a file,
-//! metrics, one log line for each call to a file, and traces of which one in a hundred is sampled. To see what telemetry
+//! The gateway as it is run in production: a caller that is told by its key and has limits, bounds, retries and breakers as they
+//! come, usage with prices and kept in a file, metrics, one log line for each call to a file, and traces of which one in a hundred is sampled. To see what telemetry
 //! costs, more or less of it.
 
 use std::fmt::Write as _;
@@ -7,9 +7,17 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
+use completiond::callers::KeyHash;
+
 use crate::Failure;
 use crate::process::free_address;
 use crate::shapes::{self, Wire};
+
+/// What the caller shows.
+pub(crate) const CALLER_KEY: &str = "bench-caller-key";
+/// What it may use: each limit counts, and none is reached.
+const LIMITS: &str =
+    "requests_per_minute: 4000000000, tokens_per_minute: 4000000000, in_flight: 100000, spend_per_day: 9000000";
 
 /// Where the cache of answers is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +119,7 @@ fn configuration(listen: SocketAddr, upstream: SocketAddr, cache: Cache, folder:
             "  - {{ id: {name}, protocol: {name}, base_url: \"http://{upstream}{base}\", api_key: {key} }}"
         )?;
     }
+    writeln!(text, "callers: [{{ name: load, keys: ['{}'], limits: {{ {LIMITS} }} }}]", KeyHash::of(CALLER_KEY))?;
     text.push_str("models:\n");
     for (wire, shape) in Wire::ALL.into_iter().flat_map(|wire| shapes::ALL.map(|shape| (wire, shape))) {
         let name = wire.name();

@@ -18,6 +18,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::raw::Raw;
 use crate::Failure;
+use crate::production::CALLER_KEY;
 use crate::shapes::{Delivery, SERIAL, Shape, Wire, to_gateway, to_upstream};
 
 /// Connections to a server, which calls take in turns.
@@ -139,7 +140,7 @@ impl Caller {
         let call = inner.calls.fetch_add(1, Ordering::Relaxed);
         let mut grpc = Grpc::new(channels.get(call % CONNECTIONS).ok_or("no connections")?.clone());
         grpc.ready().await?;
-        let request = tonic::Request::new(inner.message(call));
+        let request = shown(inner.message(call))?;
         let mut stream = grpc.server_streaming(request, path.clone(), Raw).await?.into_inner();
         stream.message().await?.ok_or("a stream without a message")?;
         Ok(stream)
@@ -157,13 +158,20 @@ impl Inner {
     }
 }
 
+/// The message with the caller's key, which the reference does not look at.
+fn shown(message: Bytes) -> Result<tonic::Request<Bytes>, Failure> {
+    let mut request = tonic::Request::new(message);
+    request.metadata_mut().insert("authorization", format!("Bearer {CALLER_KEY}").parse()?);
+    Ok(request)
+}
+
 async fn over_grpc(
     mut grpc: Grpc<Channel>,
     path: PathAndQuery,
     message: Bytes,
     delivery: Delivery,
 ) -> Result<Told, Failure> {
-    let request = tonic::Request::new(message);
+    let request = shown(message)?;
     if delivery == Delivery::Whole {
         let last = grpc.unary(request, path, Raw).await?.into_inner();
         return Ok(Told { first: Instant::now(), messages: 1, last });
