@@ -61,9 +61,9 @@ async fn serve(
         }
         None => config,
     };
+    log_start(&config, &running);
     // A closed standard output is no reason not to serve.
     let _ = announce(&config, &running);
-    log_start(&config, &running);
     while signals.next().await == Told::Reload {
         // In a task of its own: a file that cannot be read at once must not keep the server from stopping.
         tokio::spawn(reload(running.reloading.clone()));
