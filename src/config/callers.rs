@@ -119,12 +119,15 @@ fn stood<K: Ord>(known: &mut BTreeMap<K, String>, what: K, place: String) -> Opt
 pub(super) fn caller(item: &Value<'_>, known: &mut Known) -> Option<Entry> {
     let mut fields = item.fields();
     let name = fields.require("name").and_then(|name| named(&name, known));
+    let before = item.context().findings.count();
     let keys = fields.take("keys").map(|list| keys(&list, known)).unwrap_or_default();
     let certificates = fields.take("certificates").map(|list| certificates(&list, known)).unwrap_or_default();
     let tokens = fields.take("tokens").map(|list| tokens(&list, known)).unwrap_or_default();
+    let all_are_right = item.context().findings.count() == before;
     let Rights { models, labels, is_admin, view, allowance } = Rights::read(&mut fields);
     fields.finish(&[]);
-    if keys.is_empty() && certificates.is_empty() && tokens.is_empty() {
+    // What is wrong with what stands there was told.
+    if keys.is_empty() && certificates.is_empty() && tokens.is_empty() && all_are_right {
         item.wrong(Wrong::new(
             "has neither `keys` nor `certificates` nor `tokens`, so that nobody can be it",
             "`completiond key new` makes a key",

@@ -40,11 +40,11 @@ impl Web {
             let items = list.items();
             let is_any = |text: &str| text == ANY;
             if items.len() == 1 && items.iter().any(|item| item.written_is(ANY)) {
-                if admitted.callers.is_empty() || admitted.anonymous {
+                if admitted.is_open() || admitted.anonymous {
                     let rule = "`*` lets any page call that anybody opens, and nobody is asked for a key";
                     list.wrong(Wrong::new(
                         rule,
-                        "list the origins, or name who may call in `callers`, without `allow_anonymous`",
+                        "list the origins, or name who may call (`callers`, `callers_dir` or `issuers`), without `allow_anonymous`",
                     ));
                 }
                 return Origins::Any;

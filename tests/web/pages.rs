@@ -1,7 +1,7 @@
 //! Which pages may call, and what browsers are told about it.
 
-use crate::desk::{BOTH, SSE, TEXT, caller};
-use crate::stage::{Stage, prompt};
+use crate::desk::{BOTH, Http, SSE, TEXT, caller};
+use crate::stage::{Stage, prompt, tcp};
 
 const APP: &str = "https://app.example";
 const LISTED: &str = "web: { origins: ['https://app.example', 'http://localhost:5173'] }";
@@ -102,4 +102,30 @@ async fn grpc_from_a_proxy_that_passes_an_origin_on_is_served() {
     let headers = [("origin", "https://anyone.example")];
     let end = stage.wire().await.complete(&prompt("sim: tokens=1 first_event=0ms"), &headers).await;
     end.expect(tonic::Code::Ok, "", "");
+}
+
+#[tokio::test]
+async fn a_page_whose_name_was_led_here_is_refused_though_it_asks_nobody_and_says_that_it_speaks_grpc() {
+    for (settings, status) in [("", 403), (LISTED, 200)] {
+        let stage = Stage::with(settings).await;
+        let headers = [("content-type", "application/grpc"), ("te", "trailers"), ("origin", APP)];
+        let target = ("POST", "/completiond.v1.CompletionService/ListModels");
+        let answer = Http::One.send(stage.address(), target, &headers, vec![0; 5]).await.end().await;
+        assert_eq!(answer.status, status, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_page_calls_the_rpcs_of_operators_whatever_is_listed() {
+    let stage = Stage::with(LISTED).await;
+    let target = ("POST", "/completiond.v1.AdminService/GetPool");
+    for http in BOTH {
+        for content_type in ["text/plain", "application/grpc"] {
+            let headers = [("content-type", content_type), ("origin", APP)];
+            let answer = http.send(tcp(&stage.running.admin), target, &headers, vec![0; 5]).await.end().await;
+            answer.refuses(403, "PERMISSION_DENIED", "", "");
+        }
+        let answer = http.send(tcp(&stage.running.admin), target, &[("content-type", "application/grpc")], vec![0; 5]);
+        assert_eq!(answer.await.end().await.status, 200, "who is no page");
+    }
 }

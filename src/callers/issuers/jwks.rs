@@ -48,12 +48,14 @@ struct Written {
 }
 
 impl KeySet {
-    /// Reads a set. Keys of kinds that are not known here are passed over, as those for something else.
+    /// Reads a set. Keys of kinds that are not known here are passed over, as those for something else. One without any key
+    /// says that all were withdrawn; one without a key of use is a mistake.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, NoKeys> {
         if bytes.len() > MAX_BYTES {
             return Err(NoKeys::TooLarge);
         }
         let written: Written = serde_json::from_slice(bytes).map_err(|_| NoKeys::NoSet)?;
+        let none_is_shown = written.keys.is_empty();
         let mut set = Self { keys: Vec::new(), by_id: HashMap::new(), fingerprint: Sha256::digest(bytes).into() };
         let usable = written.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
         for (id, shown) in usable.filter_map(|key| Some((key.common.key_id.clone(), Shown::of(&key)?))).take(MAX_KEYS) {
@@ -62,7 +64,7 @@ impl KeySet {
             }
             set.keys.push(shown);
         }
-        if set.keys.is_empty() { Err(NoKeys::NoKey) } else { Ok(set) }
+        if set.keys.is_empty() && !none_is_shown { Err(NoKeys::NoKey) } else { Ok(set) }
     }
 
     /// How many there are.

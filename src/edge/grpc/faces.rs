@@ -28,7 +28,7 @@ use super::watched::Watch;
 use crate::callers::Callers;
 use crate::count::Count;
 use crate::domain::CallId;
-use crate::edge::http::{Beside, Origins, PlainStream};
+use crate::edge::http::{Apart, Beside, Origins, PlainStream};
 use crate::edge::worker::Load;
 use crate::edge::{Drain, Reload};
 use crate::pipeline::{Pipeline, Ready};
@@ -156,7 +156,10 @@ impl Faces {
             true => Door::Anyone,
             false => Door::Operators(self.roster.clone()),
         };
-        served(self.admitted(with_statuses(routes), (door, self.apart()), load))
+        let admission = self.apart();
+        let unread = admission.unread();
+        let routes = self.admitted(with_statuses(routes), (door, admission), load);
+        BoxCloneSyncService::new(Apart::new(routes, self.metrics.clone(), unread))
     }
 
     /// What probes reach: health and metrics, which tell no secret and ask for no key.

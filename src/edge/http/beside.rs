@@ -48,16 +48,6 @@ impl<G: Behind, P: Behind> Beside<G, P> {
         let told = origins.layer().layer(other.clone());
         Self { grpc, other, told, origins, metrics, unread }
     }
-
-    fn stranger(&self, id: CallId, path: &str) -> Response<Body> {
-        let message =
-            "pages of this origin may not call this server; `web.origins` of its configuration lists those that may";
-        let error = Error::new(Reason::PermissionDenied, message);
-        self.metrics.refused(error.reason);
-        let refusal = Refusal { id, view: LedgerView::WithoutEndpoints };
-        refusal.note(&error, path);
-        refused::answer(&refusal.failure(&error), id)
-    }
 }
 
 impl<G: Behind, P: Behind> Service<Request<Incoming>> for Beside<G, P> {
@@ -71,15 +61,17 @@ impl<G: Behind, P: Behind> Service<Request<Incoming>> for Beside<G, P> {
 
     fn call(&mut self, request: Request<Incoming>) -> Answer {
         let mut request = request.map(Body::new);
-        // No page sends this type without having asked, and it is not allowed to any; a proxy that has translated gRPC-Web
-        // passes the origin on, and has looked at it itself.
-        if is_grpc(request.headers()) {
+        // No page sends this type without having asked, and it is not allowed to any, but for one whose name was led to this
+        // server (DNS rebinding), which asks nobody. Such a page has no certificate for that name, and so speaks HTTP/1.1. A
+        // proxy that has translated gRPC-Web passes the origin on over HTTP/2, and has looked at it itself.
+        let by_no_page = request.version() >= Version::HTTP_2 || self.origins.allow(request.headers());
+        if is_grpc(request.headers()) && by_no_page {
             return self.grpc.call(request);
         }
         let id = CallId::new(Uuid::now_v7());
         request.extensions_mut().insert(id);
         if !self.origins.allow(request.headers()) {
-            return unread(request, &self.unread, |path| self.stranger(id, path));
+            return unread(request, &self.unread, |path| stranger(&self.metrics, (id, path), NOT_LISTED));
         }
         match request.headers().contains_key(ORIGIN) {
             true => Box::pin(self.told.clone().oneshot(request)),
@@ -196,8 +188,21 @@ impl<G: Behind, P: Behind> Service<Request<Body>> for Other<G, P> {
     }
 }
 
+/// What a page is told that may not call.
+const NOT_LISTED: &str =
+    "pages of this origin may not call this server; `web.origins` of its configuration lists those that may";
+
+/// The answer to a page that may not call, which is counted and noted.
+pub(super) fn stranger(metrics: &Metrics, (id, path): (CallId, &str), why: &'static str) -> Response<Body> {
+    let error = Error::new(Reason::PermissionDenied, why);
+    metrics.refused(error.reason);
+    let refusal = Refusal { id, view: LedgerView::WithoutEndpoints };
+    refusal.note(&error, path);
+    refused::answer(&refusal.failure(&error), id)
+}
+
 /// The answer to a request whose body is of no use.
-fn unread(request: Request<Body>, unread: &Unread, answer: impl FnOnce(&str) -> Response<Body>) -> Answer {
+pub(super) fn unread(request: Request<Body>, unread: &Unread, answer: impl FnOnce(&str) -> Response<Body>) -> Answer {
     let (answer, unread) = (answer(request.uri().path()), unread.clone());
     Box::pin(async move {
         unread.read_a_little(request.into_body()).await;

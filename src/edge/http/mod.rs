@@ -3,9 +3,10 @@
 //! A call by plain HTTP is `StreamComplete` in other clothes. [`convert`] makes a message of the contract of its body, and from
 //! there it takes the way of every call: `edge/grpc/admission` has let it in on its headers, `edge/grpc/streaming` begins it, and
 //! the pipeline answers. [`answer`] writes the events as text or as an event stream, and [`refused`] a failure as JSON. gRPC-Web is
-//! translated by tonic-web before the admission. [`origins`] says which pages may call. Nothing here knows `tonic::Status`.
+//! translated by tonic-web before the admission. [`origins`] says which pages may call, and [`apart`] that none may call operators' rpcs. Nothing here knows `tonic::Status`.
 
 mod answer;
+mod apart;
 mod beside;
 mod convert;
 mod media;
@@ -15,6 +16,7 @@ mod stream;
 
 pub use origins::Origins;
 
+pub(super) use apart::Apart;
 pub(super) use beside::Beside;
 pub(super) use stream::PlainStream;
 
