@@ -49,13 +49,16 @@ for account = 1, #KEYS do
   local all = redis.call('HGETALL', KEYS[account])
   for i = 1, #all, 2 do
     local model = read(all[i + 1])
-    if model and lasts(model) > 0 and count < most then
+    -- What would last longer than anything may is broken, and no account is left alone for it.
+    if model and lasts(model) > 0 and lasts(model) <= longest and count < most then
       models[all[i]], count = model, count + 1
     else
       over[#over + 1] = all[i]
     end
   end
-  if #over > 0 then redis.call('HDEL', KEYS[account], unpack(over)) end
+  for from = 1, #over, 1000 do
+    redis.call('HDEL', KEYS[account], unpack(over, from, math.min(from + 999, #over)))
+  end
   for _ = 1, tonumber(argument()) do
     local tag, new = argument(), {}
     for i = 1, 13 do new[i] = tonumber(argument()) end

@@ -164,9 +164,12 @@ async fn neither_keys_nor_names_are_told_and_what_is_broken_there_harms_nobody()
         redis.told(3, &["HSET", &key, field, "no numbers"]).await;
     }
     redis.told(3, &["HSET", &key, "not a tag", "1 2 3"]).await;
+    redis.told(3, &["HSET", &key, "for ever", "100000000000000000 0 0 0 -1 0 0 0 0 -1 0 0 0"]).await;
     ok(&one, "n", QUICK).await;
     until("what comes later is told", async || held(&pair.other, FIRST_OF_N).await.is_some()).await;
     assert!(held(&pair.other, FIRST_OF_M).await.is_some(), "what was heard of before still holds");
+    let is_gone = async || redis.answer::<i64>(3, cmd("HEXISTS").arg(&key).arg("for ever")).await == 0;
+    until("what would hold for ever is taken out", is_gone).await;
 }
 
 #[tokio::test]
