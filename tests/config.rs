@@ -176,7 +176,7 @@ fn each_rule_of_the_server_broken_once() {
         ),
         (
             "web: { origins: ['*'] }",
-            "c.yaml:2:17: web.origins: `*` lets any page call that anybody opens, and nobody is asked for a key; list the origins, or name who may call in `callers`, without `allow_anonymous`",
+            "c.yaml:2:17: web.origins: `*` lets any page call that anybody opens, and nobody is asked for a key; list the origins, or name who may call (`callers`, `callers_dir` or `issuers`), without `allow_anonymous`",
         ),
         (
             "timeouts: { connect: 40s }",
