@@ -16,7 +16,8 @@ import traceback
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOLS = pathlib.Path(os.environ.get("COMPLETIOND_TOOLS", pathlib.Path.home() / ".cache/completiond-tools"))
-ADDRESS = re.compile(r"127\.0\.0\.1:([1-9]\d*)")
+# What is announced; the log has the same addresses.
+ANNOUNCED = r"\s+{}\s+127\.0\.0\.1:([1-9]\d*)"
 
 
 class Checks:
@@ -146,5 +147,9 @@ class Completiond(Process):
         if config:
             command += ["--config", config]
         super().__init__("completiond", command, environment)
-        self.port, admin, ops = (self.line(lambda line: (found := ADDRESS.search(line)) and int(found[1])) for _ in "123")
+        self.port, admin, ops = (self.announced(who) for who in ("calls", "operators", "probes"))
         self.address, self.admin, self.ops = (f"127.0.0.1:{port}" for port in (self.port, admin, ops))
+
+    def announced(self, who):
+        announced = re.compile(ANNOUNCED.format(who))
+        return self.line(lambda line: (found := announced.match(line)) and int(found[1]))
