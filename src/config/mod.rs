@@ -17,6 +17,7 @@ mod lead;
 mod model;
 mod nearest;
 mod node;
+mod patterns;
 mod price;
 mod problem;
 mod provider;
@@ -40,7 +41,7 @@ pub use callers_dir::CallersDir;
 pub use connections::Connections;
 pub use discover::{Bare, Discovered};
 pub use model::{Model, Target};
-pub use nearest::nearest;
+pub use nearest::{nearest, some_of};
 pub use price::Pricing;
 pub use problem::{Mark, Problem, Problems};
 pub use provider::Provider;
@@ -363,6 +364,9 @@ fn read_config(mut file: Fields<'_>, path: &Path, overrides: &Overrides) -> Conf
     }
     config.providers = pool.providers;
     for (rule, right) in spending::doubts(&config) {
+        file.section().doubtful(rule, right);
+    }
+    for (rule, right) in patterns::doubts(&config) {
         file.section().doubtful(rule, right);
     }
     file.finish(&[]);

@@ -100,7 +100,11 @@ async fn get(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-fn file(path: &Path) -> Result<Vec<u8>, String> {
+/// The bytes of a file, at most one more than are allowed.
+///
+/// # Errors
+/// What went wrong.
+pub(super) fn file(path: &Path) -> Result<Vec<u8>, String> {
     let failed = |error: std::io::Error| format!("cannot be read: {error}");
     let most = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
