@@ -30,6 +30,7 @@ mod settings;
 mod sources;
 mod spending;
 mod syntax;
+mod taken_over;
 mod telemetry;
 mod tls;
 mod usage;
@@ -330,8 +331,7 @@ fn read_config(mut file: Fields<'_>, path: &Path, overrides: &Overrides) -> Conf
         config.admin_tls = tls::tls(&mut file, "admin_tls", path, &config.admin_listen);
     }
     config.connections = Connections::read(&mut file);
-    config.admitted = callers::admitted(&mut file, path);
-    config.admitted.anonymous |= overrides.allow_anonymous;
+    config.admitted = callers::admitted(&mut file, path, overrides);
     config.web = Web::read(&mut file, &config.admitted);
     let pool = read_pool(&mut file, &bounds);
     let (models, names) = model::read(file.take("models").as_ref(), &pool, &bounds);

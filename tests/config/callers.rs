@@ -133,6 +133,28 @@ fn a_bound_on_spending_that_some_models_do_not_count_towards_is_doubtful() {
 }
 
 #[test]
+fn an_empty_list_of_callers_lets_nobody_in_and_is_refused() {
+    for (list, key) in [("callers: []", "callers"), ("callers:", "callers"), ("issuers: []", "issuers")] {
+        let told = told(&with_provider(list));
+        let expected = format!(
+            "{key}: names nobody, and would let in whoever reaches `listen`; name who may call; or leave it out"
+        );
+        assert!(
+            told.ends_with(&format!("{expected} if whoever is on this machine may, or write `allow_anonymous: true`")),
+            "{list}: {told}"
+        );
+        // Where something else says who may call, it opens nothing.
+        assert!(parse(&with_provider(&format!("{list}\nallow_anonymous: true"))).unwrap().admitted.anonymous);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let dir = format!("callers: []\ncallers_dir: {{ path: {} }}", folder.path().display());
+    assert!(!parse(&with_provider(&dir)).unwrap().admitted.is_open());
+    assert!(parse(&with_provider("")).unwrap().admitted.is_open(), "what is left out is another matter");
+    let wrong = told(&with_provider("callers: [{ name: a }]"));
+    assert!(!wrong.contains("names nobody"), "{wrong}");
+}
+
+#[test]
 fn a_pattern_that_fits_no_name_is_doubtful() {
     let warned = |models: &str| {
         let models = format!("models: [{models}]");
