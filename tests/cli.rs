@@ -331,6 +331,35 @@ fn check_says_what_is_wrong_with_a_file() {
 }
 
 #[test]
+fn a_configuration_that_would_be_left_unread_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("c.yaml");
+    std::fs::write(&path, "providers: [{ id: a, preset: simulator }]\n").unwrap();
+    let file = path.to_str().unwrap();
+    for (arguments, words) in [
+        (&["pool", "--once"][..], "`admin_listen` of its configuration"),
+        (&["top", "--once"], "`ops_listen` of its configuration"),
+        (&["key", "new"], "keys are made without a configuration"),
+        (&["models", "--server", "127.0.0.1:1"], "127.0.0.1:1 is asked (--server, or COMPLETIOND_SERVER)"),
+        (&["complete", "--server", "127.0.0.1:1", "hi"], "127.0.0.1:1 is asked"),
+        (&["tokens", "--server", "127.0.0.1:1", "hi"], "127.0.0.1:1 is asked"),
+        (&["batch", "--server", "127.0.0.1:1", "in.jsonl", "-o", "out.jsonl"], "127.0.0.1:1 is asked"),
+    ] {
+        // Before the command and behind it.
+        for with_file in [[&["--config", file], arguments].concat(), [arguments, &["--config", file]].concat()] {
+            let (code, out, err) = run(&with_file);
+            assert_eq!((code, out.as_str()), (2, ""), "{with_file:?}: {err}");
+            assert!(err.contains("--config says nothing here") && err.contains(words), "{with_file:?}: {err}");
+        }
+    }
+    // The variable is there for other commands, and no error.
+    let told = |arguments: &[&str]| told(command(arguments).env("COMPLETIOND_CONFIG", file).output().unwrap());
+    assert_eq!(told(&["key", "new"]).0, 0);
+    assert_eq!(told(&["models", "--server", "127.0.0.1:1"]).0, 4);
+    assert_eq!(run(&["models", "--config", file]).0, 0);
+}
+
+#[test]
 fn the_simulator_is_not_served_to_other_machines() {
     let (code, _, err) = run(&["--listen", "0.0.0.0:0"]);
     assert_eq!(code, 3);
