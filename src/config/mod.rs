@@ -363,10 +363,8 @@ fn read_config(mut file: Fields<'_>, path: &Path, overrides: &Overrides) -> Conf
         }
     }
     config.providers = pool.providers;
-    for (rule, right) in spending::doubts(&config) {
-        file.section().doubtful(rule, right);
-    }
-    for (rule, right) in patterns::doubts(&config) {
+    let of_spending = spending::doubts(&config).into_iter().map(|(rule, right)| (rule, right.to_owned()));
+    for (rule, right) in of_spending.chain(patterns::doubts(&config)) {
         file.section().doubtful(rule, right);
     }
     file.finish(&[]);
