@@ -78,7 +78,7 @@ impl Names {
 impl fmt::Display for Names {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fields(names) => write!(f, "; its fields are {}", names.join(", ")),
+            Self::Fields(names) => write!(f, "; fields that may stand there: {}", names.join(", ")),
             Self::Values(names) => write!(f, ": {}", names.join(", ")),
             Self::None => Ok(()),
         }
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn names_are_those_of_the_place() {
         assert_eq!(at("messages[0].role").to_string(), ": ROLE_USER, ROLE_ASSISTANT, ROLE_TOOL");
-        assert_eq!(at("messages[12]").to_string(), "; its fields are role, content, provider_state");
+        assert_eq!(at("messages[12]").to_string(), "; fields that may stand there: role, content, provider_state");
         assert_eq!(at("messages").to_string(), at("messages[0]").to_string());
         assert_eq!(at("toolChoice.mode").to_string(), at("tool_choice.mode").to_string());
         assert!(at("").to_string().contains("model, ") && at("").to_string().contains("prompt"));

@@ -76,11 +76,11 @@ fn what_is_wrong_with_a_message_is_told_by_field_and_rule_and_never_quoted() {
             "one of the contract's names for it: ROLE_USER, ROLE_ASSISTANT, ROLE_TOOL",
         ),
         (r#"{"messages":[{"role":["SECRET"]}]}"#, "messages[0].role", ": ROLE_USER, ROLE_ASSISTANT, ROLE_TOOL"),
-        (r#"{"messages":["SECRET"]}"#, "messages[0]", "; its fields are role, content, provider_state"),
+        (r#"{"messages":["SECRET"]}"#, "messages[0]", "; fields that may stand there: role, content, provider_state"),
         (
             r#"{"messages":[{"contents":"SECRET"}]}"#,
             "messages[0].contents",
-            "; its fields are role, content, provider_state",
+            "; fields that may stand there: role, content, provider_state",
         ),
         (
             r#"{"messages":[{"content":[{"text":{"text":"a"},"refusal":{"text":"b"}}]}]}"#,
