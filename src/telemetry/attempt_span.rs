@@ -169,7 +169,10 @@ impl AttemptSpan {
             self.trace.note(|tried| tried.gaps.merge(&self.chunks.gaps));
         }
         if let Some(metrics) = &self.trace.metrics {
-            metrics.leave(Record::Attempt(AttemptRecord { kind: AttemptKind { provider, model, outcome }, way: self.way }));
+            metrics.leave(Record::Attempt(AttemptRecord {
+                kind: AttemptKind { provider, model, outcome },
+                way: self.way,
+            }));
         }
     }
 

@@ -286,8 +286,8 @@ struct Told {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
     use opentelemetry::metrics::MeterProvider as _;
+    use std::collections::HashSet;
 
     use super::super::names::MOST_STRANGE;
     use super::*;
