@@ -64,6 +64,7 @@ use crate::route::Retry;
 use crate::simulator::Pace;
 use crate::store::{AnswerSettings, CompletionSettings, UsageSettings};
 use crate::tls::Settings as TlsSettings;
+use expand::Environment;
 use problem::{Findings, Wrong};
 use provider::Pool;
 use reader::{Context, Fields, Value};
@@ -212,7 +213,8 @@ impl Config {
                 return Err(Problems { file, problems: vec![problem] });
             }
         };
-        let context = Context { sources, findings: Findings::default() };
+        let environment = Environment::Of(sources.variable);
+        let context = Context { sources, environment, findings: Findings::default() };
         let mut config = read_config(Value::root(&context, &root).fields(), path, overrides);
         let (problems, warnings) = context.findings.sorted();
         if !problems.is_empty() {
