@@ -13,6 +13,7 @@ mod listener;
 mod reload;
 mod socket;
 mod streams;
+mod twice;
 mod worker;
 
 pub use self::http::Origins;
