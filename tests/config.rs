@@ -133,6 +133,10 @@ fn each_rule_of_the_server_broken_once() {
             "c.yaml:2:14: price_table: the file no/such.json cannot be read: No such file or directory (os error 2)",
         ),
         (
+            "price_table: /dev/zero",
+            "c.yaml:2:14: price_table: the file /dev/zero is a device; only a regular file, or a link to one, is read here",
+        ),
+        (
             "price_table: data/models.json",
             "c.yaml:2:14: price_table: the file data/models.json is no price table: line 2: unknown field `date`, expected one of `version`, `currency`, `unit`, `sources`, `vendors`, `models`",
         ),
@@ -566,7 +570,8 @@ fn a_file_that_cannot_be_read_is_told() {
 
 /// Files whose lists and maps stand in each other too deep, each with its shape.
 fn nested() -> Vec<(String, String)> {
-    let shapes: [(&str, fn(usize) -> String); 6] = [
+    type Nested = (&'static str, fn(usize) -> String);
+    let shapes: [Nested; 6] = [
         ("[[", |levels| "[".repeat(levels)),
         ("[[ ]]", |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels))),
         ("{a: {a:", |levels| "{a: ".repeat(levels)),

@@ -305,6 +305,11 @@ fn read_bounded(path: &Path) -> Result<String, String> {
     File::open(path)
         .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
         .map_err(|error| error.to_string())?;
+    text_of(bytes)
+}
+
+/// The text of a file that was read up to a byte more than it may have.
+fn text_of(bytes: Vec<u8>) -> Result<String, String> {
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE_BYTES {
         return Err("it is larger than 4 MiB".to_owned());
     }
