@@ -8,6 +8,7 @@ mod gate;
 mod greeting;
 mod grpc;
 mod handshake;
+mod hangup;
 mod http;
 mod listener;
 mod reload;

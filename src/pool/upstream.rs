@@ -31,7 +31,7 @@ pub(super) struct Upstream {
     accepted: Option<Instant>,
     patience: Patience,
     budget: Budget,
-    entry: Entry,
+    entry: Box<Entry>,
     waits: Waits,
 }
 
@@ -69,7 +69,7 @@ impl Upstream {
         decoder: Box<dyn Decoder>,
         patience: Patience,
         most_bytes: u64,
-        entry: Entry,
+        entry: Box<Entry>,
     ) -> Self {
         let reading = match framing {
             Framing::Frames => Reading::Frames(body, Framer::default()),
