@@ -270,6 +270,19 @@ fn check_says_what_is_wrong_with_a_file() {
 }
 
 #[test]
+fn check_refuses_what_is_nested_without_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("c.yaml");
+    let file = path.to_str().unwrap();
+    for (unit, column) in [("[", 25), ("- ", 49), ("{a: ", 97)] {
+        std::fs::write(&path, unit.repeat(20_000)).unwrap();
+        let (code, out, err) = run(&["check", "--config", file]);
+        let told = format!("{file}:1:{column}: error: lists and maps stand in each other deeper than 24 levels");
+        assert!(code == 3 && out.starts_with(&told), "{unit}: {code} {out}{err}");
+    }
+}
+
+#[test]
 fn the_simulator_is_not_served_to_other_machines() {
     let (code, _, err) = run(&["--listen", "0.0.0.0:0"]);
     assert_eq!(code, 3);

@@ -14,6 +14,7 @@ mod listener;
 mod reload;
 mod socket;
 mod streams;
+mod twice;
 mod worker;
 
 pub use self::http::Origins;

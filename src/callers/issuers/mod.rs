@@ -10,6 +10,7 @@ mod jwks;
 mod kept;
 mod settings;
 mod signatures;
+mod verified;
 
 pub use fault::TokenFault;
 pub use kept::KeysNow;
