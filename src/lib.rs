@@ -20,6 +20,7 @@
 //! - [`price`]: what the work of providers costs
 //! - [`tokens`]: how many tokens a text has
 //! - [`store`]: what outlasts a call: what became of it, and what was used
+//! - [`regular`]: files that have an end, and are read to it
 //! - [`count`]: how many there are of something
 //! - [`domain`]: what all of them speak of
 
@@ -38,6 +39,7 @@ pub mod pool;
 pub mod price;
 pub mod proto;
 pub mod protocol;
+pub mod regular;
 pub mod route;
 pub mod simulator;
 pub mod store;

@@ -305,7 +305,7 @@ fn check_says_which_pages_and_which_tokens_may_what() {
     }
     std::fs::remove_file(&keys).unwrap();
     std::fs::create_dir(&keys).unwrap();
-    check("is no file");
+    check("is a directory; only a regular file");
 }
 
 #[test]
@@ -357,6 +357,19 @@ fn a_configuration_that_would_be_left_unread_is_refused() {
     assert_eq!(told(&["key", "new"]).0, 0);
     assert_eq!(told(&["models", "--server", "127.0.0.1:1"]).0, 4);
     assert_eq!(run(&["models", "--config", file]).0, 0);
+}
+
+#[test]
+fn check_refuses_what_is_nested_without_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("c.yaml");
+    let file = path.to_str().unwrap();
+    for (unit, column) in [("[", 25), ("- ", 49), ("{a: ", 97)] {
+        std::fs::write(&path, unit.repeat(20_000)).unwrap();
+        let (code, out, err) = run(&["check", "--config", file]);
+        let told = format!("{file}:1:{column}: error: lists and maps stand in each other deeper than 24 levels");
+        assert!(code == 3 && out.starts_with(&told), "{unit}: {code} {out}{err}");
+    }
 }
 
 #[test]

@@ -133,6 +133,10 @@ fn each_rule_of_the_server_broken_once() {
             "c.yaml:2:14: price_table: the file no/such.json cannot be read: No such file or directory (os error 2)",
         ),
         (
+            "price_table: /dev/zero",
+            "c.yaml:2:14: price_table: the file /dev/zero is a device; only a regular file, or a link to one, is read here",
+        ),
+        (
             "price_table: data/models.json",
             "c.yaml:2:14: price_table: the file data/models.json is no price table: line 2: unknown field `date`, expected one of `version`, `currency`, `unit`, `sources`, `vendors`, `models`",
         ),
@@ -562,6 +566,36 @@ fn a_file_that_cannot_be_read_is_told() {
     let path = directory.path().join("c.yaml");
     std::fs::write(&path, [0xff]).unwrap();
     assert!(load(&path).ends_with("the file cannot be read: it is not UTF-8"));
+}
+
+/// Files whose lists and maps stand in each other too deep, each with its shape.
+fn nested() -> Vec<(String, String)> {
+    type Nested = (&'static str, fn(usize) -> String);
+    let shapes: [Nested; 6] = [
+        ("[[", |levels| "[".repeat(levels)),
+        ("[[ ]]", |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels))),
+        ("{a: {a:", |levels| "{a: ".repeat(levels)),
+        ("- - -", |levels| format!("{}x", "- ".repeat(levels))),
+        ("? ? ?", |levels| format!("{}x", "? ".repeat(levels))),
+        ("a:\n a:", |levels| (0..levels.min(1500)).map(|level| format!("{}a:\n", " ".repeat(level))).collect()),
+    ];
+    let deep = [25, 60, 300, 20_000];
+    shapes.into_iter().flat_map(|(shape, of)| deep.map(|levels| (format!("{levels} {shape}"), of(levels)))).collect()
+}
+
+#[test]
+fn what_is_nested_without_end_is_refused_with_its_place() {
+    for (shape, nested) in nested() {
+        let told = told(&nested);
+        assert!(told.starts_with("c.yaml:") && told.contains("in each other deeper than 24 levels"), "{shape}: {told}");
+        let mark = parse(&nested).unwrap_err().problems[0].mark;
+        assert!(mark.is_some(), "{shape}: {told}");
+    }
+    let fits = format!("x: {}1{}", "[".repeat(23), "]".repeat(23));
+    assert!(told(&with_provider(&fits)).contains("x: is no key that is known here"));
+    // What stands for something nested is nested as well.
+    let named = format!("a: &a {}1{}\nb: {}*a{}", "[".repeat(20), "]".repeat(20), "[".repeat(20), "]".repeat(20));
+    assert!(told(&named).contains("in each other deeper than 24 levels"), "{}", told(&named));
 }
 
 #[test]

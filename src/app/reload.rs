@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, Notify};
+use tokio::time::Instant;
 
 use super::certificates::Certificates;
 use super::changed::{self, Listed, changed};
@@ -23,6 +24,8 @@ use crate::telemetry::{IssuerNow, Levels, ReloadsNow};
 
 /// How long the files of callers may take to be read.
 const READING: Duration = Duration::from_secs(10);
+/// How often it is told that they are not read.
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
 
 /// A configuration that is being read.
 pub type Loading = BoxFuture<'static, Result<Config, Problems>>;
@@ -41,15 +44,6 @@ pub(super) fn same(config: &Config) -> Load {
 struct Failures {
     configuration: Total,
     callers: Total,
-}
-
-/// What has come of a look at the directory of callers.
-#[derive(Debug, Default)]
-struct Looked {
-    /// What is wrong with it: the callers stay as they were.
-    problems: Vec<String>,
-    /// What those miss who are left.
-    lost: Vec<String>,
 }
 
 /// What is served by: the names that may be asked for, who may ask, what listeners show, and what reads the keys of issuers.
@@ -122,8 +116,8 @@ impl Reloading {
         let replaced = next.and_then(|next| self.replace(&mut in_force, next).map_err(|error| unusable(&error)));
         let mut reloaded = replaced.inspect_err(|_| self.0.failures.configuration.once())?;
         reloaded.warnings.extend(self.0.certificates.look().await);
-        let Looked { problems, lost } = self.look_at_callers_of(&mut in_force).await;
-        reloaded.warnings.extend(problems);
+        let (looked, lost) = self.look_at_callers_of(&mut in_force).await;
+        reloaded.warnings.extend(looked.problems());
         for problem in &reloaded.warnings {
             tracing::warn!(problem, "something doubtful in the configuration");
         }
@@ -135,27 +129,29 @@ impl Reloading {
     /// Looks at the directory of callers now, if there is one: who stands in it may call when this returns. What is wrong with
     /// it is returned, and changes nothing.
     pub async fn look_at_callers(&self) -> Vec<String> {
-        let mut in_force = self.0.in_force.lock().await;
-        self.look_at_callers_of(&mut in_force).await.problems
+        self.callers_looked_at().await.problems()
     }
 
-    async fn look_at_callers_of(&self, in_force: &mut Config) -> Looked {
+    async fn callers_looked_at(&self) -> Looked {
+        let mut in_force = self.0.in_force.lock().await;
+        self.look_at_callers_of(&mut in_force).await.0
+    }
+
+    /// What came of a look, and what those miss who are left.
+    async fn look_at_callers_of(&self, in_force: &mut Config) -> (Looked, Vec<String>) {
         let shared = &self.0;
-        let Some(dir) = in_force.admitted.dir.clone() else { return Looked::default() };
+        let Some(dir) = in_force.admitted.dir.clone() else { return (Looked::Good, Vec::new()) };
         let path = dir.path.display().to_string();
         let look = move || dir.look(&Sources::new(&config::process_variable));
         // The files may lie where reading takes long or never ends.
         match shared.aside.run(READING, look).await {
-            Ok(Ok(None)) => Looked::default(),
+            Ok(Ok(None)) => (Looked::Good, Vec::new()),
             Ok(Ok(Some(dir))) => {
                 let next = Admitted { dir: Some(dir), ..in_force.admitted.clone() };
-                let lost = self.admit(&mut in_force.admitted, next, &path);
-                Looked { lost, ..Looked::default() }
+                (Looked::Good, self.admit(&mut in_force.admitted, next, &path))
             }
-            Ok(Err(problems)) => Looked { problems, ..Looked::default() },
-            Err(given_up) => {
-                Looked { problems: vec![format!("the files of callers in {path} {given_up}")], ..Looked::default() }
-            }
+            Ok(Err(problems)) => (Looked::Wrong(problems), Vec::new()),
+            Err(given_up) => (Looked::HeldUp(format!("the files of callers in {path} {given_up}")), Vec::new()),
         }
     }
 
@@ -178,7 +174,7 @@ impl Reloading {
 
     /// Looks at it again and again.
     pub(super) async fn keep_looking_at_callers(self) {
-        let mut told = Vec::new();
+        let mut told = Told::default();
         loop {
             let interval = self.0.in_force.lock().await.admitted.dir.as_ref().map(|dir| dir.reload_interval);
             let pause = async {
@@ -190,20 +186,16 @@ impl Reloading {
             tokio::select! {
                 () = pause => {}
                 () = self.0.replaced.notified() => {
-                    told.clear();
+                    told = Told::default();
                     continue;
                 }
             }
-            let problems = self.look_at_callers().await;
-            if !problems.is_empty() {
+            let looked = self.callers_looked_at().await;
+            if looked != Looked::Good {
                 self.0.failures.callers.once();
             }
-            // What is wrong is told once, and again when something else is.
-            if problems != told {
-                for problem in &problems {
-                    tracing::error!(problem, "the callers stay as they were");
-                }
-                told = problems;
+            for problem in told.news(looked, Instant::now()) {
+                tracing::error!(problem, "the callers stay as they were");
             }
         }
     }
@@ -303,6 +295,49 @@ impl fmt::Debug for Reloading {
     }
 }
 
+/// What came of a look at the directory of callers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Looked {
+    /// What stands there is in force, or there is no directory.
+    #[default]
+    Good,
+    /// This is wrong with what stands there.
+    Wrong(Vec<String>),
+    /// It was not read, and perhaps never will be: nothing of what stands there comes in force.
+    HeldUp(String),
+}
+
+impl Looked {
+    fn problems(self) -> Vec<String> {
+        match self {
+            Self::Good => Vec::new(),
+            Self::Wrong(problems) => problems,
+            Self::HeldUp(problem) => vec![problem],
+        }
+    }
+}
+
+/// What was told of the directory of callers, and when.
+#[derive(Debug, Default)]
+struct Told {
+    last: Looked,
+    at: Option<Instant>,
+}
+
+impl Told {
+    /// What is to be told now: what is wrong once, and again when something else is; but that nothing is read again and again,
+    /// since whoever changes the files hears nothing of them.
+    fn news(&mut self, looked: Looked, now: Instant) -> Vec<String> {
+        let is_due = self.at.is_none_or(|at| now.saturating_duration_since(at) >= TOLD_AGAIN);
+        if looked == self.last && !(is_due && matches!(looked, Looked::HeldUp(_))) {
+            return Vec::new();
+        }
+        self.at = Some(now);
+        self.last = looked;
+        self.last.clone().problems()
+    }
+}
+
 fn source(source: &Source) -> String {
     match source {
         Source::File(path) => path.display().to_string(),
@@ -343,5 +378,28 @@ fn described(path: Option<&Path>, problem: &Problem) -> String {
         (Some(path), Some(Mark { line, column })) => format!("{}:{line}:{column}: {problem}", path.display()),
         (Some(path), None) => format!("{}: {problem}", path.display()),
         (None, _) => problem.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_told_once_and_that_nothing_is_read_each_minute() {
+        let (begin, mut told) = (Instant::now(), Told::default());
+        let mut news = |seconds, looked: &Looked| told.news(looked.clone(), begin + Duration::from_secs(seconds));
+        let wrong = Looked::Wrong(vec!["a line".to_owned(), "another".to_owned()]);
+        let held_up = Looked::HeldUp("not read".to_owned());
+        assert!(news(0, &Looked::Good).is_empty());
+        assert_eq!(news(1, &wrong), ["a line", "another"]);
+        assert!(news(2, &wrong).is_empty() && news(7200, &wrong).is_empty(), "told once");
+        assert_eq!(news(7201, &held_up), ["not read"]);
+        assert!(news(7222, &held_up).is_empty());
+        assert_eq!(news(7261, &held_up), ["not read"], "a minute later");
+        assert!(news(7282, &held_up).is_empty());
+        assert_eq!(news(7330, &held_up), ["not read"], "and so on");
+        assert!(news(7331, &Looked::Good).is_empty());
+        assert_eq!(news(7332, &held_up), ["not read"], "and at once when it begins anew");
     }
 }

@@ -26,6 +26,14 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// What it takes in memory, as far as it can be told.
+    pub(super) fn bytes(&self) -> usize {
+        /// A text of a map, beside what is in it.
+        const TEXT: usize = size_of::<String>() + 16;
+        let labels = self.labels.iter().map(|(key, value)| 2 * TEXT + key.len() + value.len()).sum::<usize>();
+        size_of::<Self>() + self.name.as_str().len() + labels + self.models.bytes()
+    }
+
     /// One more of its calls is served; none: as many as may be are.
     pub fn begin(&self) -> Option<Held> {
         let most = self.allowance.in_flight.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));

@@ -38,6 +38,15 @@ impl Models {
         }
     }
 
+    /// What stands behind it in memory, as far as it can be told.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::All => 0,
+            Self::Only(patterns) => patterns.iter().map(ModelPattern::bytes).sum(),
+            Self::Both(both) => size_of::<(Self, Self)>() + both.0.bytes() + both.1.bytes(),
+        }
+    }
+
     /// Whether any name may be asked for.
     pub const fn are_all(&self) -> bool {
         matches!(self, Self::All)
@@ -59,6 +68,13 @@ pub enum ModelPattern {
 pub struct NotAPattern;
 
 impl ModelPattern {
+    fn bytes(&self) -> usize {
+        /// What an allocation takes beside what is in it.
+        const ALLOCATION: usize = 16;
+        let (Self::Name(text) | Self::Beginning(text)) = self;
+        size_of::<Self>() + ALLOCATION + text.capacity()
+    }
+
     fn fits(&self, name: &ModelName) -> bool {
         match self {
             Self::Name(only) => only == name.as_str(),

@@ -3,12 +3,11 @@
 //! What Kubernetes mounts is a directory of links through `..data`, a link that is replaced when something changes: all
 //! files are read from where it leads, so that no reading mixes two versions.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::callers::{Known, caller};
+use super::expand::Environment;
 use super::node;
 use super::problem::{Findings, Problem, Wrong};
 use super::quantity::some_duration;
@@ -16,6 +15,7 @@ use super::reader::{Context, Value};
 use super::sources::Sources;
 use super::syntax::SyntaxError;
 use crate::callers::Entry;
+use crate::regular;
 
 /// The default of `reload_interval`. Kubernetes takes a minute to show a map or a secret that has changed.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
@@ -127,13 +127,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
 
 fn text(path: &Path, left: &mut u64) -> Result<String, String> {
     let shown = path.display();
-    let failed = |error: std::io::Error| format!("the file {shown} cannot be read: {error}");
-    // What is no file might never end.
-    if !path.metadata().map_err(failed)?.is_file() {
-        return Err(format!("{shown} is no file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(left.saturating_add(1)).read_to_end(&mut bytes)).map_err(failed)?;
+    let bytes = regular::read(path, *left).map_err(|unread| format!("the file {shown} {unread}"))?;
     let read = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     *left = left.checked_sub(read).ok_or("the files of callers are larger than 16 MiB together")?;
     String::from_utf8(bytes).map_err(|_| format!("the file {shown} is not UTF-8"))
@@ -152,7 +146,7 @@ fn read_file(file: &Path, text: &str, known: &mut Known, sources: &Sources<'_>) 
     let root = node::parse(text).map_err(|SyntaxError { mark, wrong: Wrong { rule, right } }| {
         vec![told(&Problem { mark, key: String::new(), rule, right })]
     })?;
-    let context = Context { sources, findings: Findings::default() };
+    let context = Context { sources, environment: Environment::Closed, findings: Findings::default() };
     let root = Value::root(&context, &root);
     let entries = match root.find("callers") {
         Some(list) => {

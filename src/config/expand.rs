@@ -34,19 +34,43 @@ pub(super) fn parts(text: &str) -> Result<Vec<Part<'_>>, Wrong> {
     Ok(parts)
 }
 
+/// Which variables stand in the values of a file.
+#[derive(Clone, Copy)]
+pub(super) enum Environment<'a> {
+    /// Those of the process.
+    Of(&'a dyn Fn(&str) -> Option<String>),
+    /// None: whoever writes the file need not be who runs the server, and does not read its environment, in which keys are.
+    Closed,
+}
+
+impl std::fmt::Debug for Environment<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Of(_) => "Of",
+            Self::Closed => "Closed",
+        })
+    }
+}
+
 /// The value with every variable replaced by its content, which itself is never looked into.
 ///
 /// # Errors
-/// A `${` that does not name a variable, or variables that are not set; never their content.
-pub(super) fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, Wrong> {
+/// A `${` that does not name a variable, variables that are not set, or any where there are none; never their content.
+pub(super) fn expand(text: &str, environment: Environment<'_>) -> Result<String, Wrong> {
     let mut expanded = String::with_capacity(text.len());
     let mut missing = Vec::new();
     for part in parts(text)? {
         match part {
             Part::Text(text) => expanded.push_str(text),
-            Part::Variable(name) => match variable(name) {
-                Some(value) => expanded.push_str(&value),
-                None => missing.push(name),
+            Part::Variable(name) => match environment {
+                Environment::Of(variable) => match variable(name) {
+                    Some(value) => expanded.push_str(&value),
+                    None => missing.push(name),
+                },
+                Environment::Closed => {
+                    let rule = format!("names the environment variable {name}, and a file of `callers_dir` has none");
+                    return Err(Wrong::new(rule, "write the value itself, and `$${` for the text `${`"));
+                }
             },
         }
     }
@@ -105,9 +129,16 @@ mod tests {
             ("${A B}", Err(unnamed)),
         ];
         for (text, expected) in cases {
-            let expanded = expand(text, &environment).map_err(|wrong| wrong.rule);
+            let expanded = expand(text, Environment::Of(&environment)).map_err(|wrong| wrong.rule);
             assert_eq!(expanded, expected.map(str::to_owned).map_err(str::to_owned), "{text}");
         }
+    }
+
+    #[test]
+    fn where_the_environment_is_closed_nothing_of_it_is_put_in() {
+        assert_eq!(expand("$A $${A}", Environment::Closed).unwrap(), "$A ${A}");
+        let told = expand("x-${A}", Environment::Closed).unwrap_err().rule;
+        assert_eq!(told, "names the environment variable A, and a file of `callers_dir` has none");
     }
 
     #[test]

@@ -66,6 +66,7 @@ use crate::route::Retry;
 use crate::simulator::Pace;
 use crate::store::{AnswerSettings, CompletionSettings, UsageSettings};
 use crate::tls::Settings as TlsSettings;
+use expand::Environment;
 use problem::{Findings, Wrong};
 use provider::Pool;
 use reader::{Context, Fields, Value};
@@ -214,7 +215,8 @@ impl Config {
                 return Err(Problems { file, problems: vec![problem] });
             }
         };
-        let context = Context { sources, findings: Findings::default() };
+        let environment = Environment::Of(sources.variable);
+        let context = Context { sources, environment, findings: Findings::default() };
         let mut config = read_config(Value::root(&context, &root).fields(), path, overrides);
         let (problems, warnings) = context.findings.sorted();
         if !problems.is_empty() {
@@ -305,6 +307,11 @@ fn read_bounded(path: &Path) -> Result<String, String> {
     File::open(path)
         .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
         .map_err(|error| error.to_string())?;
+    text_of(bytes)
+}
+
+/// The text of a file that was read up to a byte more than it may have.
+fn text_of(bytes: Vec<u8>) -> Result<String, String> {
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE_BYTES {
         return Err("it is larger than 4 MiB".to_owned());
     }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{DuplicateKeyPolicy, Location, NonFiniteFloatPolicy, Options, Spanned};
+use serde_saphyr::{Budget, DuplicateKeyPolicy, Location, NonFiniteFloatPolicy, Options, Spanned};
 
 use super::problem::Mark;
 use super::syntax::SyntaxError;
@@ -34,12 +34,16 @@ pub(super) enum Kind {
     Map(Vec<(Node, Node)>),
 }
 
+/// How deep lists and maps may stand in each other. No setting is deeper than eight, and each level takes room on the stack.
+pub(super) const DEEPEST: usize = 24;
+
 /// Reads a file.
 ///
 /// # Errors
 /// The first place that is no YAML. The message never quotes a line: it might hold a key.
 pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     let mut options = Options::default();
+    options.budget = Some(budget());
     // Which scalars are numbers or truth values does not matter here, as long as none is refused.
     options.strict_booleans = true;
     options.non_finite_float_policy = NonFiniteFloatPolicy::PassThrough;
@@ -48,6 +52,13 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     let raw: Spanned<Raw> =
         serde_saphyr::from_str_with_options(text, options).map_err(|error| SyntaxError::of(&error, text))?;
     Ok(node(raw, text))
+}
+
+fn budget() -> Budget {
+    let mut budget = Budget::default();
+    budget.max_depth = DEEPEST;
+    budget.flow_nesting_limit = DEEPEST;
+    budget
 }
 
 fn node(raw: Spanned<Raw>, text: &str) -> Node {

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::problem::Wrong;
-use super::read_bounded;
 use super::reader::{Fields, Value};
+use super::{MAX_FILE_BYTES, text_of};
 use crate::domain::PicoUsd;
 use crate::price::{File, FileError, Price, Prices, Rates};
+use crate::regular;
 
 /// What the work of models costs.
 #[derive(Clone, Debug)]
@@ -41,7 +42,9 @@ impl Pricing {
 
 fn read_table(path: &Path) -> Result<File, Wrong> {
     let shown = path.display();
-    let text = read_bounded(path).map_err(|what| Wrong::new(format!("the file {shown} cannot be read: {what}"), ""))?;
+    let bytes =
+        regular::read(path, MAX_FILE_BYTES).map_err(|unread| Wrong::new(format!("the file {shown} {unread}"), ""))?;
+    let text = text_of(bytes).map_err(|what| Wrong::new(format!("the file {shown} cannot be read: {what}"), ""))?;
     File::read(&text).map_err(|FileError { line, rule }| {
         let line = line.map_or_else(String::new, |line| format!("line {line}: "));
         Wrong::new(format!("the file {shown} is no price table: {line}{rule}"), "")

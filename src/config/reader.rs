@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use super::expand;
+use super::expand::{self, Environment};
 use super::nearest::suggestion;
 use super::node::{Kind, Node};
 use super::problem::{Findings, Mark, Problem, Wrong};
@@ -16,6 +16,8 @@ use super::sources::Sources;
 #[derive(Debug)]
 pub(super) struct Context<'a> {
     pub(super) sources: &'a Sources<'a>,
+    /// What `${NAME}` stands for.
+    pub(super) environment: Environment<'a>,
     pub(super) findings: Findings,
 }
 
@@ -76,7 +78,7 @@ impl<'a> Value<'a> {
     /// Its text with the environment put in; otherwise notes what is wrong.
     pub(super) fn text(&self) -> Option<String> {
         let written = self.written()?;
-        self.keep(expand::expand(written, self.context.sources.variable))
+        self.keep(expand::expand(written, self.context.environment))
     }
 
     /// Its text, not empty, read by `read`; otherwise notes what is wrong.

@@ -2,8 +2,6 @@
 //!
 //! No message here holds any part of a key.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
@@ -11,6 +9,7 @@ use secrecy::SecretString;
 use super::expand;
 use super::problem::Wrong;
 use super::reader::Value;
+use crate::regular;
 
 /// The largest file that is read as a key.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
@@ -91,10 +90,8 @@ pub(super) fn read_text(path: &Path) -> Result<String, Wrong> {
     if !path.is_absolute() {
         return Err(Wrong::new("the path of a key's file must be absolute", "write `file:/path`"));
     }
-    let failed = |error: std::io::Error| Wrong::new(format!("the file {shown} cannot be read: {error}"), "");
-    let mut bytes = Vec::new();
-    // One byte more than is allowed tells a file that is too large from one that just fits.
-    File::open(path).and_then(|file| file.take(MAX_SECRET_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    let bytes =
+        regular::read(path, MAX_SECRET_BYTES).map_err(|unread| Wrong::new(format!("the file {shown} {unread}"), ""))?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_SECRET_BYTES {
         return Err(Wrong::new(format!("the file {shown} is larger than 64 KiB"), "it must hold the key alone"));
     }

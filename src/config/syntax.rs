@@ -2,6 +2,7 @@
 //!
 //! Nothing here quotes a line, which might hold a key.
 
+use super::node::DEEPEST;
 use super::problem::{Mark, Wrong};
 
 /// Why a file is no YAML.
@@ -23,11 +24,18 @@ impl SyntaxError {
             let wrong = Wrong::new("a line is indented with a tab", "YAML is indented with spaces: replace it");
             return Self { mark: Some(mark), wrong };
         }
+        if TOO_DEEP.iter().any(|words| found.contains(words)) {
+            let rule = format!("lists and maps stand in each other deeper than {DEEPEST} levels");
+            return Self { mark, wrong: Wrong::new(rule, "no setting does") };
+        }
         let known = KNOWN.iter().find(|(words, ..)| found.contains(words));
         let wrong = known.map_or_else(|| Wrong::new(found, ""), |(_, rule, right)| Wrong::new(*rule, *right));
         Self { mark, wrong }
     }
 }
+
+/// What the library says of what is nested too deep, as it is read and behind a name.
+const TOO_DEEP: [&str; 2] = ["recursion limit exceeded", "budget breached: Depth"];
 
 /// What the library says, what that is called here, and what would be right.
 const KNOWN: [(&str, &str, &str); 7] = [

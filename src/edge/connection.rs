@@ -6,7 +6,6 @@ use std::time::Duration;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use rand::Rng;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::Certified;
@@ -14,6 +13,7 @@ use super::gate::{ConnectionBounds, Gate};
 use super::greeting::Greeted;
 use super::grpc::Served;
 use super::handshake;
+use super::hangup::{self, Wire};
 use super::socket::Socket;
 use super::streams::{Activity, Streams};
 
@@ -35,6 +35,8 @@ const FAREWELL: Duration = Duration::from_secs(30);
 const LEAST_HEAD: usize = 8 * 1024;
 /// By how much the ages of connections differ, so that those that began together do not end together.
 const JITTER: std::ops::RangeInclusive<f64> = 0.9..=1.1;
+/// Why a connection ended whose client went away while it was not listened to.
+const LEFT: &str = "its client has gone";
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -62,20 +64,20 @@ async fn over_tcp(stream: std::net::TcpStream, service: Served, gate: &Gate) -> 
     http(stream, service, certified, gate).await
 }
 
-async fn http<Io>(io: Io, service: Served, certified: Option<Certified>, gate: &Gate) -> Result<(), BoxError>
-where
-    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn http(io: impl Wire, service: Served, certified: Option<Certified>, gate: &Gate) -> Result<(), BoxError> {
     let activity = Activity::new();
     let streams = Streams { service, activity: activity.clone(), certified };
     let builder = builder(&gate.bounds);
     let refused = gate.tls.is_none().then(|| gate.refused.clone());
-    let io = TokioIo::new(Box::pin(Greeted::new(io, GREETING, refused)));
+    let (speaks_one, hangup) = hangup::watch();
+    let io = TokioIo::new(Box::pin(Greeted::new(io, GREETING, refused, speaks_one)));
     let mut connection = std::pin::pin!(builder.serve_connection(io, streams));
+    let mut hangup = std::pin::pin!(hangup.happens());
     let max_age = gate.bounds.max_age.map(|age| age.mul_f64(rand::rng().random_range(JITTER)));
     tokio::select! {
         biased;
         served = connection.as_mut() => return served,
+        () = hangup.as_mut() => return Err(LEFT.into()),
         () = gate.drain.refusing() => {}
         lasted = activity.has_lasted(gate.bounds.max_idle, max_age) => {
             tracing::debug!(?lasted, "a connection is told to go away");
@@ -85,6 +87,7 @@ where
     activity.leave();
     tokio::select! {
         served = connection.as_mut() => served,
+        () = hangup => Err(LEFT.into()),
         () = activity.is_over(FAREWELL, gate.bounds.longest_call) => {
             tracing::debug!("a connection is cut: its client was told to go away and has not");
             Ok(())

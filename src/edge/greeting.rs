@@ -1,5 +1,5 @@
 //! A connection whose client must say something: one that is opened and left silent would be held for ever, and a
-//! thousand of them are a thousand file descriptors.
+//! thousand of them are a thousand file descriptors. And the first that tells which HTTP it speaks.
 
 use std::future::Future;
 use std::io;
@@ -12,9 +12,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::gate::{Refusal, Refusals};
+use super::hangup::{Telling, Wire};
 
-/// The bytes after which both versions of HTTP have timers of their own: the length of HTTP/2's preface.
-const GREETING_BYTES: usize = 24;
+/// What every client says first that speaks HTTP/2. After as many bytes both versions have timers of their own.
+const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The first byte of a TLS handshake, with which no HTTP begins.
 const TLS: u8 = 0x16;
 
@@ -27,33 +28,46 @@ pin_project! {
         end: Sleep,
         missing: usize,
         refused: Option<Refusals>,
+        speaks_one: Option<Telling>,
     }
 }
 
 impl<Io> Greeted<Io> {
-    /// `refused` counts clients that speak TLS; none: it is spoken here, and that is not looked at.
-    pub(super) fn new(io: Io, patience: Duration, refused: Option<Refusals>) -> Self {
-        Self { io, end: tokio::time::sleep(patience), missing: GREETING_BYTES, refused }
+    /// `refused` counts clients that speak TLS; none: it is spoken here, and that is not looked at. `speaks_one` is told of
+    /// one that speaks HTTP/1.1.
+    pub(super) fn new(io: Io, patience: Duration, refused: Option<Refusals>, speaks_one: Telling) -> Self {
+        let end = tokio::time::sleep(patience);
+        Self { io, end, missing: PREFACE.len(), refused, speaks_one: Some(speaks_one) }
     }
 }
 
-impl<Io: AsyncRead> AsyncRead for Greeted<Io> {
+impl<Io: Wire> AsyncRead for Greeted<Io> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.project();
+        let mut this = self.project();
         let before = into.filled().len();
-        let read = this.io.poll_read(context, into);
+        let read = this.io.as_mut().poll_read(context, into);
         if *this.missing == 0 {
             return read;
         }
-        if *this.missing == GREETING_BYTES
-            && into.filled().get(before) == Some(&TLS)
+        let said = into.filled().get(before..).unwrap_or_default();
+        if *this.missing == PREFACE.len()
+            && said.first() == Some(&TLS)
             && let Some(refused) = this.refused.take()
         {
             // What it is told is that this is HTTP, in plain text: clients have words for that.
             refused.note(Refusal::Tls);
             tracing::debug!("a client speaks TLS, and this listener does not");
         }
-        *this.missing = this.missing.saturating_sub(into.filled().len() - before);
+        let expected = PREFACE.iter().skip(PREFACE.len() - *this.missing);
+        if said.iter().zip(expected).any(|(said, expected)| said != expected)
+            && let Some(speaks_one) = this.speaks_one.take()
+        {
+            speaks_one.tell(&*this.io);
+        }
+        *this.missing = this.missing.saturating_sub(said.len());
+        if *this.missing == 0 {
+            *this.speaks_one = None;
+        }
         if read.is_pending() && *this.missing > 0 && this.end.poll(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }

@@ -8,11 +8,13 @@ mod gate;
 mod greeting;
 mod grpc;
 mod handshake;
+mod hangup;
 mod http;
 mod listener;
 mod reload;
 mod socket;
 mod streams;
+mod twice;
 mod worker;
 
 pub use self::http::Origins;

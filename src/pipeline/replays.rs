@@ -157,8 +157,8 @@ where
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let known = call.request.request_id.zip(of_call(&call.request));
-        let Some((id, body)) = known.map(|(id, body)| (Owned::new(&call.caller.name, id), body)) else {
+        let known = call.request.request_id.map(|id| Owned::new(&call.caller.name, id));
+        let Some((id, body)) = known.and_then(|id| Some((id, of_call(&call.request)?))) else {
             return Box::pin(self.inner.call(call));
         };
         let found = self.with.find_or_launch(&self.inner, call, (id, body));

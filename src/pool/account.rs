@@ -96,8 +96,9 @@ impl Account {
     /// [`Account::limit_news`] had said.
     pub fn agree(&self, fleet: &HashMap<ModelTag, FleetLimits>, asked: Instant) {
         for known in self.models().values() {
-            if let Some(limits) = fleet.get(&known.tag) {
-                known.health.agree(limits, asked);
+            match fleet.get(&known.tag) {
+                Some(limits) => known.health.agree(limits, asked),
+                None => known.health.is_unknown_elsewhere(),
             }
         }
     }

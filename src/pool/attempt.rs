@@ -95,7 +95,8 @@ pub async fn attempt(
         address: outgoing.request.uri(),
     });
     span.inject(outgoing.request.headers_mut());
-    let mut entry = attempt.ledger.begin(meter, span, attempt.lease, attempt.budget.clone());
+    // In a box from here on: it is handed on, and what waits would have room for it at each step.
+    let mut entry = Box::new(attempt.ledger.begin(meter, span, attempt.lease, attempt.budget.clone()));
 
     let opened = open(endpoint, attempt.transport.send(outgoing), delivery, request, &mut patience, &mut entry).await;
     let (head, framing) = match opened {
@@ -110,13 +111,14 @@ pub async fn attempt(
         }
     };
     let request_id = request_id(head.headers());
-    let mut upstream = Upstream::new(head.into_body(), framing, decoder, patience, attempt.max_answer_bytes, entry);
+    let upstream = Upstream::new(head.into_body(), framing, decoder, patience, attempt.max_answer_bytes, entry);
+    let mut upstream = Box::new(upstream);
     while upstream.accepted().is_none() {
         if let Err(error) = upstream.advance().await {
             return Err(uncommitted(endpoint, error, request, request_id));
         }
     }
-    let answer = Answer::Arriving(Box::new(upstream));
+    let answer = Answer::Arriving(upstream);
     Ok(Accepted { endpoint: Arc::clone(endpoint), request_id, answer })
 }
 
@@ -172,7 +174,8 @@ async fn open(
         let framing = framing(&head, delivery)?;
         return Ok(Opened::Answer(head, framing));
     }
-    match waits.during(refused(endpoint, head, patience, request)).await {
+    // In a box, whose room is not taken by an answer.
+    match waits.during(Box::pin(refused(endpoint, head, patience, request))).await {
         Verdict::Answer(finish) => Ok(Opened::Filtered(finish)),
         Verdict::Failure(error) => Err(error),
     }

@@ -21,7 +21,8 @@ pub use budget::RetryBudget;
 pub use counting::count;
 pub use endpoint::{Endpoint, Provider};
 pub use health::{
-    Access, BreakerState, ConcurrencyRule, FleetLimits, Health, HealthReport, Heard, Lease, LimitNews, Right, Standing,
+    Access, BreakerState, ConcurrencyRule, FleetLimits, Health, HealthReport, Heard, LONGEST_HOLD, Lease, LimitNews,
+    Right, Standing,
 };
 pub use ledger::{Entry, Ledger};
 pub use meter::Meter;

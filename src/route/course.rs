@@ -31,7 +31,7 @@ pub(super) struct Course {
     running: PicoUsd,
 }
 
-/// All that one attempt needs.
+/// All that one attempt needs. It is handed on in a box: what waits for an attempt would have room for it at each step.
 #[derive(Debug)]
 pub(super) struct Leg {
     pub(super) place: Place,
@@ -82,7 +82,7 @@ impl Course {
     }
 
     /// What is sent in the next attempt, and the place that it takes.
-    pub(super) fn leg(&mut self, scene: &Scene, step: Step) -> Result<Leg, Unmade> {
+    pub(super) fn leg(&mut self, scene: &Scene, step: Step) -> Result<Box<Leg>, Unmade> {
         let Some(target) = self.itinerary.target(step.place) else { return Err(Unmade::Next) };
         let endpoint = Arc::clone(&target.endpoint);
         let now = Instant::now();
@@ -129,7 +129,7 @@ impl Course {
         let lease = if timeouts == endpoint.timeouts { lease } else { lease.in_haste() };
         self.running = allowed.map_or_else(PicoUsd::default, |allowed| allowed.at_most);
         let spend = allowed.map(|allowed| allowed.left);
-        Ok(Leg { place: step.place, endpoint, exchange, conclusion, timeouts, lease, spend })
+        Ok(Box::new(Leg { place: step.place, endpoint, exchange, conclusion, timeouts, lease, spend }))
     }
 
     /// What an attempt may cost; none: the call has no bound.
@@ -142,7 +142,7 @@ impl Course {
     }
 
     /// A second attempt beside one that is late; none where there is nobody to ask, or it may not be made.
-    pub(super) fn beside(&mut self, scene: &Scene) -> Option<Leg> {
+    pub(super) fn beside(&mut self, scene: &Scene) -> Option<Box<Leg>> {
         let place = with_view(scene, |view| self.itinerary.beside(view))?;
         let hedging = scene.hedging.as_ref().filter(|hedging| hedging.spend())?;
         let leg = self.leg(scene, Step { place, at: Instant::now(), right: Right::Standing }).ok();

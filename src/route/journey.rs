@@ -79,12 +79,13 @@ fn tell(scene: &Scene, leg: &Leg, after: Option<Reason>) {
 }
 
 /// Makes an attempt, and a second one beside it where that is wanted and the first is late, until one is committed.
-async fn run(scene: &Scene, course: &mut Course, leg: Leg) -> Result<Reached, Failed> {
+async fn run(scene: &Scene, course: &mut Course, leg: Box<Leg>) -> Result<Reached, Failed> {
     let hedging = scene.hedging.as_ref();
     let late = hedging.and_then(|hedging| hedging.delay(&leg.endpoint, leg.exchange.delivery, Instant::now()));
     let (place, accepted, conclusion) = match late {
         None => accept(scene, &scene.asked.trace, leg).await?,
-        Some(late) => race(scene, course, leg, late).await?,
+        // In a box of its own: the room for two attempts is not taken where there is one.
+        Some(late) => Box::pin(race(scene, course, leg, late)).await?,
     };
     let commitment = match scene.asked.delivery {
         Delivery::Stream => Commitment::FirstBlock { commit_after: scene.rules.commit_after },
@@ -97,8 +98,8 @@ async fn run(scene: &Scene, course: &mut Course, leg: Leg) -> Result<Reached, Fa
 }
 
 /// Makes an attempt, up to its first event.
-async fn accept(scene: &Scene, trace: &CallTrace, leg: Leg) -> Result<Begun, Failed> {
-    let Leg { place, endpoint, exchange, conclusion, timeouts, lease, spend } = leg;
+async fn accept(scene: &Scene, trace: &CallTrace, leg: Box<Leg>) -> Result<Begun, Failed> {
+    let Leg { place, endpoint, exchange, conclusion, timeouts, lease, spend } = *leg;
     let attempt = Attempt {
         transport: scene.transport.as_ref(),
         timeouts,
@@ -117,7 +118,7 @@ async fn accept(scene: &Scene, trace: &CallTrace, leg: Leg) -> Result<Begun, Fai
 
 /// Makes an attempt, and when its first event is late, another one elsewhere: the one that begins first goes on, the
 /// other is dropped at once.
-async fn race(scene: &Scene, course: &mut Course, leg: Leg, late: Duration) -> Result<Begun, Failed> {
+async fn race(scene: &Scene, course: &mut Course, leg: Box<Leg>, late: Duration) -> Result<Begun, Failed> {
     let mut first = pin!(accept(scene, &scene.asked.trace, leg));
     if let Ok(accepted) = tokio::time::timeout(late, &mut first).await {
         return accepted;

@@ -8,9 +8,9 @@ use std::time::Duration;
 use ::redis::{Cmd, cmd};
 
 use super::quotas::Quotas;
-use super::redis::{Effect, Link};
+use super::redis::{Effect, Link, reading_hash};
 use crate::domain::Quota;
-use crate::pool::{AccountTag, FleetLimits, Heard, LimitNews, ModelTag};
+use crate::pool::{AccountTag, FleetLimits, Heard, LONGEST_HOLD, LimitNews, ModelTag};
 
 /// What all keys begin with. The number says how they are laid out. All are in one slot of a cluster, so that one question does
 /// for all.
@@ -21,44 +21,53 @@ const MOST: usize = 512;
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Takes in what one process has to tell, and returns what all know: KEYS are the accounts; ARGV the most models of each,
-/// the longest that anything holds in milliseconds, and for each account the number of models that there is something to tell
+/// the longest that anything holds and the longest that a model is left alone in milliseconds, and for each account the number of models that there is something to tell
 /// of and, for each of them, its tag and 13 numbers: attempts since the last time, attempts known of then, a hold, and for
 /// requests and tokens how long it lasts, how long ago it was sent for, the limit, what is left, and whether it says when it
 /// resets. Times are in milliseconds by the clock of the server; -1 is none. A field has 13 numbers as well: until when
 /// the model is held, all attempts, and for requests and tokens until when they hold, when they were sent for, the limit,
 /// what is left, whether they say when they reset, and for requests all attempts when they were written. What was sent last counts.
-const EXCHANGE: &str = r"
+const EXCHANGE: &str = reading_hash!(
+    r"
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local most, longest = tonumber(ARGV[1]), tonumber(ARGV[2])
-local place, answer = 3, {}
+local most, longest, longest_hold = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local place, answer = 4, {}
 local function argument()
   place = place + 1
   return ARGV[place - 1]
 end
 local function read(text)
   local numbers = {}
-  for number in string.gmatch(text, '%-?%d+') do numbers[#numbers + 1] = tonumber(number) end
+  for word in string.gmatch(text, '%S+') do
+    local number = whole(word)
+    if not number then return end
+    numbers[#numbers + 1] = number
+  end
   if #numbers == 13 then return numbers end
 end
 local function lasts(model)
   return math.max(model[1], model[3], model[8]) - now
 end
+-- What would last longer than anything may, or was sent for in a time to come, is broken, and no account is left alone for it.
+local function is_right(tag, model)
+  return model and #tag == 32 and not string.find(tag, '[^0-9a-f]')
+    and lasts(model) > 0 and lasts(model) <= longest and model[1] - now <= longest_hold
+    and math.max(model[4], model[9]) - now <= 60000
+    and math.min(model[2], model[6], model[11], model[13]) >= 0
+end
 for account = 1, #KEYS do
   local models, count, over, changed = {}, 0, {}, {}
-  local all = redis.call('HGETALL', KEYS[account])
+  local all = hash(KEYS[account])
   for i = 1, #all, 2 do
     local model = read(all[i + 1])
-    -- What would last longer than anything may is broken, and no account is left alone for it.
-    if model and lasts(model) > 0 and lasts(model) <= longest and count < most then
+    if is_right(all[i], model) and count < most then
       models[all[i]], count = model, count + 1
     else
       over[#over + 1] = all[i]
     end
   end
-  for from = 1, #over, 1000 do
-    redis.call('HDEL', KEYS[account], unpack(over, from, math.min(from + 999, #over)))
-  end
+  remove(KEYS[account], over)
   for _ = 1, tonumber(argument()) do
     local tag, new = argument(), {}
     for i = 1, 13 do new[i] = tonumber(argument()) end
@@ -70,7 +79,7 @@ for account = 1, #KEYS do
     if model then
       local elsewhere = math.max(0, model[2] - new[2])
       model[2] = model[2] + new[1]
-      if new[3] >= 0 then model[1] = math.max(model[1], now + math.min(new[3], longest)) end
+      if new[3] >= 0 then model[1] = math.max(model[1], now + math.min(new[3], longest_hold)) end
       for kind = 0, 1 do
         local from, to = 4 + 5 * kind, 3 + 5 * kind
         local sent = now - new[from + 1]
@@ -105,7 +114,8 @@ for account = 1, #KEYS do
   answer[account] = told
 end
 return answer
-";
+"
+);
 
 /// What one process has to tell of an account.
 pub type AccountNews = (AccountTag, Vec<(ModelTag, LimitNews)>);
@@ -128,8 +138,10 @@ impl Allowances {
     /// Tells what is new of each account, and returns what all know of each, in their order; none: the server does not
     /// answer.
     pub async fn exchange(&self, news: &[AccountNews]) -> Option<Vec<HashMap<ModelTag, FleetLimits>>> {
-        let told = self.0.ask::<Vec<Vec<(String, Vec<i64>)>>>(&question(news), Effect::Write).await?;
-        let known = |(tag, numbers): (String, Vec<i64>)| Some((ModelTag::parse(&tag)?, fleet(&numbers)?));
+        let told = self.0.ask::<Vec<Vec<(Vec<u8>, Vec<i64>)>>>(&question(news), Effect::Write).await?;
+        let known = |(tag, numbers): (Vec<u8>, Vec<i64>)| {
+            Some((ModelTag::parse(std::str::from_utf8(&tag).ok()?)?, fleet(&numbers)?))
+        };
         Some(told.into_iter().map(|models| models.into_iter().filter_map(known).collect()).collect())
     }
 }
@@ -140,7 +152,7 @@ fn question(news: &[AccountNews]) -> Cmd {
     for (account, _) in news {
         question.arg(format!("{PREFIX}:{account}"));
     }
-    question.arg(MOST).arg(milliseconds(LONGEST));
+    question.arg(MOST).arg(milliseconds(LONGEST)).arg(milliseconds(LONGEST_HOLD));
     for (_, models) in news {
         question.arg(models.len());
         for (model, news) in models {

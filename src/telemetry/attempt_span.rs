@@ -9,7 +9,7 @@ use opentelemetry::{Context, KeyValue};
 use tokio::time::Instant;
 
 use super::chunks::{Chunks, Gaps};
-use super::feed::{AttemptRecord, Record, Way};
+use super::feed::{AttemptKind, AttemptRecord, Record, Way};
 use super::{Metrics, Tracer, Turn, Waits, propagation, semconv};
 use crate::domain::{AttemptOutcome, Identity, ModelId, ProviderId};
 
@@ -169,7 +169,10 @@ impl AttemptSpan {
             self.trace.note(|tried| tried.gaps.merge(&self.chunks.gaps));
         }
         if let Some(metrics) = &self.trace.metrics {
-            metrics.leave(Record::Attempt(AttemptRecord { provider, model, way: self.way, outcome }));
+            metrics.leave(Record::Attempt(AttemptRecord {
+                kind: AttemptKind { provider, model, outcome },
+                way: self.way,
+            }));
         }
     }
 

@@ -9,7 +9,7 @@ use super::attempt_span::Tried;
 use super::call_log::{CallLog, is_server_fault};
 use super::capture::Said;
 use super::completion::{finish_reasons, finish_word, request_attributes, response_attributes, usage_attributes};
-use super::feed::{CallRecord, CompletionRecord, Record, TokenSums};
+use super::feed::{CallRecord, CompletionKind, CompletionRecord, Record, TokenSums};
 use super::{CallTrace, Metrics, Tracer, Waits, Work, WorkSpan, propagation, semconv};
 use crate::domain::{
     Block, CallId, CallerName, Cost, Error, Event, ModelName, Origin, Outcome, Reason, Request, Usage,
@@ -329,10 +329,7 @@ impl CallSpan {
             used.into_iter().for_each(|usage| tokens.add(usage));
             let is_stream = self.rpc.is_stream();
             Box::new(CompletionRecord {
-                vendor,
-                request_model: self.model.clone(),
-                response_model,
-                error: reason,
+                kind: CompletionKind { vendor, request_model: self.model.clone(), response_model, error: reason },
                 duration,
                 first_chunk: tried.first_event.filter(|_| is_stream),
                 gaps: if is_stream { tried.gaps } else { Default::default() },

@@ -43,22 +43,34 @@ pub(super) struct CallRecord {
 /// A completion.
 #[derive(Debug)]
 pub(super) struct CompletionRecord {
-    pub(super) vendor: &'static str,
-    pub(super) request_model: Option<ModelName>,
-    pub(super) response_model: Option<ModelId>,
-    pub(super) error: Option<&'static str>,
+    pub(super) kind: CompletionKind,
     pub(super) duration: Duration,
     pub(super) first_chunk: Option<Duration>,
     pub(super) gaps: Gaps,
     pub(super) tokens: TokenSums,
 }
 
+/// What completions are told apart by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct CompletionKind {
+    pub(super) vendor: &'static str,
+    pub(super) request_model: Option<ModelName>,
+    pub(super) response_model: Option<ModelId>,
+    pub(super) error: Option<&'static str>,
+}
+
 /// A request to a provider.
 #[derive(Debug)]
 pub(super) struct AttemptRecord {
+    pub(super) kind: AttemptKind,
+    pub(super) way: Way,
+}
+
+/// What requests to providers are told apart by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct AttemptKind {
     pub(super) provider: ProviderId,
     pub(super) model: ModelId,
-    pub(super) way: Way,
     pub(super) outcome: AttemptOutcome,
 }
 

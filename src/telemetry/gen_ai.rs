@@ -1,10 +1,12 @@
 //! The metrics of the generative AI conventions, by their latest names, by those before, or by both.
 
+use std::collections::HashMap;
+
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram, Meter};
+use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter};
 
 use super::chunks::BOUNDS;
-use super::feed::CompletionRecord;
+use super::feed::{CompletionKind, CompletionRecord, TokenSums};
 use super::measured::GenAiNames;
 use super::names::{Names, Standing, shown};
 use super::semconv;
@@ -29,17 +31,25 @@ const TOKEN_BOUNDS: [f64; 14] = [
     67_108_864.0,
 ];
 
+/// The kinds of completions whose series are at hand. Beyond it all are looked up again.
+const MOST_AT_HAND: usize = 1024;
+
 /// All of them.
 pub(super) struct GenAi {
-    duration: Named<f64>,
-    first_chunk: Named<f64>,
-    per_chunk: Named<f64>,
-    tokens: Option<Tokens>,
-    legacy_tokens: Option<Histogram<u64>>,
+    instruments: Instruments,
     /// Pairs of asked and answering model.
     models: Names,
     /// The same where only the asked one is of the configuration.
     answers: Names,
+    at_hand: HashMap<CompletionKind, Series>,
+}
+
+struct Instruments {
+    duration: Named<f64>,
+    first_chunk: Named<f64>,
+    per_chunk: Named<f64>,
+    tokens: Option<Tokens>,
+    legacy_tokens: Option<Named<u64>>,
 }
 
 /// A histogram with one or two names.
@@ -58,65 +68,128 @@ impl Named<f64> {
         };
         Self(names.iter().map(|name| seconds(*name)).collect())
     }
-
-    fn record(&self, seconds: f64, attributes: &[KeyValue]) {
-        self.0.iter().for_each(|histogram| histogram.record(seconds, attributes));
-    }
 }
 
 /// What the latest names have for tokens.
 struct Tokens {
-    input: Counter<u64>,
-    output: Counter<u64>,
-    cache_read: Counter<u64>,
-    cache_write: Counter<u64>,
-    reasoning: Counter<u64>,
-    of_prompt: Histogram<u64>,
-    of_answer: Histogram<u64>,
+    /// By what they are, in the order of [`parts`].
+    counters: [Counter<u64>; 5],
+    of_prompt: Named<u64>,
+    of_answer: Named<u64>,
 }
 
 impl Tokens {
     fn new(meter: &Meter) -> Self {
         let count = |name, help| meter.u64_counter(name).with_unit("{token}").with_description(help).build();
         Self {
-            input: count(names::GEN_AI_INPUT_TOKENS, "Tokens of prompts, cached ones included."),
-            output: count(names::GEN_AI_OUTPUT_TOKENS, "Tokens of answers, reasoning included."),
-            cache_read: count(names::GEN_AI_CACHE_READ_TOKENS, "Of prompts: read from a provider's cache."),
-            cache_write: count(names::GEN_AI_CACHE_WRITE_TOKENS, "Of prompts: written to a provider's cache."),
-            reasoning: count(names::GEN_AI_REASONING_TOKENS, "Of answers: reasoning."),
+            counters: [
+                count(names::GEN_AI_INPUT_TOKENS, "Tokens of prompts, cached ones included."),
+                count(names::GEN_AI_OUTPUT_TOKENS, "Tokens of answers, reasoning included."),
+                count(names::GEN_AI_CACHE_READ_TOKENS, "Of prompts: read from a provider's cache."),
+                count(names::GEN_AI_CACHE_WRITE_TOKENS, "Of prompts: written to a provider's cache."),
+                count(names::GEN_AI_REASONING_TOKENS, "Of answers: reasoning."),
+            ],
             of_prompt: distribution(meter, names::GEN_AI_OPERATION_INPUT, "Tokens of the prompt of a completion."),
             of_answer: distribution(meter, names::GEN_AI_OPERATION_OUTPUT, "Tokens of the answer of a completion."),
         }
     }
+}
 
-    fn count(&self, completion: &CompletionRecord, shared: &[KeyValue]) {
-        let tokens = &completion.tokens;
-        let parts = [
-            (&self.input, tokens.input, true),
-            (&self.output, tokens.output, true),
-            (&self.cache_read, tokens.cache_read, false),
-            (&self.cache_write, tokens.cache_write, false),
-            (&self.reasoning, tokens.reasoning, false),
-        ];
-        for (counter, by_modality, is_always_told) in parts {
-            let is_nothing = by_modality.iter().all(|count| *count == 0);
-            for (modality, count) in Modality::ALL.into_iter().zip(by_modality) {
-                // Nothing counts too, as of no modality.
-                let is_told = count > 0 || is_always_told && is_nothing && modality == Modality::Unspecified;
-                if is_told {
-                    let modality = KeyValue::new(names::GEN_AI_TOKEN_MODALITY, word(modality));
-                    counter.add(count, &with(shared, modality));
-                }
-            }
-        }
-        self.of_prompt.record(tokens.input.iter().sum(), shared);
-        self.of_answer.record(tokens.output.iter().sum(), shared);
+/// The tokens of a completion by what they are, and whether nothing is told as well.
+const fn parts(tokens: &TokenSums) -> [(&[u64; Modality::ALL.len()], bool); 5] {
+    [
+        (&tokens.input, true),
+        (&tokens.output, true),
+        (&tokens.cache_read, false),
+        (&tokens.cache_write, false),
+        (&tokens.reasoning, false),
+    ]
+}
+
+/// The series of one kind of completions. Each is looked up when it is needed first, and then at hand.
+#[derive(Default)]
+struct Series {
+    /// What all of them have.
+    shared: Vec<KeyValue>,
+    duration: Found<f64>,
+    first_chunk: Found<f64>,
+    per_chunk: Found<f64>,
+    tokens: [[Option<BoundCounter<u64>>; Modality::ALL.len()]; 5],
+    of_prompt: Found<u64>,
+    of_answer: Found<u64>,
+    legacy_tokens: [Found<u64>; 2],
+}
+
+/// A series of a histogram with one or two names; none: it was not needed yet.
+struct Found<T>(Option<Vec<BoundHistogram<T>>>);
+
+impl<T> Default for Found<T> {
+    fn default() -> Self {
+        Self(None)
     }
 }
 
-fn distribution(meter: &Meter, name: &'static str, help: &'static str) -> Histogram<u64> {
+impl<T: Copy> Found<T> {
+    fn record(&mut self, of: &Named<T>, shared: &[KeyValue], more: Option<KeyValue>, value: T) {
+        self.record_times(of, shared, more, (value, 1));
+    }
+
+    fn record_times(&mut self, of: &Named<T>, shared: &[KeyValue], more: Option<KeyValue>, (value, times): (T, u32)) {
+        let found = self.0.get_or_insert_with(|| {
+            let attributes = with(shared, more);
+            of.0.iter().map(|histogram| histogram.bind(&attributes)).collect()
+        });
+        for histogram in found {
+            (0..times).for_each(|_| histogram.record(value));
+        }
+    }
+}
+
+impl Series {
+    fn count(&mut self, on: &Instruments, completion: &CompletionRecord) {
+        let error = completion.kind.error.map(|error| KeyValue::new(semconv::ERROR_TYPE, error));
+        self.duration.record(&on.duration, &self.shared, error, completion.duration.as_secs_f64());
+        if let Some(first) = completion.first_chunk {
+            self.first_chunk.record(&on.first_chunk, &self.shared, None, first.as_secs_f64());
+        }
+        for mean in completion.gaps.means() {
+            self.per_chunk.record_times(&on.per_chunk, &self.shared, None, mean);
+        }
+        let tokens = &completion.tokens;
+        if let Some(on) = &on.tokens {
+            self.count_tokens(on, tokens);
+        }
+        if let Some(histogram) = &on.legacy_tokens {
+            let kinds = [("input", tokens.input), ("output", tokens.output)];
+            for (found, (kind, sums)) in self.legacy_tokens.iter_mut().zip(kinds) {
+                let kind = KeyValue::new(names::LEGACY_TOKEN_TYPE, kind);
+                found.record(histogram, &self.shared, Some(kind), sums.iter().sum());
+            }
+        }
+    }
+
+    fn count_tokens(&mut self, on: &Tokens, tokens: &TokenSums) {
+        let shared = &self.shared;
+        let counters = on.counters.iter().zip(&mut self.tokens).zip(parts(tokens));
+        for ((counter, found), (by_modality, is_always_told)) in counters {
+            let is_nothing = by_modality.iter().all(|count| *count == 0);
+            for ((modality, count), found) in Modality::ALL.into_iter().zip(by_modality).zip(found) {
+                // Nothing counts too, as of no modality.
+                let is_told = *count > 0 || is_always_told && is_nothing && modality == Modality::Unspecified;
+                if is_told {
+                    let modality = || KeyValue::new(names::GEN_AI_TOKEN_MODALITY, word(modality));
+                    found.get_or_insert_with(|| counter.bind(&with(shared, Some(modality())))).add(*count);
+                }
+            }
+        }
+        self.of_prompt.record(&on.of_prompt, shared, None, tokens.input.iter().sum());
+        self.of_answer.record(&on.of_answer, shared, None, tokens.output.iter().sum());
+    }
+}
+
+fn distribution(meter: &Meter, name: &'static str, help: &'static str) -> Named<u64> {
     let histogram = meter.u64_histogram(name).with_unit("{token}").with_description(help);
-    histogram.with_boundaries(TOKEN_BOUNDS.to_vec()).build()
+    Named(vec![histogram.with_boundaries(TOKEN_BOUNDS.to_vec()).build()])
 }
 
 const fn word(modality: Modality) -> &'static str {
@@ -128,8 +201,8 @@ const fn word(modality: Modality) -> &'static str {
     }
 }
 
-fn with(shared: &[KeyValue], more: KeyValue) -> Vec<KeyValue> {
-    shared.iter().cloned().chain([more]).collect()
+fn with(shared: &[KeyValue], more: Option<KeyValue>) -> Vec<KeyValue> {
+    shared.iter().cloned().chain(more).collect()
 }
 
 impl GenAi {
@@ -137,7 +210,7 @@ impl GenAi {
         let seconds = |names, help| Named::new(meter, by, names, help);
         let is_latest = matches!(by, GenAiNames::Latest | GenAiNames::Both);
         let is_legacy = matches!(by, GenAiNames::Legacy | GenAiNames::Both);
-        Self {
+        let instruments = Instruments {
             duration: seconds(
                 [names::GEN_AI_DURATION, names::LEGACY_DURATION],
                 "The duration of completions for which a provider was asked.",
@@ -153,38 +226,32 @@ impl GenAi {
             tokens: is_latest.then(|| Tokens::new(meter)),
             legacy_tokens: is_legacy
                 .then(|| distribution(meter, names::LEGACY_TOKEN_USAGE, "Tokens of prompts and of answers.")),
-            models: Names::default(),
-            answers: Names::default(),
-        }
+        };
+        Self { instruments, models: Names::default(), answers: Names::default(), at_hand: HashMap::new() }
     }
 
     pub(super) fn count(&mut self, completion: &CompletionRecord, is_known: &dyn Fn(&str) -> bool) {
-        let shared = self.attributes(completion, is_known);
-        let mut of_duration = shared.clone();
-        of_duration.extend(completion.error.map(|error| KeyValue::new(semconv::ERROR_TYPE, error)));
-        self.duration.record(completion.duration.as_secs_f64(), &of_duration);
-        if let Some(first) = completion.first_chunk {
-            self.first_chunk.record(first.as_secs_f64(), &shared);
+        if let Some(series) = self.at_hand.get_mut(&completion.kind) {
+            series.count(&self.instruments, completion);
+            return;
         }
-        for (mean, count) in completion.gaps.means() {
-            (0..count).for_each(|_| self.per_chunk.record(mean, &shared));
-        }
-        if let Some(tokens) = &self.tokens {
-            tokens.count(completion, &shared);
-        }
-        if let Some(histogram) = &self.legacy_tokens {
-            for (kind, sums) in [("input", completion.tokens.input), ("output", completion.tokens.output)] {
-                let kind = KeyValue::new(names::LEGACY_TOKEN_TYPE, kind);
-                histogram.record(sums.iter().sum(), &with(&shared, kind));
+        let Told { attributes, is_final } = self.attributes(&completion.kind, is_known);
+        let mut series = Series { shared: attributes, ..Series::default() };
+        series.count(&self.instruments, completion);
+        // Who is not told apart now may be later.
+        if is_final {
+            if self.at_hand.len() >= MOST_AT_HAND {
+                self.at_hand.clear();
             }
+            self.at_hand.insert(completion.kind.clone(), series);
         }
     }
 
     /// What all of them have: allow-listed, and the names of models within a bound, both together, since each pair is a
     /// series.
-    fn attributes(&mut self, completion: &CompletionRecord, is_known: &dyn Fn(&str) -> bool) -> Vec<KeyValue> {
-        let asked = completion.request_model.as_ref().map(|model| model.as_str());
-        let answered = completion.response_model.as_ref().map(|model| model.as_str());
+    fn attributes(&mut self, kind: &CompletionKind, is_known: &dyn Fn(&str) -> bool) -> Told {
+        let asked = kind.request_model.as_ref().map(|model| model.as_str());
+        let answered = kind.response_model.as_ref().map(|model| model.as_str());
         let [asked_is_known, answered_is_known] = [asked, answered].map(|name| name.is_none_or(is_known));
         let (asked, answered) = (asked.map(shown), answered.map(shown));
         let pair = format!("{}\n{}", asked.as_deref().unwrap_or_default(), answered.as_deref().unwrap_or_default());
@@ -201,38 +268,37 @@ impl GenAi {
         let told = |name: &str, is_told| if is_told { name.to_owned() } else { names::OTHER.to_owned() };
         let mut attributes = vec![
             KeyValue::new(semconv::GEN_AI_OPERATION_NAME, "chat"),
-            KeyValue::new(semconv::GEN_AI_PROVIDER_NAME, completion.vendor),
+            KeyValue::new(semconv::GEN_AI_PROVIDER_NAME, kind.vendor),
         ];
         attributes.extend(asked.map(|name| KeyValue::new(semconv::GEN_AI_REQUEST_MODEL, told(&name, tells_asked))));
         attributes
             .extend(answered.map(|name| KeyValue::new(semconv::GEN_AI_RESPONSE_MODEL, told(&name, tells_answered))));
-        attributes
+        Told { attributes, is_final: tells_asked && tells_answered }
     }
+}
+
+/// By what names a kind of completions is told.
+struct Told {
+    attributes: Vec<KeyValue>,
+    /// It will always be told by these.
+    is_final: bool,
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-    use std::time::Duration;
-
     use opentelemetry::metrics::MeterProvider as _;
+    use std::collections::HashSet;
 
-    use super::super::chunks::Gaps;
-    use super::super::feed::TokenSums;
     use super::super::names::MOST_STRANGE;
     use super::*;
     use crate::domain::{ModelId, ModelName};
 
-    fn completion(asked: &str, answered: &str) -> CompletionRecord {
-        CompletionRecord {
+    fn kind(asked: &str, answered: &str) -> CompletionKind {
+        CompletionKind {
             vendor: "v",
             request_model: Some(ModelName::new(asked)),
             response_model: Some(ModelId::new(answered)),
             error: None,
-            duration: Duration::ZERO,
-            first_chunk: None,
-            gaps: Gaps::default(),
-            tokens: TokenSums::default(),
         }
     }
 
@@ -242,7 +308,7 @@ mod tests {
         let mut gen_ai = GenAi::new(&meter, GenAiNames::Latest);
         let is_known = |name: &str| ["smart", "m-1"].contains(&name);
         let mut told = |asked: &str, answered: &str| {
-            let attributes = gen_ai.attributes(&completion(asked, answered), &is_known);
+            let attributes = gen_ai.attributes(&kind(asked, answered), &is_known).attributes;
             [&attributes[2], &attributes[3]].map(|attribute| attribute.value.to_string())
         };
         let series: HashSet<_> = (0..5000).map(|number| told("smart", &format!("made-up-{number}"))).collect();

@@ -1,12 +1,13 @@
 //! The instruments that the records of calls go into.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram, Meter};
+use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter};
 
 use super::call_log::is_server_fault;
-use super::feed::{AttemptRecord, CallRecord, Record, Way};
+use super::feed::{AttemptKind, AttemptRecord, CallRecord, Record, Way};
 use super::gen_ai::GenAi;
 use super::names::{Names, Standing, shown};
 use super::semconv;
@@ -19,6 +20,9 @@ const RPC_BOUNDS: [f64; 18] =
 /// Seconds of the gateway's own: most are far below a millisecond.
 const OVERHEAD_BOUNDS: [f64; 14] =
     [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
+
+/// The kinds of attempts whose series are at hand. Beyond it all are looked up again.
+const MOST_AT_HAND: usize = 1024;
 
 /// Which names the metrics of the generative AI conventions have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +64,17 @@ pub(super) struct Measured {
     lost: Counter<u64>,
     gen_ai: GenAi,
     endpoints: Names,
+    at_hand: AtHand,
+}
+
+/// Series that were looked up.
+#[derive(Default)]
+struct AtHand {
+    /// By method, system and status.
+    rpcs: HashMap<[&'static str; 3], BoundHistogram<f64>>,
+    /// By method.
+    overheads: HashMap<&'static str, BoundHistogram<f64>>,
+    attempts: HashMap<AttemptKind, BoundCounter<u64>>,
 }
 
 impl Measured {
@@ -84,6 +99,7 @@ impl Measured {
             lost: count(names::RECORDS_LOST, "{record}", "What came faster than it was counted: it is in no metric."),
             gen_ai: GenAi::new(meter, naming.gen_ai),
             endpoints: Names::default(),
+            at_hand: AtHand::default(),
             naming,
         }
     }
@@ -102,18 +118,15 @@ impl Measured {
     }
 
     fn call(&mut self, call: &CallRecord) {
-        let method = KeyValue::new(semconv::RPC_METHOD, call.method);
+        let Self { at_hand, rpc, overhead, .. } = self;
         if let Some((status, duration)) = call.rpc {
-            let system = KeyValue::new(semconv::RPC_SYSTEM_NAME, call.system);
-            let status_code = KeyValue::new(semconv::RPC_STATUS_CODE, status);
-            let mut attributes = vec![system, method.clone(), status_code];
-            if is_server_fault(status) {
-                attributes.push(KeyValue::new(semconv::ERROR_TYPE, status));
-            }
-            self.rpc.record(duration.as_secs_f64(), &attributes);
+            let series = at_hand.rpcs.entry([call.method, call.system, status]);
+            series.or_insert_with(|| rpc.bind(&of_rpc(call, status))).record(duration.as_secs_f64());
         }
-        if let Some(overhead) = call.overhead {
-            self.overhead.record(overhead.as_secs_f64(), &[method]);
+        if let Some(time) = call.overhead {
+            let method = || KeyValue::new(semconv::RPC_METHOD, call.method);
+            let series = at_hand.overheads.entry(call.method);
+            series.or_insert_with(|| overhead.bind(&[method()])).record(time.as_secs_f64());
         }
         if let Some(completion) = &call.completion {
             self.gen_ai.count(completion, &*self.naming.is_known);
@@ -121,27 +134,21 @@ impl Measured {
     }
 
     fn attempt(&mut self, attempt: &AttemptRecord) {
-        let endpoint = format!("{}/{}", attempt.provider, attempt.model);
-        let (outcome, reason) = match attempt.outcome {
+        let kind = &attempt.kind;
+        if attempt.way == Way::First
+            && let Some(series) = self.at_hand.attempts.get(kind)
+        {
+            series.add(1);
+            return;
+        }
+        let (outcome, reason) = match kind.outcome {
             AttemptOutcome::Finished => ("finished", None),
             AttemptOutcome::Failed(reason) => ("failed", Some(reason)),
             AttemptOutcome::Dropped => ("dropped", None),
             // Nothing was sent.
             AttemptOutcome::Skipped(_) => return,
         };
-        let standing = match outcome {
-            _ if (self.naming.is_known)(&endpoint) => Standing::Known,
-            "finished" => Standing::Answered,
-            _ => Standing::Claimed,
-        };
-        // The provider is the configuration's: only the model may be made up.
-        let shown = shown(&endpoint);
-        let told = if self.endpoints.admits(&shown, standing) {
-            shown.into_owned()
-        } else {
-            format!("{}/{}", attempt.provider, names::OTHER)
-        };
-        let endpoint = KeyValue::new(semconv::ENDPOINT, told);
+        let (endpoint, is_final) = self.endpoint(kind);
         let of_way = match attempt.way {
             Way::First => None,
             Way::Retry => Some(&self.retries),
@@ -153,8 +160,43 @@ impl Measured {
         }
         let mut attributes = vec![endpoint, KeyValue::new(semconv::ATTEMPT_OUTCOME, outcome)];
         attributes.extend(reason.map(|reason| KeyValue::new(semconv::REASON, reason.as_str())));
-        self.attempts.add(1, &attributes);
+        let series = self.attempts.bind(&attributes);
+        series.add(1);
+        // Who is not told apart now may be later.
+        if is_final {
+            if self.at_hand.attempts.len() >= MOST_AT_HAND {
+                self.at_hand.attempts.clear();
+            }
+            self.at_hand.attempts.insert(kind.clone(), series);
+        }
     }
+
+    /// How the endpoint of an attempt is told, and whether it always will be.
+    fn endpoint(&mut self, kind: &AttemptKind) -> (KeyValue, bool) {
+        let endpoint = format!("{}/{}", kind.provider, kind.model);
+        let standing = match kind.outcome {
+            _ if (self.naming.is_known)(&endpoint) => Standing::Known,
+            AttemptOutcome::Finished => Standing::Answered,
+            _ => Standing::Claimed,
+        };
+        // The provider is the configuration's: only the model may be made up.
+        let shown = shown(&endpoint);
+        let is_told = self.endpoints.admits(&shown, standing);
+        let told = if is_told { shown.into_owned() } else { format!("{}/{}", kind.provider, names::OTHER) };
+        (KeyValue::new(semconv::ENDPOINT, told), is_told)
+    }
+}
+
+fn of_rpc(call: &CallRecord, status: &'static str) -> Vec<KeyValue> {
+    let mut attributes = vec![
+        KeyValue::new(semconv::RPC_SYSTEM_NAME, call.system),
+        KeyValue::new(semconv::RPC_METHOD, call.method),
+        KeyValue::new(semconv::RPC_STATUS_CODE, status),
+    ];
+    if is_server_fault(status) {
+        attributes.push(KeyValue::new(semconv::ERROR_TYPE, status));
+    }
+    attributes
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use super::observed::{self, ServerNow};
 use super::pushed::Reader;
 use super::reloads::{self, ReloadsNow};
 use super::reused::{self, Reused};
+use super::semconv::metrics as names;
 use super::{otel, semconv};
 
 /// How old a text may be.
@@ -32,6 +33,34 @@ const FRESH: Duration = Duration::from_secs(1);
 const PULSE: Duration = Duration::from_millis(250);
 /// The series of one instrument. Who feeds it bounds what it tells apart, and no series is lost below that bound.
 const MOST_SERIES: usize = 20_000;
+/// The series of one that tells apart what this server alone has words for. The room for all of them is taken at once, and
+/// what is written in it is spread over it: a page for each series.
+const FEW_SERIES: usize = 1000;
+/// Those of which there are few.
+const FEW: [&str; 22] = [
+    names::RPC_SERVER_CALL_DURATION,
+    names::GATEWAY_OVERHEAD,
+    names::CALLS_IN_FLIGHT,
+    names::BYTES_IN_FLIGHT,
+    names::CALLS_REFUSED,
+    names::CONNECTIONS,
+    names::CONNECTIONS_REFUSED,
+    names::RELOADS_FAILED,
+    names::CERTIFICATE_LEFT,
+    names::ISSUER_KEYS,
+    names::ISSUER_KEYS_AGE,
+    names::RUNTIME_BUSY,
+    names::RUNTIME_TASKS,
+    names::MEMORY,
+    names::START_TIME,
+    names::BUILD_INFO,
+    names::RECORDS_LOST,
+    semconv::CACHE_CALLS,
+    semconv::CACHE_SAVED_COST,
+    semconv::CACHE_SAVED_TOKENS,
+    semconv::CACHE_EVICTIONS,
+    semconv::SHARED_FAILURES,
+];
 
 /// What is shown where nothing is counted: a comment of the text form.
 const OFF: &[u8] = b"# OTEL_SDK_DISABLED is true: nothing is counted\n";
@@ -247,8 +276,9 @@ impl Metrics {
     }
 }
 
-fn bounded(_: &Instrument) -> Option<Stream> {
-    Stream::builder().with_cardinality_limit(MOST_SERIES).build().ok()
+fn bounded(instrument: &Instrument) -> Option<Stream> {
+    let most = if FEW.contains(&instrument.name()) { FEW_SERIES } else { MOST_SERIES };
+    Stream::builder().with_cardinality_limit(most).build().ok()
 }
 
 /// What calls used, and what that cost.

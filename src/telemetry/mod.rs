@@ -13,6 +13,7 @@ mod completion;
 mod exporter;
 mod feed;
 mod gen_ai;
+mod json_lines;
 mod measured;
 mod metrics;
 mod names;

@@ -27,7 +27,7 @@ pub struct ReloadsNow {
 pub struct IssuerNow {
     /// Its name.
     pub issuer: String,
-    /// How many count; 0: its tokens cannot be checked.
+    /// How many count; 0: they cannot be read, or it has withdrawn all.
     pub keys: u64,
     /// How long ago they were read; none: never.
     pub age: Option<Duration>,
@@ -78,7 +78,7 @@ fn of_issuers(meter: &Meter, now: &Now) {
     meter
         .u64_observable_gauge(names::ISSUER_KEYS)
         .with_unit("{key}")
-        .with_description("Keys of an issuer that count; 0: its tokens cannot be checked.")
+        .with_description("Keys of an issuer that count; 0: they cannot be read, or it has withdrawn all.")
         .with_callback(move |observer| {
             look().issuers.iter().for_each(|issuer| observer.observe(issuer.keys, &of(issuer)));
         })

@@ -8,6 +8,7 @@ use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::{Layer, Registry, layer::SubscriberExt, reload};
 
+use super::json_lines::JsonLines;
 use super::records::Records;
 use super::{Error, Settings};
 
@@ -98,11 +99,7 @@ where
         LogFormat::Auto => surface == Surface::Terminal,
     };
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
-    if lines {
-        layer.with_ansi(surface == Surface::Terminal).boxed()
-    } else {
-        layer.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
-    }
+    if lines { layer.with_ansi(surface == Surface::Terminal).boxed() } else { layer.event_format(JsonLines).boxed() }
 }
 
 #[cfg(test)]

@@ -2,12 +2,12 @@
 //!
 //! What a message quotes is a path, never a piece of a file: one of them is a key.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+
+use crate::regular;
 
 /// The largest file that is read, in bytes: all authorities of a system together have about 250 kB.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -121,14 +121,8 @@ impl Contents {
 
 fn read(part: Part, path: &Path) -> Result<Vec<u8>, Fault> {
     let shown = path.display();
-    let failed = |error: std::io::Error| Fault::new(part, format!("the file {shown} cannot be read: {error}"));
-    // What is no file might never end.
-    if !path.metadata().map_err(failed)?.is_file() {
-        return Err(Fault::new(part, format!("{shown} is no file")));
-    }
-    let mut bytes = Vec::new();
-    // One byte more than is allowed tells a file that is too large from one that just fits.
-    File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    let bytes =
+        regular::read(path, MAX_FILE_BYTES).map_err(|unread| Fault::new(part, format!("the file {shown} {unread}")))?;
     match u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE_BYTES {
         true => Err(Fault::new(part, format!("the file {shown} is larger than 1 MiB"))),
         false => Ok(bytes),

@@ -111,7 +111,7 @@ async fn a_bad_file_changes_nothing_until_it_is_good() {
     comes(&stage, "two").await;
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let told = stage.running.reloading.look_at_callers().await;
-    assert!(told.iter().any(|problem| problem.contains("never.yaml is no file")), "{told:?}");
+    assert!(told.iter().any(|problem| problem.contains("never.yaml is a named pipe; only a regular file")), "{told:?}");
     std::fs::rename(at, at.with_extension("away")).unwrap();
     let told = stage.running.reloading.look_at_callers().await;
     assert!(told.iter().any(|problem| problem.contains("cannot be read")), "{told:?}");
@@ -131,6 +131,33 @@ async fn hashes_in_a_file_beside_are_read_again_when_they_change() {
     put(at, "search.hashes", &hash("two"));
     comes(&stage, "two").await;
     goes(&stage, "one").await;
+}
+
+#[tokio::test]
+async fn keys_in_what_is_no_file_are_refused_and_hold_no_later_look_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    put(at, "one.yaml", &alone("one", ""));
+    let stage = stage(at, "").await;
+    let pipe = at.join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let _socket = std::os::unix::net::UnixListener::bind(at.join("socket")).unwrap();
+    std::fs::create_dir(at.join("folder")).unwrap();
+    for (place, what) in [
+        (pipe.display().to_string(), "is a named pipe; only a regular file"),
+        (at.join("socket").display().to_string(), "is a socket;"),
+        (at.join("folder").display().to_string(), "is a directory;"),
+        ("/dev/zero".to_owned(), "is a device;"),
+    ] {
+        put(at, "two.yaml", &format!("{{ name: two, keys: ['file:{place}'] }}"));
+        let told = stage.running.reloading.look_at_callers().await;
+        let expected = format!("two.yaml:1:21: keys[0]: the file {place} {what}");
+        assert!(told.iter().any(|problem| problem.contains(&expected)), "{expected}: {told:?}");
+        call(&stage, "one").await.unwrap();
+    }
+    put(at, "two.yaml", &alone("two", ""));
+    assert_eq!(stage.running.reloading.look_at_callers().await, Vec::<String>::new());
+    call(&stage, "two").await.unwrap();
 }
 
 /// A folder as Kubernetes mounts it: files are links through `..data`, a link to the version in force.

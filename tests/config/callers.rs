@@ -83,6 +83,13 @@ fn hashes_may_stand_in_a_file() {
     assert!(entry.keys.len() == 2 && entry.keys[0].is(&one));
     std::fs::write(&file, "# nothing\n").unwrap();
     assert!(told(&text).contains("is a file without a hash"));
+    // As Kubernetes mounts it: links to a file.
+    std::fs::create_dir(folder.path().join("..1")).unwrap();
+    std::fs::write(folder.path().join("..1/keys"), one.to_string()).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink("..1", folder.path().join("..data")).unwrap();
+    std::os::unix::fs::symlink("..data/keys", &file).unwrap();
+    assert!(parse(&text).unwrap().admitted.callers[0].keys[0].is(&one));
 }
 
 #[test]
@@ -227,6 +234,50 @@ fn callers_stand_in_files_of_their_own_and_two_of_one_name_are_told_with_both_pl
     assert_eq!(parse(&text).unwrap().admitted.entries().count(), 4, "a file without anything is no caller");
     let missing = told(&with_provider("callers_dir: { path: /nowhere/at/all }"));
     assert!(missing.contains("callers_dir.path: the directory /nowhere/at/all cannot be read"), "{missing}");
+}
+
+#[test]
+fn a_file_of_callers_reads_nothing_of_the_environment_and_no_file_that_it_names_is_quoted() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let text = with_provider(&format!("callers_dir: {{ path: {at} }}"));
+    let told = |file: &str| {
+        std::fs::write(folder.path().join("a.yaml"), file).unwrap();
+        told(&text)
+    };
+    for (file, place) in [
+        ("name: ${KEY}\ncertificates: [x]", "1:7: name: "),
+        ("name: a\nkeys: ['${KEY}']", "2:8: keys[0]: "),
+        ("name: a\nkeys: ['file:/x/${KEY}']", "2:8: keys[0]: "),
+        ("name: a\ncertificates: ['${KEY} x']", "2:16: certificates[0]: "),
+        ("name: a\ncertificates: [x]\nlabels: { team: '-${KEY}' }", "3:17: labels.team: "),
+        ("name: a\ncertificates: [x]\nmodels: ['${KEY}*b']", "3:10: models[0]: "),
+        ("name: a\ncertificates: [x]\nadmin: ${KEY}", "3:8: admin: "),
+        ("name: a\ncertificates: [x]\nlimits: { in_flight: '${KEY}' }", "3:22: limits.in_flight: "),
+    ] {
+        let told = told(file);
+        let rule = "names the environment variable KEY, and a file of `callers_dir` has none; write the value itself";
+        assert!(told.contains(&format!("{at}/a.yaml:{place}{rule}")) && !told.contains("sk-hidden"), "{file}: {told}");
+    }
+    // Nor whether there is such a variable.
+    assert!(told("name: ${NONE}\ncertificates: [x]").contains("names the environment variable NONE, and a file of"));
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "sk-hidden\nsha256:hidden\n").unwrap();
+    let told = told(&format!("name: a\nkeys: ['file:{}']", secret.display()));
+    assert!(told.contains("keys[0]: must be `sha256:`") && !told.contains("hidden"), "{told}");
+    std::fs::write(folder.path().join("a.yaml"), "name: a\ncertificates: [x]\nlabels: { team: '$${KEY}' }").unwrap();
+    assert_eq!(parse(&text).unwrap().admitted.entries().next().unwrap().caller.labels["team"], "${KEY}");
+}
+
+#[test]
+fn what_is_nested_without_end_is_refused_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = with_provider(&format!("callers_dir: {{ path: {} }}", folder.path().display()));
+    for (shape, nested) in super::nested() {
+        std::fs::write(folder.path().join("a.yaml"), nested).unwrap();
+        let told = told(&text);
+        assert!(told.contains("/a.yaml:") && told.contains("in each other deeper than 24 levels"), "{shape}: {told}");
+    }
 }
 
 #[test]

@@ -67,6 +67,12 @@ pub(crate) async fn clear(server: &Server, scope: Scope) -> Result<i64, tonic::S
     cleared.map(|cleared| cleared.into_inner().entries)
 }
 
+/// Puts what is no text and no hash in a key's place.
+pub(crate) async fn of_another_kind(redis: &Redis, key: &str) {
+    let script = "redis.call('DEL', KEYS[1]) return redis.call('LPUSH', KEYS[1], 'of another kind')";
+    redis.told(3, &["EVAL", script, "1", key]).await;
+}
+
 /// Waits until the server that is shared is used again.
 pub(crate) async fn is_used_again(server: &Server) {
     within("it is used again", async {
@@ -159,9 +165,18 @@ async fn what_cannot_be_read_is_a_miss_and_is_made_anew() {
     }
     let failures = stats(&pair.other).await.shared.unwrap().failures;
     assert_eq!(failures, 0, "what is there is no failure of the server");
-    let _: () = redis.answer(3, cmd("DEL").arg(&key)).await;
-    let _: () = redis.answer(3, cmd("LPUSH").arg(&key).arg("no text at all")).await;
-    assert_eq!(answered(&other, &request).await, CacheStatus::Miss);
+    // What is no text at all, in the answer's place and where the word of its group stands.
+    let word = format!("{}:word", key.splitn(5, ':').take(4).collect::<Vec<_>>().join(":"));
+    for broken in [vec![&key], vec![&word, &key], vec![&word]] {
+        let _: () = redis.answer(3, cmd("DEL").arg(&[&key, &word])).await;
+        for key in &broken {
+            of_another_kind(&redis, key).await;
+        }
+        assert_eq!(answered(&other, &request).await, CacheStatus::Miss, "{broken:?}");
+        assert_eq!(answered(&one, &request).await, CacheStatus::Hit, "{broken:?}");
+    }
+    let failures = stats(&pair.other).await.shared.unwrap().failures;
+    assert_eq!(failures, 0, "nor is what is of another kind");
 }
 
 #[tokio::test]

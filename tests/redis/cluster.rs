@@ -61,9 +61,6 @@ async fn who_has_what_may_change() {
     let (one, other) = pair.wires().await;
     assert_eq!(answered(&one, &one_of_many(0)).await, Miss);
     clear(&pair.one, Scope::All(true)).await.unwrap();
-    for node in &cluster.nodes {
-        node.told(0, &["FLUSHALL"]).await;
-    }
     cluster.give(1, 2).await;
     for number in 0..60 {
         assert_eq!(answered(&one, &one_of_many(number)).await, Miss);

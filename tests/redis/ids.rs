@@ -10,7 +10,7 @@ use completiond::proto::{
 use futures_util::future::join;
 use tonic::Code::{InvalidArgument, NotFound};
 
-use crate::answers::{Pair, QUICK, answered};
+use crate::answers::{Pair, QUICK, answered, of_another_kind};
 use crate::calls::{asked, folded, status, whole};
 use crate::process::Server;
 use crate::servers::Redis;
@@ -91,6 +91,29 @@ async fn another_request_under_an_id_that_another_process_knows_is_refused() {
     let labels = [("team".to_owned(), "red".to_owned())].into();
     assert_eq!(answered(&other, &CompleteRequest { labels, ..request }).await, CacheStatus::Replayed);
     assert_eq!(pair.asked(), 1);
+}
+
+#[tokio::test]
+async fn what_is_of_another_kind_under_an_id_is_replaced() {
+    let redis = Redis::start().await;
+    let pair = pair(&redis).await;
+    let (one, other) = pair.wires().await;
+    let request = named(QUICK, OnDisconnect::Cancel);
+    whole(&one, &request).await;
+    for (round, pattern) in ["completiond:calls:1:id:*", "completiond:calls:1:answer:*"].into_iter().enumerate() {
+        for key in redis.keys(3, pattern).await {
+            of_another_kind(&redis, &key).await;
+        }
+        // Who has made it knows it still; the other looks for it there.
+        let request = if round == 0 { request.clone() } else { named(QUICK, OnDisconnect::Cancel) };
+        let found = found_by_own(&pair.other, &request).await.map(|found| found.id);
+        assert_eq!(found.map_err(|status| status.code()), Err(NotFound));
+        assert_ne!(answered(&other, &request).await, CacheStatus::Replayed);
+        assert_eq!(answered(&one, &request).await, CacheStatus::Replayed);
+    }
+    for server in [&pair.one, &pair.other] {
+        assert_eq!(server.logged("what processes share cannot be used"), Vec::<String>::new());
+    }
 }
 
 #[tokio::test]

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use completiond::callers::KeyHash;
 use completiond::proto::CompleteRequest;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use redis::cmd;
 use tonic::Code;
 
-use crate::answers::Pair;
+use crate::answers::{Pair, of_another_kind};
 use crate::servers::Redis;
 use crate::stage::{End, Wire, within};
 
@@ -85,6 +86,103 @@ async fn what_one_process_has_used_the_other_takes_into_account() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_is_broken_there_is_taken_out_and_all_processes_go_on_counting_together() {
+    let redis = Redis::start().await;
+    let limits = "requests_per_minute: 20, tokens_per_minute: 1000000, spend_per_day: 1000";
+    let pair = Pair::sharing(&settings(limits), &[("REDIS_URL", &redis.url())]).await;
+    let (one, other) = pair.wires().await;
+    assert!(is_let_in(&call(&one, &asked(1)).await));
+    let key = redis.keys(3, "completiond:limits:1:*").await.remove(0);
+    let (now, _): (i64, i64) = redis.answer(3, &cmd("TIME")).await;
+    let (second, day) = (format!("r{now}"), format!("d{}", now / 86400));
+    let put = async |field: &[u8], value: &[u8]| {
+        let _: i64 = redis.answer(3, cmd("HSET").arg(&key).arg(field).arg(value)).await;
+    };
+    let broken: [(&[u8], &[u8]); 8] = [
+        (b"nonsense", b"1"),
+        (b"\xff\xfe", b"1"),
+        (b"r", b"1"),
+        (second.as_bytes(), b"none"),
+        (second.as_bytes(), b"1.5"),
+        (second.as_bytes(), b"\xff"),
+        (day.as_bytes(), b"99999999999999999999999999"),
+        (b"t1e99", b"1"),
+    ];
+    for (field, value) in broken {
+        put(field, value).await;
+        assert!(is_let_in(&call(&other, &asked(1)).await), "{field:?} {value:?}");
+        let there: Option<Vec<u8>> = redis.answer(3, cmd("HGET").arg(&key).arg(field)).await;
+        assert_ne!(there.as_deref(), Some(value), "{field:?}");
+    }
+    // More than a script can take out at once.
+    for from in 0..10 {
+        let mut many = cmd("HSET");
+        many.arg(&key);
+        (0..1000).for_each(|number| {
+            many.arg(format!("x{from}-{number}")).arg(1);
+        });
+        let _: i64 = redis.answer(3, &many).await;
+    }
+    assert!(is_let_in(&call(&one, &asked(1)).await));
+    assert!(redis.answer::<i64>(3, cmd("HLEN").arg(&key)).await < 100);
+    of_another_kind(&redis, &key).await;
+    let began = Instant::now();
+    let mut admitted = 0;
+    for number in 0..60 {
+        let end = call(if number % 2 == 0 { &one } else { &other }, &asked(1)).await;
+        admitted += usize::from(is_let_in(&end));
+    }
+    if began.elapsed() < Duration::from_secs(60) {
+        assert_eq!(admitted, 20, "they count together");
+    }
+    for server in [&pair.one, &pair.other] {
+        assert_eq!(server.logged("what processes share cannot be used"), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn what_a_call_has_used_is_told_though_something_else_has_come_in_its_place() {
+    let redis = Redis::start().await;
+    let pair = Pair::sharing(&settings("tokens_per_minute: 100000"), &[("REDIS_URL", &redis.url())]).await;
+    let (one, _) = pair.wires().await;
+    for round in 1..=2 {
+        let prompt = format!("sim: tokens={round} first_event=500ms pace=0ms");
+        let request = CompleteRequest { prompt, ..asked(1) };
+        let running = call(&one, &request);
+        let spoilt = async {
+            within("it is asked", async {
+                while pair.asked() < round {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            })
+            .await;
+            let key = redis.keys(3, "completiond:limits:1:*").await.remove(0);
+            let fields: Vec<String> = redis.answer(3, cmd("HKEYS").arg(&key)).await;
+            // That of the second in which this call was let in.
+            let last = fields.iter().filter(|field| field.starts_with('t')).max().unwrap();
+            match round {
+                1 => of_another_kind(&redis, &key).await,
+                _ => redis.told(3, &["HSET", &key, last, "none"]).await,
+            }
+            key
+        };
+        let (end, key) = tokio::join!(running, spoilt);
+        assert!(is_let_in(&end));
+        within("it is told", async {
+            let script = "local all = redis.pcall('HVALS', KEYS[1]) if all.err then return {'none'} end return all";
+            loop {
+                let values: Vec<String> = redis.answer(3, cmd("EVAL").arg(script).arg(1).arg(&key)).await;
+                if !values.is_empty() && !values.contains(&"none".to_owned()) {
+                    return;
+                }
+            }
+        })
+        .await;
+    }
+    assert_eq!(pair.one.logged("what processes share cannot be used"), Vec::<String>::new());
 }
 
 #[tokio::test]

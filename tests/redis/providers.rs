@@ -6,7 +6,7 @@ use completiond::proto::{CompleteRequest, EndpointStatus, GetPoolRequest};
 use redis::cmd;
 use tonic::Code;
 
-use crate::answers::{Pair, QUICK};
+use crate::answers::{Pair, QUICK, of_another_kind};
 use crate::ask::admin;
 use crate::process::Server;
 use crate::servers::{Cluster, Redis};
@@ -164,12 +164,71 @@ async fn neither_keys_nor_names_are_told_and_what_is_broken_there_harms_nobody()
         redis.told(3, &["HSET", &key, field, "no numbers"]).await;
     }
     redis.told(3, &["HSET", &key, "not a tag", "1 2 3"]).await;
-    redis.told(3, &["HSET", &key, "for ever", "100000000000000000 0 0 0 -1 0 0 0 0 -1 0 0 0"]).await;
+    let for_ever = "f".repeat(32);
+    redis.told(3, &["HSET", &key, &for_ever, "1000000000000000 0 0 0 -1 0 0 0 0 -1 0 0 0"]).await;
     ok(&one, "n", QUICK).await;
     until("what comes later is told", async || held(&pair.other, FIRST_OF_N).await.is_some()).await;
-    assert!(held(&pair.other, FIRST_OF_M).await.is_some(), "what was heard of before still holds");
-    let is_gone = async || redis.answer::<i64>(3, cmd("HEXISTS").arg(&key).arg("for ever")).await == 0;
+    until("who was told before tells it again", async || held(&pair.other, FIRST_OF_M).await.is_some()).await;
+    let is_gone = async || redis.answer::<i64>(3, cmd("HEXISTS").arg(&key).arg(&for_ever)).await == 0;
     until("what would hold for ever is taken out", is_gone).await;
+}
+
+#[tokio::test]
+async fn what_is_no_text_or_of_another_kind_there_is_taken_out_and_the_server_is_used_on() {
+    let redis = Redis::start().await;
+    let pair = pair(&redis.url()).await;
+    let (one, _) = pair.wires().await;
+    ok(&one, "m", QUICK).await;
+    until("the other has heard of it", async || held(&pair.other, FIRST_OF_M).await.is_some()).await;
+    let key = redis.keys(3, "completiond:{allowances}:*").await.remove(0);
+    let (tag, right): (String, String) =
+        redis.answer::<Vec<(String, String)>>(3, cmd("HGETALL").arg(&key)).await.remove(0);
+    let sent_later = format!("0 0 {} 1000000000000000 -1 0 0 0 0 -1 0 0 0", right.split(' ').next().unwrap());
+    let strange: [(&[u8], &[u8]); 5] = [
+        (b"\xff\xfe no text", right.as_bytes()),
+        (&[0xff; 32], right.as_bytes()),
+        (tag.as_bytes(), b"\xff\xfe"),
+        (&[b'a'; 32], b"9e99 0 0 0 -1 0 0 0 0 -1 0 0 0"),
+        (&[b'b'; 32], sent_later.as_bytes()),
+    ];
+    let alone = async |what: &str| {
+        let fields = async || redis.answer::<Vec<(Vec<u8>, Vec<u8>)>>(3, cmd("HGETALL").arg(&key)).await;
+        let is_ours = |(field, value): &(Vec<u8>, Vec<u8>)| *field == tag.as_bytes() && value.is_ascii();
+        until(what, async || matches!(&fields().await[..], [ours] if is_ours(ours))).await;
+    };
+    for (field, value) in strange {
+        let _: i64 = redis.answer(3, cmd("HSET").arg(&key).arg(field).arg(value)).await;
+        alone("what is none of ours is taken out, and what is true is told again").await;
+    }
+    // As long as that is none, nothing can be told there.
+    of_another_kind(&redis, &key).await;
+    alone("what is of another kind is replaced").await;
+    until("the other knows it still", async || held(&pair.other, FIRST_OF_M).await.is_some()).await;
+    for server in [&pair.one, &pair.other] {
+        assert_eq!(server.logged("what processes share cannot be used"), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn what_was_never_true_there_holds_as_long_as_it_stands_there() {
+    let redis = Redis::start().await;
+    let pair = pair(&redis.url()).await;
+    let (one, other) = pair.wires().await;
+    ok(&one, "told", QUICK).await;
+    until("the other knows it", async || remaining(&pair.other, TOLD).await == Some(50)).await;
+    let key = redis.keys(3, "completiond:{allowances}:*").await.remove(0);
+    let tag: String = redis.answer::<Vec<String>>(3, cmd("HKEYS").arg(&key)).await.remove(0);
+    let (now, _): (i64, i64) = redis.answer(3, &cmd("TIME")).await;
+    let poison = format!("{} 1 0 0 -1 0 0 0 0 -1 0 0 0", (now + 3000) * 1000);
+    redis.told(3, &["HSET", &key, &tag, &poison]).await;
+    until("it is believed", async || held(&pair.other, TOLD).await.is_some()).await;
+    let hold = held(&pair.other, TOLD).await.unwrap();
+    assert!(hold <= 300, "and for no longer than some minutes: {hold}");
+    redis.told(3, &["HDEL", &key, &tag]).await;
+    for server in [&pair.one, &pair.other] {
+        until("it is over", async || held(server, TOLD).await.is_none()).await;
+    }
+    ok(&other, "told", QUICK).await;
 }
 
 #[tokio::test]

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use completiond::proto::{UsageRecord, UsageStore};
+use redis::cmd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tonic::Code::Unavailable;
 use tonic_types::StatusExt;
 
+use crate::answers::of_another_kind;
 use crate::process::Server;
 use crate::servers::{Redis, url};
 use crate::stage::within;
@@ -184,11 +186,40 @@ async fn what_stands_in_the_way_of_a_batch_neither_loses_nor_doubles_it() {
     server.call(1).await;
     sum_of(server.admin, 1).await;
     // The numbers before this one can be added, and this one cannot.
-    redis.told(3, &["EVAL", SPOIL, "0", "none"]).await;
+    redis.told(3, &["EVAL", SPOIL, "0", &i64::MAX.to_string()]).await;
     server.call(6).await;
     for _ in 0..3 {
         assert_eq!(list(server.admin, by(&[])).await.unwrap_err().code(), Unavailable);
     }
     redis.told(3, &["EVAL", SPOIL, "0", "3"]).await;
     sum_of(server.admin, 7).await;
+}
+
+#[tokio::test]
+async fn what_is_none_of_ours_among_sums_is_left_aside_and_replaced_where_it_is_in_the_way() {
+    let redis = Redis::start().await;
+    let server = server(&redis.url());
+    server.call(1).await;
+    sum_of(server.admin, 1).await;
+    let hour = redis.keys(3, "*:hour:*").await.remove(0);
+    let strange: [(&[u8], &[u8]); 4] =
+        [(b"\xff\xfe", b"1"), (b"nonsense", b"1"), (b"99:x", b"1"), (b"1:\xff", b"\xff")];
+    for (field, value) in strange {
+        let _: i64 = redis.answer(3, cmd("HSET").arg(&hour).arg(field).arg(value)).await;
+    }
+    server.call(1).await;
+    sum_of(server.admin, 2).await;
+    assert!(!server.logged("is left aside").is_empty());
+    // What is in the way is lost with it, and nothing else: what comes later is added.
+    redis.told(3, &["EVAL", SPOIL, "0", "none"]).await;
+    server.call(2).await;
+    within("it is added", async { while total(server.admin).await.succeeded != 4 {} }).await;
+    assert_eq!(total(server.admin).await.output_tokens, 6);
+    for key in redis.keys(3, "*:usage:*").await {
+        of_another_kind(&redis, &key).await;
+    }
+    assert!(list(server.admin, by(&[])).await.is_ok());
+    server.call(3).await;
+    let succeeded = async || Some(list(server.admin, by(&[])).await.ok()?.records.first()?.succeeded);
+    within("it is added", async { while succeeded().await != Some(3) {} }).await;
 }

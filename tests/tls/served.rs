@@ -135,3 +135,16 @@ async fn a_server_that_stops_tells_its_connections_and_ends_its_streams_in_order
     assert!(matches!(last, Some(Event::Completed(_))));
     within("the server stops", stop).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_client_of_http_1_that_goes_away_takes_its_call_with_it_whatever_it_sent_behind() {
+    let desk = Desk::plain("").await;
+    let config = Tls { alpn: &["http/1.1"], ..Tls::default() }.config(&desk.authority);
+    let mut stream = connect(desk.address(), &config).await.unwrap();
+    let asked = "POST /stream HTTP/1.1\r\nhost: server\r\ncontent-type: text/plain\r\ncontent-length: 12\r\n\r\n\
+                 sim: silence and more";
+    stream.write_all(asked.as_bytes()).await.unwrap();
+    desk.stage.upstream_is(|counts| counts.open == 1).await;
+    drop(stream);
+    desk.stage.is_quiet().await;
+}

@@ -2,6 +2,8 @@
 
 use completiond::proto::completion_service_client::CompletionServiceClient;
 use completiond::proto::{CompleteRequest, CompleteResponse, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use crate::desk::{BOTH, JSON, SSE, TEXT, Told, WHOLE, caller, detail, told_reason};
@@ -240,6 +242,44 @@ async fn a_client_that_goes_away_stops_its_upstream() {
                 drop(asked);
             }
             stage.is_quiet().await;
+        }
+    }
+}
+
+/// How a client leaves.
+#[derive(Clone, Copy, Debug)]
+enum Leaving {
+    /// It closes the connection.
+    Closing,
+    /// It says that it sends nothing more.
+    Ending,
+    /// It resets the connection.
+    Resetting,
+}
+
+#[tokio::test]
+async fn what_a_client_of_http_1_sends_behind_its_request_does_not_hide_that_it_goes_away() {
+    let stage = Stage::with("limits: { max_in_flight: 1 }").await;
+    for asked in ["sim: silence", "sim: tokens=1000 first_event=0ms pace=0ms stall_after=3"] {
+        let head = "POST /stream HTTP/1.1\r\nhost: server\r\ncontent-type: text/plain\r\ncontent-length:";
+        let request = format!("{head} {}\r\n\r\n{asked}", asked.len());
+        for behind in ["\n".to_owned(), request.clone(), "x".repeat(30_000)] {
+            for leaving in [Leaving::Closing, Leaving::Ending, Leaving::Resetting] {
+                let mut client = TcpStream::connect(stage.address()).await.unwrap();
+                client.write_all(request.as_bytes()).await.unwrap();
+                stage.upstream_is(|counts| counts.open == 1).await;
+                // Less than the system holds for a reader: the end of what has no room there is not sent.
+                client.write_all(behind.as_bytes()).await.unwrap();
+                match leaving {
+                    Leaving::Closing => drop(client),
+                    Leaving::Ending => client.shutdown().await.unwrap(),
+                    Leaving::Resetting => {
+                        client.set_zero_linger().unwrap();
+                        drop(client);
+                    }
+                }
+                stage.is_quiet().await;
+            }
         }
     }
 }

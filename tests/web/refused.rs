@@ -101,6 +101,8 @@ async fn what_is_wrong_with_a_body_is_told_by_its_field() {
                 "messages[0].content[0].text.txt",
                 "no field",
             ),
+            (format!("{{\"prompt\": \"a\", \"prompt\": \"{SECRET}\"}}"), "prompt", "once"),
+            (format!("{{\"prompt\": \"{SECRET}\", \"max_tokens\": 1, \"maxTokens\": 2}}"), "max_tokens", "once"),
             // This one is read, and breaks a rule of the contract.
             (format!("{{\"prompt\": \"{SECRET}\", \"temperature\": -1}}"), "temperature", ""),
         ] {

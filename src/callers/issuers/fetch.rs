@@ -1,7 +1,5 @@
 //! Where the bytes of an issuer's keys come from: an address or a file, in bounded time and size.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +9,7 @@ use hyper_rustls::ConfigBuilderExt;
 use super::jwks::MAX_BYTES;
 use super::settings::KeysAt;
 use crate::aside::Aside;
+use crate::regular;
 
 /// How long reading the keys may take.
 const READING: Duration = Duration::from_secs(5);
@@ -100,14 +99,10 @@ async fn get(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// The bytes of a file, at most one more than are allowed.
+/// The bytes of a file, if they are not too many.
 ///
 /// # Errors
 /// What went wrong.
 pub(super) fn file(path: &Path) -> Result<Vec<u8>, String> {
-    let failed = |error: std::io::Error| format!("cannot be read: {error}");
-    let most = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(failed)?;
-    Ok(bytes)
+    regular::read(path, u64::try_from(MAX_BYTES).unwrap_or(u64::MAX)).map_err(|unread| unread.to_string())
 }

@@ -15,6 +15,7 @@ use super::fault::TokenFault;
 use super::jwks::KeySet;
 use super::kept::{Kept, NoKey};
 use super::settings::IssuerSettings;
+use super::verified::{Verified, remembered};
 use super::{claims, signatures};
 use crate::callers::Caller;
 use crate::callers::accounts::Accounts;
@@ -22,8 +23,6 @@ use crate::domain::CallerName;
 
 /// The largest token that is read, in bytes.
 const MAX_TOKEN: usize = 16 * 1024;
-/// The most tokens of one issuer that are remembered as verified.
-const MAX_VERIFIED: u64 = 10_000;
 
 /// Somebody whose word counts, with its keys.
 #[derive(Debug)]
@@ -36,14 +35,6 @@ pub(in crate::callers) struct Issuer {
     own: HashMap<String, Arc<Caller>>,
     /// Tokens that were verified, by their hashes.
     verified: Cache<[u8; 32], Verified>,
-}
-
-#[derive(Clone, Debug)]
-struct Verified {
-    caller: Arc<Caller>,
-    end: SystemTime,
-    /// By which keys: when the issuer shows others, it is looked at again.
-    by: [u8; 32],
 }
 
 /// Whom a token tells.
@@ -116,7 +107,7 @@ impl Issuer {
         validation.set_audience(&settings.audiences);
         validation.set_issuer(&[&settings.issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-        Self { settings, kept, validation, own, verified: Cache::new(MAX_VERIFIED) }
+        Self { settings, kept, validation, own, verified: remembered() }
     }
 
     pub(in crate::callers) fn kept(&self) -> &Arc<Kept> {

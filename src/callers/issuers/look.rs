@@ -13,11 +13,6 @@ impl KeysAt {
     pub fn look(&self) -> Result<(), String> {
         let Self::File(path) = self else { return Ok(()) };
         let told = |what: String| format!("the file {} {what}", path.display());
-        let metadata = path.metadata().map_err(|error| told(format!("cannot be read: {error}")))?;
-        // What is no file might never end.
-        if !metadata.is_file() {
-            return Err(format!("{} is no file", path.display()));
-        }
         let keys = KeySet::read(&file(path).map_err(told)?).map_err(|error| told(error.to_string()))?;
         if keys.len() == 0 { Err(told("has no key, which refuses all tokens".to_owned())) } else { Ok(()) }
     }

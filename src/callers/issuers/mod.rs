@@ -11,6 +11,7 @@ mod kept;
 mod look;
 mod settings;
 mod signatures;
+mod verified;
 
 pub use fault::TokenFault;
 pub use kept::KeysNow;

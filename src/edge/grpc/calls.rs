@@ -146,7 +146,7 @@ impl Completions {
         named.chain(default).try_for_each(|name| table.among(name, |name| caller.models.allow(name)))
     }
 
-    /// Runs `answer` unless the server ends before it does.
+    /// Runs `answer` unless the server ends before it does. What is large comes in a box: it is handed on once more here.
     pub(super) async fn unless_ended<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         tokio::select! {
             answer = answer => answer,

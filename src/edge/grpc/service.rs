@@ -85,7 +85,7 @@ impl CompletionService for Completions {
     ) -> Result<Response<proto::CompleteResponse>, Status> {
         let mut told = self.begin(&request, Rpc::Complete);
         let answer = match self.call(request, Delivery::Whole, &mut told) {
-            Ok(call) => self.unless_ended(self.whole(call)).await,
+            Ok(call) => self.unless_ended(Box::pin(self.whole(call))).await,
             Err(error) => Err(error),
         };
         match answer {
@@ -104,7 +104,7 @@ impl CompletionService for Completions {
             Err(error) => return Err(told.status(error)),
         };
         let until = call.patience.and_then(|patience| call.received.checked_add(patience));
-        match self.unless_ended(self.reply(call)).await {
+        match self.unless_ended(Box::pin(self.reply(call))).await {
             Ok(reply) => {
                 let mut response = Response::new(self.watch.send(reply, told, until));
                 // Events are smaller than what compressing each of them adds.

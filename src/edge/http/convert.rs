@@ -14,6 +14,7 @@ use serde_path_to_error::{Deserializer, Track};
 
 use super::media::{Form, content_type};
 use crate::domain::{Error, Violation};
+use crate::edge::twice::{Shape, Twice, twice};
 use crate::proto::{self, json};
 
 /// The longest path of a field that is told, in bytes.
@@ -151,6 +152,10 @@ fn message(body: &[u8]) -> Result<proto::CompleteRequest, Error> {
     }
     let unknown = || Error::new(crate::domain::Reason::Internal, "the contract cannot be read");
     let descriptor = json::descriptor("CompleteRequest").ok_or_else(unknown)?;
+    if let Some(Twice { within, name }) = twice(body, Shape::Message(descriptor.clone())) {
+        let field = if within.is_empty() { name } else { format!("{within}.{name}") };
+        return Err(Error::invalid(bounded(field), "must be there once"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let mut track = Track::new();
     let read = DynamicMessage::deserialize(descriptor, Deserializer::new(&mut reader, &mut track));

@@ -94,6 +94,13 @@ impl Fleet {
         is_news.then_some(LimitNews { sent: unreported, total: self.total, ..known })
     }
 
+    /// Nothing stands there of the endpoint. What did is over, or was lost, and then it is news.
+    pub(super) fn is_unknown(&mut self) {
+        if std::mem::take(&mut self.is_shared) {
+            self.has_news();
+        }
+    }
+
     /// All that was told of comes to `total`, with what was asked last in it. Returns how much was sent from here then.
     pub(super) fn agree(&mut self, total: u64) -> u64 {
         let own = self.asked.saturating_sub(self.reported);
@@ -228,6 +235,38 @@ mod tests {
         limits.hold(20 * SECOND, now);
         assert_eq!(limits.news(now).unwrap().hold, Some(20 * SECOND));
         limits.agree(&FleetLimits { hold: Some(Duration::MAX), ..Default::default() }, now);
-        assert_eq!(limits.held_until(now), Some(now + 3600 * SECOND), "within reason, whoever says so");
+        assert_eq!(limits.held_until(now), Some(now + 300 * SECOND), "within reason, whoever says so");
+        limits.agree(&FleetLimits { hold: Some(Duration::MAX), ..Default::default() }, now + SECOND);
+        assert_eq!(limits.held_until(now), Some(now + 301 * SECOND), "and as long as it is said");
+        limits.agree(&FleetLimits { hold: Some(3 * SECOND), ..Default::default() }, now);
+        assert_eq!(limits.held_until(now), Some(now + 20 * SECOND), "what was said here stays");
+    }
+
+    #[test]
+    fn what_is_gone_elsewhere_counts_no_more_and_what_was_told_here_is_told_again() {
+        let now = Instant::now() + 60 * SECOND;
+        let mut limits = Limits::default();
+        let poison = FleetLimits { hold: Some(3600 * SECOND), requests: heard(0, SECOND), ..Default::default() };
+        exchange(&mut limits, &poison, now);
+        assert!(limits.held_until(now).is_some() && limits.is_short(now));
+        let _none = limits.news(now);
+        limits.is_unknown_elsewhere();
+        assert!(limits.held_until(now).is_none() && !limits.is_short(now), "it was never said here");
+        assert_eq!(limits.news(now), None);
+        // What was said here is not lost with it.
+        let mut limits = told(50, now);
+        limits.hold(5 * SECOND, now);
+        exchange(&mut limits, &FleetLimits { total: 1, hold: Some(5 * SECOND), ..Default::default() }, now);
+        limits.hold(4 * SECOND, now);
+        assert_eq!(limits.news(now), None);
+        limits.is_unknown_elsewhere();
+        let news = limits.news(now).unwrap();
+        assert_eq!((news.hold, news.requests), (Some(5 * SECOND), heard(50, Duration::ZERO)));
+        limits.is_unknown_elsewhere();
+        assert!(limits.news(now).is_some(), "as long as nobody knows it");
+        exchange(&mut limits, &FleetLimits { total: 1, ..Default::default() }, now);
+        limits.is_unknown_elsewhere();
+        let later = now + 3600 * SECOND;
+        assert_eq!(limits.news(later), None, "and nothing of it when it is over");
     }
 }

@@ -98,6 +98,10 @@ impl Latency {
     /// same. Otherwise those who take long, by a silence or by what they ask for, would keep out all who are in a hurry, and
     /// nobody would ever see that it has become faster.
     pub(super) fn is_out_of_reach(&mut self, left: Duration, now: Instant) -> bool {
+        // Most often the latest sample shows it.
+        if self.latest_first(now).any(|sample| left >= sample / 2) {
+            return false;
+        }
         if self.fastest(now).is_none_or(|fastest| left >= fastest / 2) {
             return false;
         }
@@ -110,8 +114,13 @@ impl Latency {
     }
 
     fn recent(&self, now: Instant) -> impl Iterator<Item = Duration> {
+        self.latest_first(now).rev()
+    }
+
+    /// The samples that count.
+    fn latest_first(&self, now: Instant) -> impl DoubleEndedIterator<Item = Duration> {
         let counts = move |at: Instant| now.saturating_duration_since(at) <= COUNTS_FOR;
-        self.recent.iter().filter(move |(_, at)| counts(*at)).map(|(sample, _)| *sample)
+        self.recent.iter().rev().filter(move |(_, at)| counts(*at)).map(|(sample, _)| *sample)
     }
 
     /// What the estimate weighs still, from 1 down to 0.

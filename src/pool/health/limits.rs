@@ -16,7 +16,10 @@ use crate::domain::{Allowance, Quota};
 const BELIEVED_FOR: Duration = Duration::from_secs(60);
 /// The longest that an endpoint is left alone at its own word. What asks for more has most likely got its units wrong, and
 /// an account whose credit is spent says so in another way.
-const LONGEST_HOLD: Duration = Duration::from_secs(60 * 60);
+pub const LONGEST_HOLD: Duration = Duration::from_secs(60 * 60);
+/// The longest that it is left alone at the word of other processes, from when they were last asked, which is several times a
+/// second: what is longer is renewed as long as it stands there, and what was never true ends soon when nobody answers.
+const LONGEST_HOLD_OF_OTHERS: Duration = Duration::from_secs(5 * 60);
 /// What others were told counts only where its attempt was sent later by more than this: their times come by way of a third
 /// clock, and what was told here comes back as well.
 const LATER_BY: Duration = Duration::from_millis(50);
@@ -24,7 +27,10 @@ const LATER_BY: Duration = Duration::from_millis(50);
 /// What is known about one endpoint's limits.
 #[derive(Debug, Default)]
 pub(super) struct Limits {
+    /// At its own word.
     held_until: Option<Instant>,
+    /// At that of other processes.
+    held_elsewhere: Option<Instant>,
     sent: u64,
     requests: Option<Told>,
     tokens: Option<Told>,
@@ -48,6 +54,16 @@ struct Told {
     by: Number,
     /// When it was told.
     at: Instant,
+    whom: Whom,
+}
+
+/// Who was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whom {
+    /// This process.
+    Us,
+    /// Another one.
+    Others,
 }
 
 impl Limits {
@@ -57,7 +73,7 @@ impl Limits {
             if let Some(quota) = told
                 && known.is_none_or(|known| known.by <= by)
             {
-                *known = Some(Told { quota, by, at: now });
+                *known = Some(Told { quota, by, at: now, whom: Whom::Us });
                 self.fleet.has_news();
             }
         }
@@ -76,10 +92,10 @@ impl Limits {
     /// The endpoint asks to be left alone for `wait`.
     pub(super) fn hold(&mut self, wait: Duration, now: Instant) {
         let until = now.checked_add(wait.min(LONGEST_HOLD));
-        if until > self.held_until {
-            self.held_until = until;
+        if until > self.held_until.max(self.held_elsewhere) {
             self.fleet.has_news();
         }
+        self.held_until = self.held_until.max(until);
     }
 
     /// What other processes do not know yet; none: nothing. Until [`Limits::agree`] says that they do, it is told again.
@@ -91,7 +107,7 @@ impl Limits {
             Some(Heard { quota, lasts, ago: now.saturating_duration_since(told.by.at) })
         };
         let (requests, tokens) = (heard(left.requests, self.requests), heard(left.tokens, self.tokens));
-        let hold = self.held_until(now).map(|until| until - now);
+        let hold = self.held_until.filter(|until| *until > now).map(|until| until - now);
         self.fleet.news(self.sent, LimitNews { sent: 0, total: 0, hold, requests, tokens })
     }
 
@@ -103,7 +119,7 @@ impl Limits {
     /// All processes together know this, of which they were asked at `asked`, right after [`Limits::news`].
     pub(super) fn agree(&mut self, fleet: &FleetLimits, asked: Instant) {
         let own = self.fleet.agree(fleet.total);
-        self.held_until = self.held_until.max(fleet.hold.and_then(|hold| asked.checked_add(hold.min(LONGEST_HOLD))));
+        self.held_elsewhere = fleet.hold.and_then(|hold| asked.checked_add(hold.min(LONGEST_HOLD_OF_OTHERS)));
         let others = self.fleet.others();
         for (known, heard) in [(&mut self.requests, &fleet.requests), (&mut self.tokens, &fleet.tokens)] {
             let Some(Heard { quota, lasts, ago }) = *heard else { continue };
@@ -112,14 +128,24 @@ impl Limits {
                 // One that does not say when it resets has been believed for a while elsewhere.
                 let believed = BELIEVED_FOR.saturating_sub(lasts);
                 let at = if quota.resets_in.is_none() { asked.checked_sub(believed).unwrap_or(asked) } else { asked };
-                *known = Some(Told { quota, by, at });
+                *known = Some(Told { quota, by, at, whom: Whom::Others });
             }
         }
     }
 
+    /// The processes together know nothing of the endpoint: what this one was told itself it tells again, and what it had of
+    /// the others does not count any more.
+    pub(super) fn is_unknown_elsewhere(&mut self) {
+        self.held_elsewhere = None;
+        for known in [&mut self.requests, &mut self.tokens] {
+            *known = known.filter(|known| known.whom == Whom::Us);
+        }
+        self.fleet.is_unknown();
+    }
+
     /// Until when it asked to be left alone; none: it may be asked.
     pub(super) fn held_until(&self, now: Instant) -> Option<Instant> {
-        self.held_until.filter(|until| *until > now)
+        self.held_until.max(self.held_elsewhere).filter(|until| *until > now)
     }
 
     /// Whether so little is left that others should be asked first: a twentieth, which leaves room for what others send

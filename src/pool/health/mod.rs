@@ -34,6 +34,7 @@ pub use breaker::BreakerState;
 pub use concurrency::ConcurrencyRule;
 pub use fleet::{FleetLimits, Heard, LimitNews};
 pub use lease::Lease;
+pub use limits::LONGEST_HOLD;
 pub use standing::{Access, HealthReport, Right, Standing};
 
 /// What is known about one endpoint, shared by all workers.
@@ -169,6 +170,11 @@ impl Health {
         let is_known = has_answered || state.limits.is_shared();
         let news = state.limits.news(now).filter(|news| is_known || news.hold.is_some());
         (state.sent, news)
+    }
+
+    /// The processes together know nothing of its limits.
+    pub(super) fn is_unknown_elsewhere(&self) {
+        self.state().limits.is_unknown_elsewhere();
     }
 
     /// All processes together know this of its limits; they were asked at `asked`.

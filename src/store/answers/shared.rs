@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::super::packed;
-use super::super::redis::{Effect, Health, Link};
+use super::super::redis::{Effect, Health, Link, reading_text};
 use super::{AnswerKey, Scope, Whose};
 use crate::domain::KeptAnswer;
 
@@ -26,11 +26,13 @@ const AT_A_TIME: usize = 32;
 
 /// Keeps an answer: KEYS are its own and that of its group's word; ARGV the answer, how long it is kept in milliseconds, and
 /// the word when it was begun.
-const KEEP: &str = r"
-if (redis.call('GET', KEYS[2]) or '') ~= ARGV[3] then return 0 end
+const KEEP: &str = reading_text!(
+    r"
+if (text(KEYS[2]) or '') ~= ARGV[3] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
-";
+"
+);
 
 /// The answers of all processes.
 #[derive(Clone, Debug)]
@@ -68,9 +70,7 @@ impl Shared {
 
     /// The word of the group.
     pub(super) async fn word(&self, key: AnswerKey) -> Word {
-        let mut get = cmd("GET");
-        get.arg(word(group(key)));
-        Some(self.link.ask::<Option<Vec<u8>>>(&get, Effect::Read).await?.unwrap_or_default())
+        Some(self.link.text(word(group(key))).await?.unwrap_or_default())
     }
 
     /// Keeps an answer that was begun when its group had this word.

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::redis::{Effect, Link};
+use super::super::redis::{Effect, Link, reading_text};
 use super::Named;
 use super::entry::{Standing, name, named_value};
 use crate::domain::{Owned, RequestId};
@@ -29,16 +29,20 @@ const LAST: Duration = Duration::from_secs(1);
 
 /// Renews a claim, or makes it again where it was lost: KEYS is the caller's id; ARGV the claim, and its lease in
 /// milliseconds.
-const RENEW: &str = r"
-local there = redis.call('GET', KEYS[1])
+const RENEW: &str = reading_text!(
+    r"
+local there = text(KEYS[1])
 if there == ARGV[1] or not there then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
 return 1
-";
+"
+);
 /// Takes a claim back, if it is still this one.
-const RELEASE: &str = r"
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+const RELEASE: &str = reading_text!(
+    r"
+if text(KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
-";
+"
+);
 
 /// What this process has claimed.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use ::redis::cmd;
 
 use super::super::packed;
-use super::super::redis::{Effect, Health, Link};
+use super::super::redis::{Effect, Health, Link, reading_text};
 use super::Named;
 use super::claims::{Claim, Claims, LEASE, milliseconds};
 use super::entry::{Standing, answer_name, name, named_value, read};
@@ -16,20 +16,24 @@ use crate::domain::{CallId, KeptAnswer, Owned, RequestId};
 
 /// Claims an id, where nobody has, or where what stands there is of no use: KEYS is the caller's id; ARGV the claim, its
 /// lease in milliseconds, and what is of no use. Returns what stands there; nothing: it is claimed now.
-const CLAIM: &str = r"
-local there = redis.call('GET', KEYS[1])
+const CLAIM: &str = reading_text!(
+    r"
+local there = text(KEYS[1])
 if there and there ~= ARGV[3] then return there end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return false
-";
+"
+);
 /// Puts the end in place of a claim: KEYS is the caller's id; ARGV the claim, the end, and how long it is known in
 /// milliseconds. Another's claim stays.
-const FINISH: &str = r"
-local there = redis.call('GET', KEYS[1])
+const FINISH: &str = reading_text!(
+    r"
+local there = text(KEYS[1])
 if there and there ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1
-";
+"
+);
 
 /// What a call meets that begins under its caller's own id.
 #[derive(Debug)]
@@ -92,16 +96,12 @@ impl Shared {
     }
 
     pub(super) async fn look_up(&self, id: Owned<RequestId>) -> Option<Found> {
-        let mut get = cmd("GET");
-        get.arg(name(id));
-        let there = self.link.ask::<Option<Vec<u8>>>(&get, Effect::Read).await??;
+        let there = self.link.text(name(id)).await??;
         read(&there).map(|(standing, named)| Found { named, runs: standing == Standing::Runs })
     }
 
     pub(super) async fn fetch(&self, call: Owned<CallId>) -> Option<(KeptAnswer, SystemTime)> {
-        let mut get = cmd("GET");
-        get.arg(answer_name(call));
-        let packed = self.link.ask::<Option<Vec<u8>>>(&get, Effect::Read).await??;
+        let packed = self.link.text(answer_name(call)).await??;
         packed::unpack(&packed).map(|unpacked| (unpacked.answer, unpacked.made))
     }
 

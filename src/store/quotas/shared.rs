@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::redis::cmd;
 
-use super::super::redis::{Effect, Health, Link};
+use super::super::redis::{Effect, Health, Link, adding, reading_hash};
 use super::{AtServer, Limit, Quota, Reached, Use};
 use crate::domain::{CallerName, CallerTag};
 
@@ -15,18 +15,21 @@ const PREFIX: &str = "completiond:limits:1";
 /// Takes a request, if there is room: KEYS is the caller; ARGV the limits (requests, tokens, nano-USD; -1 for none), and what
 /// is expected (tokens, nano-USD). Returns the second in which it was taken; or -1 to -3 for the limit that is reached,
 /// and the seconds until there is room. The clock is the server's, which all share. A field is `r` or `t` and a second, or
-/// `d` and a day; those that are over are removed, and those of a minute that is still to come: the server's clock was ahead
+/// `d` and a day; those that are over are removed, what is none of these, and those of a minute that is still to come: the server's clock was ahead
 /// when they were written, and is not any more.
-const RESERVE: &str = r"
+const RESERVE: &str = reading_hash!(
+    r"
 local now = tonumber(redis.call('TIME')[1])
 local first, today = now - 60, math.floor(now / 86400)
 local limits = {tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])}
 local wanted = {1, tonumber(ARGV[4]), tonumber(ARGV[5])}
 local used, seconds, over = {0, 0, 0}, {{}, {}}, {}
-local all = redis.call('HGETALL', KEYS[1])
+local all = hash(KEYS[1])
 for i = 1, #all, 2 do
-  local kind, at, count = string.sub(all[i], 1, 1), tonumber(string.sub(all[i], 2)), tonumber(all[i + 1])
-  if kind == 'd' then
+  local kind, at, count = string.sub(all[i], 1, 1), whole(string.sub(all[i], 2)), whole(all[i + 1])
+  if not (at and count and string.find(kind, '[rtd]')) then
+    over[#over + 1] = all[i]
+  elseif kind == 'd' then
     if at == today then used[3] = count else over[#over + 1] = all[i] end
   elseif at < first or at > now + 60 then
     over[#over + 1] = all[i]
@@ -36,7 +39,7 @@ for i = 1, #all, 2 do
     seconds[which][#seconds[which] + 1] = {at, count}
   end
 end
-if #over > 0 then redis.call('HDEL', KEYS[1], unpack(over)) end
+remove(KEYS[1], over)
 for which = 1, 3 do
   -- What a call will cost is a guess: it alone keeps nobody out who has spent nothing yet.
   local counts = which < 3 or used[3] > 0
@@ -57,22 +60,25 @@ if wanted[2] > 0 then redis.call('HINCRBY', KEYS[1], 't' .. now, wanted[2]) end
 if wanted[3] > 0 then redis.call('HINCRBY', KEYS[1], 'd' .. today, wanted[3]) end
 redis.call('EXPIRE', KEYS[1], 172800)
 return {now, 0}
-";
+"
+);
 /// Puts what was used in place of what was expected: KEYS is the caller; ARGV the second in which it was taken, what was
 /// expected and what was used (tokens, nano-USD, tokens, nano-USD). Where that minute or day is over, what was used counts now.
-const CORRECT: &str = r"
+const CORRECT: &str = adding!(
+    r"
 local now, at = tonumber(redis.call('TIME')[1]), tonumber(ARGV[1])
 local today = math.floor(now / 86400)
 if at >= now - 60 then
-  redis.call('HINCRBY', KEYS[1], 't' .. at, ARGV[4] - ARGV[2])
+  add(KEYS[1], 't' .. at, ARGV[4] - ARGV[2])
 else
-  redis.call('HINCRBY', KEYS[1], 't' .. now, ARGV[4])
+  add(KEYS[1], 't' .. now, ARGV[4])
 end
 local reserved = math.floor(at / 86400) == today and ARGV[3] or 0
-redis.call('HINCRBY', KEYS[1], 'd' .. today, ARGV[5] - reserved)
+add(KEYS[1], 'd' .. today, ARGV[5] - reserved)
 redis.call('EXPIRE', KEYS[1], 172800)
 return 1
-";
+"
+);
 
 /// How often it is looked whether a server that is away is back.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use ::redis::{Cmd, FromRedisValue, RedisError as Failure};
+use ::redis::{Cmd, FromRedisValue, RedisError as Failure, Value, cmd};
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
@@ -127,14 +127,20 @@ impl Link {
             return None;
         };
         let mut asked = Connection::clone(&connection);
-        let answer = match timeout(PATIENCE, command.query_async(&mut asked)).await {
+        let answer = match timeout(PATIENCE, command.query_async::<Value>(&mut asked)).await {
             Ok(answer) => answer.map_err(Some),
             Err(_) => Err(None),
         };
-        match answer {
-            Ok(answer) => {
+        match answer.map(T::from_redis_value) {
+            Ok(Ok(answer)) => {
                 self.inner.answered(effect);
                 Some(answer)
+            }
+            // The server is well: what it has is none of ours.
+            Ok(Err(_)) => {
+                self.inner.standing().failures += 1;
+                self.inner.note(Trouble::Refuses, "Redis: what is there is none of ours".to_owned());
+                None
             }
             Err(error) => {
                 self.inner.standing().failures += 1;
@@ -142,6 +148,14 @@ impl Link {
                 None
             }
         }
+    }
+
+    /// The text that stands at `key`, if there is one: what is of another kind is none. None: the server does not answer.
+    pub(in crate::store) async fn text(&self, key: String) -> Option<Option<Vec<u8>>> {
+        let mut get = cmd("MGET");
+        get.arg(key);
+        let (text,) = self.ask::<(Option<Vec<u8>>,)>(&get, Effect::Read).await?;
+        Some(text)
     }
 
     /// Deletes all keys like `pattern`; returns how many. An operator waits for this, and no call.

@@ -3,10 +3,12 @@
 
 mod connection;
 mod link;
+mod scripts;
 
 pub(super) use connection::Connection;
 pub use link::Health;
 pub(super) use link::{Effect, Link};
+pub(super) use scripts::{adding, reading_hash, reading_text};
 
 use ::redis::{Client, ErrorKind, RedisError as Failure, ServerErrorKind};
 use secrecy::{ExposeSecret, SecretString};

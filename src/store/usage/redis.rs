@@ -12,7 +12,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{AsyncCommands, Script};
 use uuid::Uuid;
 
-use super::super::redis::{RedisError, RedisUrl, with_tls};
+use super::super::redis::{RedisError, RedisUrl, reading_text, with_tls};
 use super::archive::{Archive, Batch, Place, StoreError};
 use super::row::{PARTS, Subject, Sums};
 
@@ -23,12 +23,26 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Adds a batch: KEYS are the number of the last one of this process, the hour, and since when there are sums; ARGV its
 /// number, how long keys are kept, when the hour expires, the time, and then fields and what to add to them. A script that
-/// fails leaves what it has done until then: so it takes back what it has added, and notes the number at the end.
-const ADD: &str = r"
-local last = redis.call('GET', KEYS[1])
-if last and tonumber(last) >= tonumber(ARGV[1]) then return 0 end
+/// fails leaves what it has done until then: so it takes back what it has added, and notes the number at the end. What is no
+/// number, or no hash, is none of ours, and replaced.
+const ADD: &str = reading_text!(
+    r"
+local last = tonumber(text(KEYS[1]) or '')
+if last and last >= tonumber(ARGV[1]) then return 0 end
+local function add(field, by)
+  local added = redis.pcall('HINCRBY', KEYS[2], field, by)
+  if type(added) ~= 'table' or not added.err then return added end
+  if string.find(added.err, 'WRONGTYPE', 1, true) then
+    redis.call('DEL', KEYS[2])
+  elseif string.find(added.err, 'hash value is not', 1, true) then
+    redis.call('HDEL', KEYS[2], field)
+  else
+    return added
+  end
+  return redis.pcall('HINCRBY', KEYS[2], field, by)
+end
 for i = 5, #ARGV, 2 do
-  local added = redis.pcall('HINCRBY', KEYS[2], ARGV[i], ARGV[i + 1])
+  local added = add(ARGV[i], ARGV[i + 1])
   if type(added) == 'table' and added.err then
     for j = 5, i - 2, 2 do
       local back = ('-' .. ARGV[j + 1]):gsub('^%-%-', '')
@@ -42,7 +56,8 @@ redis.call('SET', KEYS[3], ARGV[4], 'NX')
 redis.call('EXPIRE', KEYS[3], ARGV[2])
 redis.call('EXPIREAT', KEYS[2], ARGV[3])
 return 1
-";
+"
+);
 
 pub(super) struct Redis {
     connection: ConnectionManager,
@@ -90,6 +105,13 @@ fn seconds_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
+/// A number of a row as it stands there; none: it is none of ours.
+fn read(field: &[u8], number: &[u8]) -> Option<(Subject, usize, i64)> {
+    let (part, subject) = std::str::from_utf8(field).ok()?.split_once(':')?;
+    let part = part.parse().ok().filter(|part| *part < PARTS)?;
+    Some((Subject::decoded(subject)?, part, std::str::from_utf8(number).ok()?.parse().ok()?))
+}
+
 fn told(error: &redis::RedisError) -> StoreError {
     StoreError(super::super::redis::told(error))
 }
@@ -135,15 +157,22 @@ impl Archive for Redis {
     fn rows(&self, hour: u32) -> BoxFuture<'_, Result<Vec<(Subject, Sums)>, StoreError>> {
         let mut connection = self.connection.clone();
         Box::pin(async move {
-            let fields: HashMap<String, i64> =
-                connection.hgetall(Self::hour(hour)).await.map_err(|error| told(&error))?;
-            let mut rows: HashMap<Subject, [i64; PARTS]> = HashMap::new();
+            let fields: HashMap<Vec<u8>, Vec<u8>> = match connection.hgetall(Self::hour(hour)).await {
+                Err(error) if error.code() == Some("WRONGTYPE") => HashMap::new(),
+                read => read.map_err(|error| told(&error))?,
+            };
+            let (mut rows, mut strange) = (HashMap::<Subject, [i64; PARTS]>::new(), 0_u64);
             for (field, number) in fields {
-                let strange = || StoreError("Redis: an hour has a field that is none of ours".to_owned());
-                let (part, subject) = field.split_once(':').ok_or_else(strange)?;
-                let part: usize = part.parse().map_err(|_| strange())?;
-                let parts = rows.entry(Subject::decoded(subject).ok_or_else(strange)?).or_default();
-                *parts.get_mut(part).ok_or_else(strange)? = number;
+                match read(&field, &number) {
+                    Some((subject, part, number)) => {
+                        let parts = rows.entry(subject).or_default().get_mut(part);
+                        parts.into_iter().for_each(|place| *place = number);
+                    }
+                    None => strange += 1,
+                }
+            }
+            if strange > 0 {
+                tracing::warn!(hour, fields = strange, "what is none of ours among the sums of an hour is left aside");
             }
             Ok(rows.into_iter().map(|(subject, parts)| (subject, Sums::of_parts(parts))).collect())
         })
@@ -152,7 +181,9 @@ impl Archive for Redis {
     fn since(&self) -> BoxFuture<'_, Result<SystemTime, StoreError>> {
         let mut connection = self.connection.clone();
         Box::pin(async move {
-            let since: Option<u64> = connection.get(Self::since_key()).await.map_err(|error| told(&error))?;
+            let read = connection.mget(&[Self::since_key()]).await.map_err(|error| told(&error));
+            let (since,): (Option<Vec<u8>>,) = read?;
+            let since: Option<u64> = since.and_then(|since| std::str::from_utf8(&since).ok()?.parse().ok());
             Ok(UNIX_EPOCH + Duration::from_secs(since.unwrap_or_else(seconds_now)))
         })
     }

@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue};
 use super::json;
 use super::violations::{Path, Violations};
 use crate::domain::{ProviderOptions, Vendor, VendorJson};
+use crate::edge::twice::{Shape, twice};
 use crate::proto;
 use crate::protocol::OWNED_KEYS;
 
@@ -68,6 +69,8 @@ fn body(text: &str, path: &Path<'_>, found: &mut Violations) -> serde_json::Map<
     }
     match serde_json::from_str::<serde_json::Map<_, _>>(text) {
         Ok(body) => {
+            // Which key it is may be the caller's secret.
+            found.check(twice(text.as_bytes(), Shape::Any).is_none(), path, "must have each key of an object once");
             for key in OWNED_KEYS.iter().filter(|key| body.contains_key(**key)) {
                 found.report(path, format!("must not have the key `{key}`, which this server sets"));
             }

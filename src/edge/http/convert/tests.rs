@@ -88,6 +88,9 @@ fn what_is_wrong_with_a_message_is_told_by_field_and_rule_and_never_quoted() {
             "several",
         ),
         (r#"["SECRET"]"#, "body", "must be a map"),
+        (r#"{"prompt":"SECRET","prompt":"SECRET"}"#, "prompt", "must be there once"),
+        (r#"{"max_tokens":1,"maxTokens":2}"#, "max_tokens", "must be there once"),
+        (r#"{"messages":[{"role":"ROLE_USER","role":"SECRET"}]}"#, "messages[0].role", "must be there once"),
     ] {
         let error = Reader::Json(Form::Text).read(body.as_bytes()).unwrap_err();
         let (found, told) = violated(&error);

@@ -81,6 +81,11 @@ fn each_rule_about_vendors_options() {
         (|a| body(a, "{"), "provider_options[\"acme\"].body_json", OBJECT),
         (|a| body(a, "[1]"), "provider_options[\"acme\"].body_json", OBJECT),
         (
+            |a| body(a, "{\"a\":{\"b\":1,\"b\":2}}"),
+            "provider_options[\"acme\"].body_json",
+            "must have each key of an object once",
+        ),
+        (
             |a| body(a, r#"{"stream":true}"#),
             "provider_options[\"acme\"].body_json",
             "must not have the key `stream`, which this server sets",
