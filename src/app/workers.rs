@@ -8,14 +8,16 @@ use tonic_health::server::HealthReporter;
 use super::{Reloading, StartError};
 use crate::config::{self, Config};
 use crate::count::Count;
-use crate::edge::{Admission, Bound, Drain, Faces, LedgerView, Limits, Load, Origins, RequestRules, Served, Watch};
+use crate::edge::{
+    Admission, Bound, Drain, Faces, LedgerView, Limits, Load, Origins, Reflections, RequestRules, Served, Watch,
+};
 use crate::pipeline::{self, Pipeline, Ready, Replays, Reuse, Tally, pipeline};
 use crate::pool::RetryBudget;
 use crate::route::Router;
 use crate::simulator::Simulator;
 use crate::store::{Answers, Books, Finished, Quotas};
 use crate::telemetry::Instruments;
-use crate::transport::{Direct, Schemes, Transport, system_trust};
+use crate::transport::{Direct, Schemes, Transport, Trust};
 
 /// The listeners' services, by their number at every worker.
 pub(super) const PUBLIC: usize = 0;
@@ -27,16 +29,21 @@ pub(super) const OPS: usize = 2;
 pub(super) struct Shared {
     faces: Faces,
     settings: pipeline::Settings,
-    trust: Arc<rustls::ClientConfig>,
+    trust: Trust,
     simulator: Arc<dyn Transport>,
 }
 
 impl Shared {
     pub(super) fn new(config: &Config, faces: Faces) -> Result<Self, StartError> {
+        let trust = Trust::default();
+        // What is wrong with it is told at the start, and no call waits for it.
+        if config.providers.iter().any(|provider| provider.is_over_tls()) {
+            trust.config()?;
+        }
         Ok(Self {
             faces,
             settings: pipeline::Settings { total: config.total, heartbeat: config.stream.heartbeat },
-            trust: system_trust()?,
+            trust,
             simulator: Arc::new(Simulator::new(config.pace)),
         })
     }
@@ -48,7 +55,7 @@ impl Shared {
     /// A worker's services, in the order of their numbers. Runs on the worker.
     pub(super) fn services(&self, load: &Load) -> Vec<Served> {
         let network: Arc<dyn Transport> =
-            Arc::new(Direct::new(Arc::clone(&self.trust)).counted_by(self.faces.upstreams.clone()));
+            Arc::new(Direct::new(self.trust.clone()).counted_by(self.faces.upstreams.clone()));
         let transport = Schemes::new([
             ("https", Arc::clone(&network)),
             ("http", network),
@@ -117,6 +124,7 @@ pub(super) fn faces(
         books,
         ready,
         health: HealthReporter::new(),
+        reflections: Reflections::default(),
     }
 }
 

@@ -41,6 +41,11 @@ pub struct Provider {
 }
 
 impl Provider {
+    /// Whether its certificate has to be believed.
+    pub fn is_over_tls(&self) -> bool {
+        self.base_url.scheme() == Some(&http::uri::Scheme::HTTPS)
+    }
+
     /// An entry that no file describes: the vendor's own address, no headers.
     pub(super) fn of(preset: &'static Preset, base_url: Uri, key: Option<Secret>, timeouts: Timeouts) -> Self {
         let (api_key, key_origin) = key.map_or((None, None), |key| (Some(key.value), Some(key.origin)));

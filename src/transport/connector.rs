@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -34,16 +33,13 @@ pub(super) struct Connector {
 pub(super) struct TooSlow(pub(super) Duration);
 
 impl Connector {
-    pub(super) fn new(trust: &Arc<rustls::ClientConfig>, timeout: Duration, open: Count) -> Self {
+    pub(super) fn new(trust: rustls::ClientConfig, timeout: Duration, open: Count) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(TCP_KEEPALIVE));
-        let inner = HttpsConnectorBuilder::new()
-            .with_tls_config(rustls::ClientConfig::clone(trust))
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
+        let inner =
+            HttpsConnectorBuilder::new().with_tls_config(trust).https_or_http().enable_http1().wrap_connector(tcp);
         Self { inner, timeout, open }
     }
 }

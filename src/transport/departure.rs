@@ -68,7 +68,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    use super::super::{Direct, Outgoing, Transport, TransportError};
+    use super::super::{Direct, Outgoing, Transport, TransportError, Trust};
     use super::*;
 
     const BODY: &[u8] = b"{\"a\":1}";
@@ -84,10 +84,7 @@ mod tests {
     }
 
     fn clients() -> Direct {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let trust = builder.unwrap().with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
-        Direct::new(Arc::new(trust))
+        Direct::new(Trust::default())
     }
 
     #[tokio::test]

@@ -1,16 +1,19 @@
 //! The HTTP client of the hot path: hyper's pooled client, HTTP/1.1, one set of connections per worker.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use http::Uri;
+use http::uri::Scheme;
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
 
 use super::connector::{Connector, TooSlow};
 use super::departure::Departing;
-use super::{BoxError, Outgoing, Proxied, Sending, Transport, TransportError};
+use super::{BoxError, Outgoing, Proxied, Sending, Transport, TransportError, Trust, trust};
 use crate::count::Count;
 
 /// How long an unused connection is kept. Load balancers cut theirs after 50 seconds and more; a request on a
@@ -26,17 +29,17 @@ type Pooled = Client<Connector, Departing>;
 /// Sends requests straight to their upstreams, or through a proxy where one is named.
 #[derive(Debug)]
 pub struct Direct {
-    trust: Arc<rustls::ClientConfig>,
-    /// A client for each connect timeout that the configuration names: rarely more than one.
-    clients: Mutex<HashMap<Duration, Pooled>>,
+    trust: Trust,
+    /// A client for each connect timeout that the configuration names, over TLS and without: rarely more than one.
+    clients: Mutex<HashMap<(Duration, bool), Pooled>>,
     proxied: Proxied,
     open: Count,
 }
 
 impl Direct {
     /// A client without connections, which trusts what `trust` says.
-    pub fn new(trust: Arc<rustls::ClientConfig>) -> Self {
-        Self { proxied: Proxied::new(Arc::clone(&trust)), trust, clients: Mutex::default(), open: Count::default() }
+    pub fn new(trust: Trust) -> Self {
+        Self { proxied: Proxied::new(trust.clone()), trust, clients: Mutex::default(), open: Count::default() }
     }
 
     /// The same, whose open connections `open` counts; those through a proxy it does not.
@@ -45,16 +48,20 @@ impl Direct {
         Self { open, ..self }
     }
 
-    fn client(&self, connect_timeout: Duration) -> Pooled {
+    fn client(&self, address: &Uri, connect_timeout: Duration) -> Result<Pooled, BoxError> {
+        let is_tls = address.scheme() == Some(&Scheme::HTTPS);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let client = clients.entry(connect_timeout).or_insert_with(|| {
-            Client::builder(TokioExecutor::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(POOL_IDLE)
-                .http1_max_buf_size(READ_BYTES)
-                .build(Connector::new(&self.trust, connect_timeout, self.open.clone()))
-        });
-        client.clone()
+        if let Some(client) = clients.get(&(connect_timeout, is_tls)) {
+            return Ok(client.clone());
+        }
+        let trust = if is_tls { ClientConfig::clone(&*self.trust.config()?) } else { trust::nobody()? };
+        let client: Pooled = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .http1_max_buf_size(READ_BYTES)
+            .build(Connector::new(trust, connect_timeout, self.open.clone()));
+        clients.insert((connect_timeout, is_tls), client.clone());
+        Ok(client)
     }
 }
 
@@ -64,7 +71,11 @@ impl Transport for Direct {
             return self.proxied.send(outgoing);
         }
         let Outgoing { request, connect_timeout, departure, proxy: _ } = outgoing;
-        let answer = self.client(connect_timeout).request(request.map(|body| Departing::new(body, departure)));
+        let client = match self.client(request.uri(), connect_timeout) {
+            Ok(client) => client,
+            Err(error) => return Box::pin(std::future::ready(Err(TransportError::Connect(error)))),
+        };
+        let answer = client.request(request.map(|body| Departing::new(body, departure)));
         Box::pin(async move {
             let response = answer.await.map_err(failure)?;
             Ok(response.map(|body| body.map_err(|error| TransportError::Lost(error.into())).boxed_unsync()))

@@ -10,6 +10,7 @@ mod fetch;
 mod proxied;
 mod schemes;
 mod sse;
+mod trust;
 
 pub use departure::Departure;
 pub use direct::Direct;
@@ -17,10 +18,10 @@ pub use fetch::fetch;
 pub use proxied::Proxied;
 pub use schemes::Schemes;
 pub use sse::{Framed, Framer, FramingError, MAX_FRAME_BYTES};
+pub use trust::Trust;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -70,21 +71,3 @@ pub enum TransportError {
 
 /// Any error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// What upstreams are trusted by: the certificates of the operating system, or those of `SSL_CERT_FILE`.
-///
-/// # Errors
-/// When the system's certificates cannot be read at all. A system without any is not an error here: it only fails
-/// where TLS is used, and says so there.
-pub fn system_trust() -> Result<Arc<rustls::ClientConfig>, BoxError> {
-    use hyper_rustls::ConfigBuilderExt;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(Arc::new(match builder.clone().with_native_roots() {
-        Ok(builder) => builder.with_no_client_auth(),
-        Err(error) => {
-            tracing::warn!(%error, "no certificates to trust; upstreams over TLS will fail until SSL_CERT_FILE names some");
-            builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
-        }
-    }))
-}

@@ -1,41 +1,42 @@
 //! Upstreams behind a proxy: rare, so reqwest serves them, which knows proxies.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
 
 use super::departure::Departing;
-use super::{BoxError, Outgoing, Sending, Transport, TransportError};
+use super::{BoxError, Outgoing, Sending, Transport, TransportError, Trust};
 
 /// Sends requests through the proxy that they name.
 #[derive(Debug)]
 pub struct Proxied {
-    trust: Arc<rustls::ClientConfig>,
+    trust: Trust,
     /// A client for each proxy and connect timeout that the configuration names.
     clients: Mutex<HashMap<(http::Uri, Duration), reqwest::Client>>,
 }
 
 impl Proxied {
     /// A client without connections, which trusts what `trust` says.
-    pub fn new(trust: Arc<rustls::ClientConfig>) -> Self {
+    pub fn new(trust: Trust) -> Self {
         Self { trust, clients: Mutex::default() }
     }
 
-    fn client(&self, proxy: http::Uri, connect_timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+    fn client(&self, proxy: http::Uri, connect_timeout: Duration) -> Result<reqwest::Client, BoxError> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&(proxy.clone(), connect_timeout)) {
             return Ok(client.clone());
         }
         let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(rustls::ClientConfig::clone(&self.trust))
-            .proxy(reqwest::Proxy::all(proxy.to_string())?)
+            .tls_backend_preconfigured(rustls::ClientConfig::clone(&*self.trust.config()?))
+            .proxy(reqwest::Proxy::all(proxy.to_string()).map_err(hide)?)
             .connect_timeout(connect_timeout)
             // A key must not follow a redirect to somewhere else.
             .redirect(reqwest::redirect::Policy::none())
             .http1_only()
-            .build()?;
+            .build()
+            .map_err(hide)?;
         clients.insert((proxy, connect_timeout), client.clone());
         Ok(client)
     }
@@ -53,7 +54,7 @@ impl Transport for Proxied {
             };
             let leaving = |body| reqwest::Body::wrap(Departing::new(body, outgoing.departure));
             let request = reqwest::Request::try_from(outgoing.request.map(leaving)).map_err(failure)?;
-            let response = client.map_err(failure)?.execute(request).await.map_err(failure)?;
+            let response = client.map_err(TransportError::Connect)?.execute(request).await.map_err(failure)?;
             let response = http::Response::<reqwest::Body>::from(response);
             Ok(response.map(|body| body.map_err(|error| TransportError::Lost(hide(error))).boxed_unsync()))
         })

@@ -7,9 +7,8 @@ use hyper::body::Incoming;
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
-use tonic_health::pb::health_server::{self, HealthServer};
+use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
-use tonic_reflection::pb::{v1::server_reflection_server as v1, v1alpha::server_reflection_server as v1alpha};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceExt};
 use uuid::Uuid;
@@ -21,6 +20,7 @@ use super::calls::Completions;
 use super::complete_status::{CompleteStatus, CompleteStatusLayer};
 use super::convert::{LedgerView, RequestRules};
 use super::door::Door;
+use super::reflection::Reflections;
 use super::scraped::Scraped;
 use super::streaming::Streaming;
 use super::until_drain::UntilDrain;
@@ -33,9 +33,8 @@ use crate::edge::worker::Load;
 use crate::edge::{Drain, Reload};
 use crate::pipeline::{Pipeline, Ready};
 use crate::pool::RetryBudget;
-use crate::proto;
-use crate::proto::admin_service_server::{self, AdminServiceServer};
-use crate::proto::completion_service_server::{self, CompletionServiceServer};
+use crate::proto::admin_service_server::AdminServiceServer;
+use crate::proto::completion_service_server::CompletionServiceServer;
 use crate::route::{Router, Tables};
 use crate::store::Books;
 use crate::telemetry::{Metrics, Tracer};
@@ -89,6 +88,8 @@ pub struct Faces {
     pub ready: Ready,
     /// What health checks are told.
     pub health: HealthReporter,
+    /// What tools are told.
+    pub reflections: Reflections,
 }
 
 impl Faces {
@@ -104,7 +105,7 @@ impl Faces {
             .send_compressed(CompressionEncoding::Gzip)
             .send_compressed(CompressionEncoding::Zstd);
         let routes = Routes::new(completions).add_service(self.health(&self.drain));
-        let routes = reflected(routes, completion_service_server::SERVICE_NAME, &self.drain);
+        let routes = self.reflections.public.added_to(routes, &self.drain);
         let way_in = (Door::Callers(self.roster.clone()), self.admission.clone());
         let grpc = self.admitted(with_statuses(routes), way_in.clone(), load);
         let plain = self.admitted(streaming, way_in, load);
@@ -151,7 +152,7 @@ impl Faces {
         })
         .max_encoding_message_size(usize::MAX);
         let routes = Routes::new(administration).add_service(self.health(&self.backstage));
-        let routes = reflected(routes, admin_service_server::SERVICE_NAME, &self.backstage);
+        let routes = self.reflections.admin.added_to(routes, &self.backstage);
         let door = match self.operators_are_near {
             true => Door::Anyone,
             false => Door::Operators(self.roster.clone()),
@@ -201,27 +202,4 @@ where
 /// The routes, whose every failure says what a caller has to know.
 fn with_statuses(routes: Routes) -> CompleteStatus<Routes> {
     CompleteStatusLayer::new(Arc::new(|| CallId::new(Uuid::now_v7()))).layer(routes.prepare())
-}
-
-/// The routes with reflection, in the version that is current and in the one that older tools ask for. It names
-/// `service`, which the listener serves, and not those of the contract that another one does.
-fn reflected(routes: Routes, service: &str, drain: &Drain) -> Routes {
-    let builder = |itself: &str| {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-            .with_service_name(service)
-            .with_service_name(health_server::SERVICE_NAME)
-            .with_service_name(itself)
-    };
-    match (builder(v1::SERVICE_NAME).build_v1(), builder(v1alpha::SERVICE_NAME).build_v1alpha()) {
-        (Ok(current), Ok(older)) => routes
-            .add_service(UntilDrain::new(current, drain.clone()))
-            .add_service(UntilDrain::new(older, drain.clone())),
-        (Err(error), _) | (_, Err(error)) => {
-            tracing::error!(%error, "reflection is not served: the contract's descriptors cannot be read");
-            routes
-        }
-    }
 }

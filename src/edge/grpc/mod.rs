@@ -15,6 +15,7 @@ mod expansion;
 mod faces;
 mod failure;
 mod kind;
+mod reflection;
 mod refusal;
 mod rest;
 mod retried;
@@ -32,6 +33,7 @@ pub use admission::{Admission, Limits};
 pub use codec::Codec;
 pub use convert::{LedgerView, RequestRules};
 pub use faces::{Faces, Served};
+pub use reflection::Reflections;
 pub use status::name as code_name;
 pub use watched::Watch;
 
