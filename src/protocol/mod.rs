@@ -8,6 +8,7 @@ mod allowance;
 mod anthropic;
 mod few;
 mod hints;
+mod json;
 mod left_out;
 pub mod openai;
 mod options;

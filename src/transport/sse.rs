@@ -84,7 +84,7 @@ impl Framer {
         }
         let unread = self.buffer.get(self.read..).unwrap_or_default();
         let unsearched = unread.get(self.searched..).unwrap_or_default();
-        let Some(found) = unsearched.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else {
+        let Some(found) = memchr::memchr2(b'\n', b'\r', unsearched) else {
             self.searched = unread.len();
             return if self.searched + self.data.len() > MAX_FRAME_BYTES { Err(FramingError) } else { Ok(None) };
         };
@@ -128,7 +128,10 @@ impl Framer {
         let value = value.get(1..).unwrap_or_default();
         let value = value.strip_prefix(b" ").unwrap_or(value);
         match field {
-            b"event" => self.event = String::from_utf8_lossy(value).into_owned(),
+            b"event" => {
+                self.event.clear();
+                self.event.push_str(&String::from_utf8_lossy(value));
+            }
             b"data" => {
                 if self.has_data {
                     self.data.push(b'\n');

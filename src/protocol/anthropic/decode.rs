@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::refuse;
 use crate::domain::{Decoded, Error, Event, Finish, Identity, ModelId, Started, Terms, Usage};
-use crate::protocol::{Decoder, Frame, Signal};
+use crate::protocol::{Decoder, Frame, Signal, json};
 use block::Open;
 use envelope::{Ending, Envelope};
 
@@ -86,7 +86,7 @@ impl Decoder for Reader {
         if matches!(self.stage, Stage::Over(..)) {
             return Ok(Signal::End);
         }
-        let said: Said<'_> = match serde_json::from_slice(frame.data) {
+        let said: Said<'_> = match json::read(frame.data) {
             Ok(said) => said,
             // Of events that are new here, nothing is known: not even that they are JSON objects.
             Err(_) if !frame.event.is_empty() && !is_known(frame.event) => return Ok(Signal::Progress),
@@ -120,7 +120,7 @@ impl Decoder for Reader {
     }
 
     fn whole(&mut self, body: &[u8], events: &mut Vec<Decoded>) -> Result<(), Error> {
-        let whole: Whole<'_> = serde_json::from_slice(body).map_err(|error| match error.is_eof() {
+        let whole: Whole<'_> = json::read(body).map_err(|error| match error.is_eof() {
             true => Error::cut_short(),
             false => unreadable("the answer", &error),
         })?;

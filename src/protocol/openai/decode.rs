@@ -20,7 +20,7 @@ use crate::domain::{
     Block, BlockKind, Citation, Decoded, Error, Event, Finish, FinishReason, Image, Media, MediaSource, ModelId,
     RefusalDetail, Started, Terms, TokenLogprob, Usage,
 };
-use crate::protocol::{Decoder, Frame, Order, Signal, Verdict};
+use crate::protocol::{Decoder, Frame, Order, Signal, Verdict, json};
 use blocks::Blocks;
 use ending::Ending;
 use think::{Splitter, Told};
@@ -133,8 +133,7 @@ impl Decoder for ChatDecoder {
 
 impl ChatDecoder {
     fn chunk(&mut self, data: &[u8], events: &mut Vec<Decoded>) -> Result<(), Error> {
-        let chunk: Chunk<'_> =
-            serde_json::from_slice(data).map_err(|_| Error::protocol("it is not a chat completion in JSON"))?;
+        let chunk: Chunk<'_> = json::read(data).map_err(|_| Error::protocol("it is not a chat completion in JSON"))?;
         // What was used before a failure is known even then.
         let own: BTreeMap<&str, &RawValue> = object(chunk.x_groq).unwrap_or_default();
         let reported = usage::reported(chunk.usage).or_else(|| usage::reported(own.get("usage").copied()));

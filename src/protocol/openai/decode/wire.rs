@@ -230,8 +230,10 @@ struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
 /// The text of a JSON string; none for anything else.
 pub(super) fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
     let raw = raw?.get();
-    if !raw.starts_with('"') {
-        return None;
+    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
+    // It is known to be JSON: without an escape it is its own text.
+    if !inner.as_bytes().contains(&b'\\') {
+        return Some(Cow::Borrowed(inner));
     }
     match serde_json::from_str::<Borrowed<'_>>(raw) {
         Ok(Borrowed(text)) => Some(text),
