@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use tokio::time::Instant;
+use tokio::time::error::Elapsed;
 
 use super::Entry;
 use super::patience::{Answering, Patience};
@@ -251,7 +252,7 @@ impl Drop for Upstream {
 async fn read(body: &mut Body, patience: &mut Patience, budget: &mut Budget) -> Result<Option<Bytes>, Error> {
     loop {
         let asked = Instant::now();
-        let frame = tokio::time::timeout(patience.left(), body.frame()).await;
+        let frame = within_time(asked, patience.left(), body.frame()).await;
         patience.spend(asked.elapsed());
         match frame {
             Err(_) => return Err(Error::new(Reason::ProviderTimeout, patience.lost_with())),
@@ -305,7 +306,15 @@ pub(super) fn too_slow(patience: &Patience) -> Error {
 /// Waits for `future` as long as there is patience.
 pub(super) async fn within<F: Future>(patience: &mut Patience, future: F) -> Result<F::Output, Error> {
     let asked = Instant::now();
-    let result = tokio::time::timeout(patience.left(), future).await;
+    let result = within_time(asked, patience.left(), future).await;
     patience.spend(asked.elapsed().max(Duration::ZERO));
     result.map_err(|_| too_slow(patience))
+}
+
+/// Waits for `future` until `time` after `asked`, by the clock that was read already.
+async fn within_time<F: Future>(asked: Instant, time: Duration, future: F) -> Result<F::Output, Elapsed> {
+    match asked.checked_add(time) {
+        Some(end) => tokio::time::timeout_at(end, future).await,
+        None => Ok(future.await),
+    }
 }

@@ -36,20 +36,20 @@ impl Waits {
         Waiting(self.clone())
     }
 
-    /// Waits for `future`. What is ready at once is no wait, and what is done while it is asked is none either.
+    /// Waits for `future`. What is ready at once is no wait. It may be asked in vain many times, and the clock is not asked
+    /// each time.
     pub async fn during<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         let mut waiting = None;
         std::future::poll_fn(move |context| {
-            drop(waiting.take());
             let polled = future.as_mut().poll(context);
-            if polled.is_pending() {
-                waiting = Some(self.begin());
+            match &polled {
+                Poll::Ready(_) => drop(waiting.take()),
+                Poll::Pending => {
+                    waiting.get_or_insert_with(|| self.begin());
+                }
             }
-            match polled {
-                Poll::Ready(output) => Poll::Ready(output),
-                Poll::Pending => Poll::Pending,
-            }
+            polled
         })
         .await
     }
