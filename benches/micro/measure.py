@@ -24,8 +24,9 @@ PROFILE = "profiling"
 COUNTED = "micro::measured*"
 # By how many percent a benchmark may grow, and from how many on it is told that it shrank.
 GROWTH, LESS = 5, 10
-# How many functions of each benchmark are kept, the largest; and how many are named that have grown.
-KEPT, NAMED = 15, 3
+# How many functions of each benchmark are kept, the largest; how many are named that have grown; and which part of the growth
+# one must have to be named beside the first: what is less is chance.
+KEPT, NAMED, WORTH_NAMING = 15, 3, 0.1
 # jemalloc gives memory back by the clock, which has no place in a count.
 ENVIRONMENT = {"_RJEM_MALLOC_CONF": "background_thread:false,dirty_decay_ms:-1,muzzy_decay_ms:-1"}
 HEADER = """\
@@ -72,16 +73,18 @@ def count(binary, name):
     return {"instructions": round(counted.total / times), "functions": functions}
 
 
-def grown(before, now):
-    """The functions that have grown, the one that has grown most first, as sentences."""
+def grown(before, now, most):
+    """The functions that have grown by a good part of `most`, the one that has grown most first, as sentences."""
     # One that was not kept was no larger than the smallest that was.
     least = min(before.values()) if len(before) >= KEPT else 0
     growth = {function: cost - before.get(function, least) for function, cost in now.items()}
     first = sorted((it for it in growth.items() if it[1] > 0), key=lambda it: (-it[1], it[0]))[:NAMED]
-    for function, more in first:
+    for place, (function, more) in enumerate(first):
+        if place > 0 and more < WORTH_NAMING * most:
+            break
         was = before.get(function, f"at most {least}" if least else "none")
         yield f"{function} has grown by {more}, from {was} to {now[function]}"
-    gone = [function for function in before if function not in now and before[function] > least]
+    gone = [function for function in before if function not in now and before[function] > least + WORTH_NAMING * most]
     if gone:
         yield "no longer among the largest, or a part of another one now: " + ", ".join(gone)
 
@@ -94,7 +97,7 @@ def judge(name, before, now):
     change = 100 * (of - was) / was
     if change > GROWTH:
         sentences = [f"{name} takes {of} instructions and has {was}: {change:+.1f} %, and {GROWTH} % are allowed"]
-        return False, sentences + [f"    {sentence}" for sentence in grown(before["functions"], now["functions"])]
+        return False, sentences + [f"    {sentence}" for sentence in grown(before["functions"], now["functions"], of - was)]
     if change < -LESS:
         return True, [f"{name} takes {of} instructions and has {was}: {change:+.1f} %; UPDATE_BUDGET=1 keeps what was won"]
     return True, []

@@ -75,6 +75,12 @@ class Judgement(unittest.TestCase):
         self.assertIn("decode takes 1051 instructions and has 1000: +5.1 %", sentences[0])
         self.assertIn("text has grown by 61, from 100 to 161", sentences[1])
 
+    def test_what_has_little_part_in_the_growth_is_not_named(self):
+        before, now = counted(1000, read=100, text=100, event=50), counted(1100, read=190, text=105, piece=50)
+        _, sentences = measure.judge("decode", before, now)
+        self.assertEqual([sentence.split()[0] for sentence in sentences[1:]], ["read", "piece", "no"])
+        self.assertIn("a part of another one now: event", sentences[3])
+
     def test_a_function_that_was_not_among_those_kept_is_told_as_what_it_may_have_been(self):
         before = counted(1000, **{f"f{n}": 10 + n for n in range(measure.KEPT)})
         _, sentences = measure.judge("decode", before, counted(1500, new=510))
