@@ -17,7 +17,7 @@ use completiond::proto::admin_service_client::AdminServiceClient;
 use completiond::proto::stream_complete_response::Event;
 use completiond::proto::{
     BreakerState, CompleteRequest, EndpointStatus, FailureDetail, GetPoolRequest, GetPoolResponse, ReloadChanges,
-    ReloadRequest, ReloadResponse, ServerLoad,
+    ReloadRequest, ReloadResponse, ReloadedCallers, ServerLoad,
 };
 use completiond::simulator::{Simulator, Upstream};
 use completiond::telemetry::Guard;
@@ -256,10 +256,111 @@ async fn a_reload_that_finds_the_same_changes_nothing() {
     let told = site.reload().await.unwrap();
     assert_eq!((told.providers, told.models), (NOTHING, NOTHING));
     assert!(told.restart_required.is_empty() && told.warnings.is_empty());
+    assert_eq!((told.callers, told.issuers), (Some(callers(0, NOTHING, 0)), NOTHING));
+    assert!(told.settings.is_empty());
     // A server that was built from no file finds what it was built from.
     let stage = Stage::with("").await;
     let told = admin(&stage.running).await.reload(ReloadRequest {}).await.unwrap().into_inner();
     assert_eq!((told.providers, told.models), (NOTHING, NOTHING));
+}
+
+fn callers(in_force: i32, changes: Option<ReloadChanges>, omitted: i32) -> ReloadedCallers {
+    ReloadedCallers { in_force, changes, omitted }
+}
+
+/// An entry of `callers`, on a line of its own.
+fn caller(name: &str, more: &str) -> String {
+    let hash = completiond::callers::KeyHash::of(name);
+    format!("- {{ name: {name}, keys: ['{hash}']{more} }}\n")
+}
+
+#[tokio::test]
+async fn a_reload_says_who_may_call_and_what_else_has_changed() {
+    let issuer = |name: &str, more: &str| {
+        format!("- {{ name: {name}, issuer: {name}, audiences: [c], jwks: 'file:/nowhere/at/all'{more} }}\n")
+    };
+    let site = Site::with(&format!("callers:\n{}{}", caller("one", ""), caller("two", ""))).await;
+    let written = format!(
+        "callers:\n{}{}issuers:\n{}timeouts: {{ idle: 7s }}\n",
+        caller("two", ", admin: true"),
+        caller("three", ""),
+        issuer("corp", "")
+    );
+    site.write(&written);
+    let told = site.reload().await.unwrap();
+    let [new, gone, other] = ["three", "one", "two"].map(|name| names(&[name]));
+    let differ = Some(ReloadChanges { added: new, removed: gone, changed: other });
+    assert_eq!(told.callers, Some(callers(2, differ, 0)));
+    assert_eq!(told.issuers.as_ref().unwrap().added, ["corp"]);
+    assert_eq!(told.settings, ["timeouts.idle"]);
+    assert!(told.warnings.iter().any(|told| told.contains("issuers[0].jwks: the file /nowhere/at/all")), "{told:?}");
+
+    site.write(&written.replace("'file:/nowhere/at/all'", "'file:/nowhere/at/all', callers: [{}]"));
+    let told = site.reload().await.unwrap();
+    assert_eq!((told.callers, told.issuers), (Some(callers(2, NOTHING, 0)), changed(&["corp"])));
+
+    // Of very many a few are named.
+    let many: String = (10..25).map(|number| caller(&format!("many-{number}"), "")).collect();
+    site.write(&format!("callers:\n{many}"));
+    let told = site.reload().await.unwrap().callers.unwrap();
+    let changes = told.changes.unwrap();
+    assert_eq!((told.in_force, changes.added.len(), changes.removed.len(), told.omitted), (15, 10, 2, 5));
+}
+
+#[tokio::test]
+async fn a_reload_warns_when_the_last_admin_or_the_last_caller_of_the_directory_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("chief.yaml");
+    let put = |more: &str| std::fs::write(&file, caller("chief", more)).unwrap();
+    put(", admin: true");
+    let site = Site::with(&format!("callers_dir: {{ path: {}, reload_interval: 1h }}", folder.path().display())).await;
+    assert_eq!(site.reload().await.unwrap().callers, Some(callers(1, NOTHING, 0)));
+    put("");
+    let told = site.reload().await.unwrap();
+    assert!(told.warnings.len() == 1 && told.warnings[0].contains("the last admin is gone"), "{:?}", told.warnings);
+    std::fs::remove_file(&file).unwrap();
+    let told = site.reload().await.unwrap();
+    let gone = ReloadChanges { removed: names(&["chief"]), ..ReloadChanges::default() };
+    assert_eq!(told.callers, Some(callers(0, Some(gone), 0)));
+    assert!(told.warnings.iter().any(|told| told.contains("has lost its last caller")), "{:?}", told.warnings);
+}
+
+#[tokio::test]
+async fn the_log_says_which_callers_differ_and_nothing_where_nothing_does() {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start(Simulator::default()).await.unwrap());
+    std::fs::write(folder.path().join("key"), KEY).unwrap();
+    let dir = folder.path().join("callers");
+    std::fs::create_dir(&dir).unwrap();
+    let put = |text: &str| {
+        std::fs::write(dir.join(".next"), text).unwrap();
+        std::fs::rename(dir.join(".next"), dir.join("all.yaml")).unwrap();
+    };
+    put(&caller("guest-0", ", admin: true"));
+    let settings = format!("callers_dir: {{ path: {}, reload_interval: 10ms }}\n", dir.display());
+    let mut process = Process::start(&write(folder.path(), &upstream, &settings));
+    process.hang_up();
+    let line =
+        process.log.by_ref().map(Result::unwrap).find(|line| line.contains("in force") || line.contains("read again"));
+    assert!(line.unwrap().contains("the configuration was read again, and nothing has changed"));
+
+    let many: String = (10..25).map(|number| caller(&format!("guest-{number}"), "")).collect();
+    put(&many);
+    let line = process.logs("other callers are in force");
+    let shown = "+guest-10 +guest-11 +guest-12 +guest-13 +guest-14 +guest-15 +guest-16 +guest-17 +guest-18 +guest-19 -guest-0 and 5 more";
+    assert!(line.contains(shown) && line.contains("\"callers\":15"), "{line}");
+    process.hang_up();
+    let doubts = process.said_before("nothing has changed");
+    assert!(doubts.iter().any(|line| line.contains("the last admin is gone")), "{doubts:?}");
+    std::fs::remove_file(dir.join("all.yaml")).unwrap();
+    assert!(process.logs("other callers are in force").contains("\"callers\":0"));
+    process.hang_up();
+    let doubts = process.said_before("nothing has changed");
+    assert!(doubts.iter().any(|line| line.contains("has lost its last caller")), "{doubts:?}");
+
+    write(folder.path(), &upstream, &format!("{settings}callers:\n{}", caller("main", "")));
+    process.hang_up();
+    let line = process.logs("another configuration is in force");
+    assert!(line.contains("\"callers\":1") && line.contains("\"callers_changed\":\"+main\""), "{line}");
 }
 
 #[tokio::test]
@@ -389,6 +490,11 @@ impl Process {
     fn signal(&self, signal: &str) {
         let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
         assert!(sent.unwrap().success());
+    }
+
+    /// The lines of the log up to the next that says `words`.
+    fn said_before(&mut self, words: &str) -> Vec<String> {
+        self.log.by_ref().map(Result::unwrap).take_while(|line| !line.contains(words)).collect()
     }
 
     /// The next line of the log that says `words`, after those before it.

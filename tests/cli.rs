@@ -248,6 +248,67 @@ fn check_says_who_may_call() {
 }
 
 #[test]
+fn check_says_which_pages_and_which_tokens_may_what() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("c.yaml");
+    let file = path.to_str().unwrap();
+    let keys = directory.path().join("keys.json");
+    let text = format!(
+        "providers: [{{ id: a, preset: simulator }}]\nmodels: [{{ id: smart, targets: [{{ provider: a, model: m }}] }}]\n\
+         web: {{ origins: ['https://app.example', 'http://localhost:5173'] }}\n\
+         issuers:\n  - name: corp\n    issuer: https://login.example\n    audiences: [completiond]\n    jwks: file:{}\n    \
+         caller_claim: email\n    models_claim: may\n    callers:\n      \
+         - {{ claims: {{ groups: ops }}, admin: true }}\n      - {{ models: [smart], limits: {{ requests_per_minute: 60 }} }}\n",
+        keys.display()
+    );
+    std::fs::write(&path, text).unwrap();
+    let check = |warning: &str| {
+        let (code, out, err) = run(&["check", "--config", file]);
+        assert_eq!(code, 0, "{out}{err}");
+        assert_eq!(out.contains("issuers[0].jwks: "), !warning.is_empty(), "{out}");
+        assert!(out.contains(warning), "{warning}: {out}");
+        out
+    };
+    let out = check("cannot be read: No such file");
+    for part in [
+        "corp:*  told by tokens of https://login.example for completiond, keys from ",
+        "    named by the claim email\n    with groups: ops, administers the server: all models; no limits of its own\n    \
+         each token: models smart; at most 60 requests a minute\n",
+        "    and of the models only those that the claim may names\n",
+        "  from pages of https://app.example, http://localhost:5173\n",
+        "for operators, plain text; who is on this machine is not asked for credentials\n",
+        "    write a set of keys (JWKS) there: until it is there, tokens of this issuer cannot be checked\n",
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    let (_, json, _) = run(&["check", "--json", "--config", file]);
+    let access = &serde_json::from_str::<Value>(&json).unwrap()["plan"]["access"];
+    assert_eq!(access["web_origins"], serde_json::json!(["https://app.example", "http://localhost:5173"]));
+    let issuer = &access["issuers"][0];
+    assert_eq!((&issuer["caller_claim"], &issuer["models_claim"]), (&"email".into(), &"may".into()));
+    assert_eq!(
+        issuer["callers"][0],
+        serde_json::json!({
+            "claims": { "groups": "ops" }, "models": null, "admin": true,
+            "limits": { "requests_per_minute": null, "tokens_per_minute": null, "in_flight": null, "spend_per_day": null },
+        })
+    );
+    for (set, warning) in [
+        ("[]", "is no set of keys (JWKS)"),
+        ("{\"keys\": [{\"kty\": \"oct\", \"k\": \"c2VjcmV0\"}]}", "has no key with which a signature is verified"),
+        ("{\"keys\": []}", "has no key, which refuses all tokens"),
+        // The public key of RFC 8037.
+        (r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwaaPJHURdo"}]}"#, ""),
+    ] {
+        std::fs::write(&keys, set).unwrap();
+        check(warning);
+    }
+    std::fs::remove_file(&keys).unwrap();
+    std::fs::create_dir(&keys).unwrap();
+    check("is a directory; only a regular file");
+}
+
+#[test]
 fn check_says_what_is_wrong_with_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("c.yaml");
@@ -267,6 +328,35 @@ fn check_says_what_is_wrong_with_a_file() {
     // The server does not start with it either, and says the same.
     let (code, _, err) = run(&["--config", file]);
     assert_eq!((code, err), (3, expected));
+}
+
+#[test]
+fn a_configuration_that_would_be_left_unread_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("c.yaml");
+    std::fs::write(&path, "providers: [{ id: a, preset: simulator }]\n").unwrap();
+    let file = path.to_str().unwrap();
+    for (arguments, words) in [
+        (&["pool", "--once"][..], "`admin_listen` of its configuration"),
+        (&["top", "--once"], "`ops_listen` of its configuration"),
+        (&["key", "new"], "keys are made without a configuration"),
+        (&["models", "--server", "127.0.0.1:1"], "127.0.0.1:1 is asked (--server, or COMPLETIOND_SERVER)"),
+        (&["complete", "--server", "127.0.0.1:1", "hi"], "127.0.0.1:1 is asked"),
+        (&["tokens", "--server", "127.0.0.1:1", "hi"], "127.0.0.1:1 is asked"),
+        (&["batch", "--server", "127.0.0.1:1", "in.jsonl", "-o", "out.jsonl"], "127.0.0.1:1 is asked"),
+    ] {
+        // Before the command and behind it.
+        for with_file in [[&["--config", file], arguments].concat(), [arguments, &["--config", file]].concat()] {
+            let (code, out, err) = run(&with_file);
+            assert_eq!((code, out.as_str()), (2, ""), "{with_file:?}: {err}");
+            assert!(err.contains("--config says nothing here") && err.contains(words), "{with_file:?}: {err}");
+        }
+    }
+    // The variable is there for other commands, and no error.
+    let told = |arguments: &[&str]| told(command(arguments).env("COMPLETIOND_CONFIG", file).output().unwrap());
+    assert_eq!(told(&["key", "new"]).0, 0);
+    assert_eq!(told(&["models", "--server", "127.0.0.1:1"]).0, 4);
+    assert_eq!(run(&["models", "--config", file]).0, 0);
 }
 
 #[test]

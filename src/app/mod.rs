@@ -2,6 +2,7 @@
 //! to stop. Only this folder and the command line see the whole configuration.
 
 mod certificates;
+mod changed;
 mod fleet;
 mod listeners;
 mod observed;

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 
 use super::certificates::Certificates;
+use super::changed::{self, Listed, changed};
 use super::roster::roster;
 use super::{StartError, table};
 use crate::aside::Aside;
 use crate::callers::{Callers, Vouching};
-use crate::config::{self, Config, Mark, Problem, Problems, Source, Sources};
+use crate::config::{self, Admitted, Config, Mark, Problem, Problems, Source, Sources};
 use crate::count::Total;
 use crate::domain::{Error, Reason, Violation};
-use crate::edge::{Changes, Reload, Reloaded};
+use crate::edge::{Reload, Reloaded};
 use crate::route::Tables;
 use crate::telemetry::{IssuerNow, Levels, ReloadsNow};
 
@@ -111,11 +111,18 @@ impl Reloading {
     /// `CONFIGURATION_INVALID`, with all that is wrong with it; the one in force stays.
     pub async fn reload(&self) -> Result<Reloaded, Error> {
         let mut in_force = self.0.in_force.lock().await;
+        let before = in_force.admitted.clone();
         let next = (self.0.load)().await.map_err(|problems| refused(&problems));
         let replaced = next.and_then(|next| self.replace(&mut in_force, next).map_err(|error| unusable(&error)));
         let mut reloaded = replaced.inspect_err(|_| self.0.failures.configuration.once())?;
         reloaded.warnings.extend(self.0.certificates.look().await);
-        reloaded.warnings.extend(self.look_at_callers_of(&mut in_force).await.problems());
+        let (looked, lost) = self.look_at_callers_of(&mut in_force).await;
+        reloaded.warnings.extend(looked.problems());
+        for problem in &reloaded.warnings {
+            tracing::warn!(problem, "something doubtful in the configuration");
+        }
+        reloaded.warnings.extend(lost);
+        reloaded.callers = changed::callers(&before, &in_force.admitted);
         Ok(reloaded)
     }
 
@@ -127,28 +134,42 @@ impl Reloading {
 
     async fn callers_looked_at(&self) -> Looked {
         let mut in_force = self.0.in_force.lock().await;
-        self.look_at_callers_of(&mut in_force).await
+        self.look_at_callers_of(&mut in_force).await.0
     }
 
-    async fn look_at_callers_of(&self, in_force: &mut Config) -> Looked {
+    /// What came of a look, and what those miss who are left.
+    async fn look_at_callers_of(&self, in_force: &mut Config) -> (Looked, Vec<String>) {
         let shared = &self.0;
-        let Some(dir) = in_force.admitted.dir.clone() else { return Looked::Good };
+        let Some(dir) = in_force.admitted.dir.clone() else { return (Looked::Good, Vec::new()) };
         let path = dir.path.display().to_string();
         let look = move || dir.look(&Sources::new(&config::process_variable));
         // The files may lie where reading takes long or never ends.
         match shared.aside.run(READING, look).await {
-            Ok(Ok(None)) => Looked::Good,
+            Ok(Ok(None)) => (Looked::Good, Vec::new()),
             Ok(Ok(Some(dir))) => {
-                let callers = dir.callers.len();
-                in_force.admitted.dir = Some(dir);
-                let roster = roster(&in_force.admitted, &shared.vouching, Some(&shared.callers.current()));
-                shared.callers.replace(roster);
-                tracing::info!(path, callers, "other callers are in force");
-                Looked::Good
+                let next = Admitted { dir: Some(dir), ..in_force.admitted.clone() };
+                (Looked::Good, self.admit(&mut in_force.admitted, next, &path))
             }
-            Ok(Err(problems)) => Looked::Wrong(problems),
-            Err(given_up) => Looked::HeldUp(format!("the files of callers in {path} {given_up}")),
+            Ok(Err(problems)) => (Looked::Wrong(problems), Vec::new()),
+            Err(given_up) => (Looked::HeldUp(format!("the files of callers in {path} {given_up}")), Vec::new()),
         }
+    }
+
+    /// Lets in those who stand in the directory `path` now. What is missed by those who are left is told, and returned.
+    fn admit(&self, in_force: &mut Admitted, next: Admitted, path: &str) -> Vec<String> {
+        let shared = &self.0;
+        let (now, lost) = (changed::callers(in_force, &next), changed::lost(in_force, &next));
+        shared.callers.replace(roster(&next, &shared.vouching, Some(&shared.callers.current())));
+        *in_force = next;
+        let (callers, changed) = (now.in_force, Listed(&now.changes, now.omitted).to_string());
+        match changed.is_empty() {
+            true => tracing::debug!(path, callers, "the files of callers differ, and no caller does"),
+            false => tracing::info!(path, callers, changed, "other callers are in force"),
+        }
+        for problem in &lost {
+            tracing::warn!(problem, "something doubtful in the configuration");
+        }
+        lost
     }
 
     /// Looks at it again and again.
@@ -182,8 +203,10 @@ impl Reloading {
     /// How what is read again stands, and how often it could not be put in force.
     pub(super) fn now(&self) -> ReloadsNow {
         let Shared { failures, certificates, vouching, callers, .. } = &*self.0;
-        let keys = callers.current().keys_of_issuers();
+        let roster = callers.current();
+        let keys = roster.keys_of_issuers();
         ReloadsNow {
+            callers: u64::try_from(roster.entries()).unwrap_or(u64::MAX),
             failed: [
                 ("configuration", failures.configuration.now()),
                 ("certificates", certificates.failures()),
@@ -208,12 +231,13 @@ impl Reloading {
         let shared = &self.0;
         shared.tables.replace(table(&next, Some(&shared.tables.current()))?);
         shared.callers.replace(roster(&next.admitted, &shared.vouching, Some(&shared.callers.current())));
+        let mut warnings: Vec<String> = next.warnings.iter().map(|warning| described(path(&next), warning)).collect();
+        warnings.extend(changed::lost(&in_force.admitted, &next.admitted));
         let reloaded = Reloaded {
             source: source(&next.source),
-            providers: changes(&in_force.providers, &next.providers, |entry| entry.id.as_str(), is_same_provider),
-            models: changes(&in_force.models, &next.models, |model| model.id.as_str(), PartialEq::eq),
             restart_required: shared.started.needs_restart(&next).into_iter().map(str::to_owned).collect(),
-            warnings: next.warnings.iter().map(|warning| described(path(&next), warning)).collect(),
+            warnings,
+            ..changed(in_force, &next)
         };
         if in_force.log.level != next.log.level {
             match shared.levels.set(&next.log.level) {
@@ -222,18 +246,41 @@ impl Reloading {
                 Err(error) => tracing::error!(%error, "log.level stays as it was"),
             }
         }
+        let is_same = reloaded.is_nothing() && in_force.needs_restart(&next).is_empty();
         *in_force = next;
         shared.replaced.notify_one();
-        tracing::info!(
-            source = reloaded.source,
-            providers = %Listed(&reloaded.providers),
-            models = %Listed(&reloaded.models),
-            restart_required = reloaded.restart_required.join(", "),
-            warnings = reloaded.warnings.len(),
-            "another configuration is in force"
-        );
+        note(&reloaded, is_same);
         Ok(reloaded)
     }
+}
+
+/// Says what was read again, and what has changed with it.
+fn note(reloaded: &Reloaded, is_same: bool) {
+    let Reloaded { source, providers, models, callers, issuers, settings, restart_required, warnings } = reloaded;
+    let (restart_required, warnings) = (restart_required.join(", "), warnings.len());
+    if is_same {
+        let callers = callers.in_force;
+        tracing::info!(
+            source,
+            callers,
+            restart_required,
+            warnings,
+            "the configuration was read again, and nothing has changed"
+        );
+        return;
+    }
+    tracing::info!(
+        source,
+        providers = %Listed(providers, 0),
+        models = %Listed(models, 0),
+        callers = callers.in_force,
+        callers_changed = %Listed(&callers.changes, callers.omitted),
+        issuers = %Listed(issuers, 0),
+        settings = settings.join(", "),
+        restart_required,
+        warnings,
+        "another configuration is in force"
+    );
 }
 
 impl Reload for Reloading {
@@ -289,61 +336,6 @@ impl Told {
         self.last = looked;
         self.last.clone().problems()
     }
-}
-
-/// What differs, as a piece of a log line.
-struct Listed<'a>(&'a Changes);
-
-impl fmt::Display for Listed<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Changes { added, removed, changed } = self.0;
-        let signed = [('+', added), ('-', removed), ('~', changed)];
-        let names = signed.into_iter().flat_map(|(sign, names)| names.iter().map(move |name| format!("{sign}{name}")));
-        f.write_str(&names.collect::<Vec<_>>().join(" "))
-    }
-}
-
-/// What differs between two lists whose entries have names.
-fn changes<T>(before: &[T], after: &[T], name: fn(&T) -> &str, is_same: fn(&T, &T) -> bool) -> Changes {
-    let names = |list: &[T], which: &dyn Fn(&T) -> bool| {
-        list.iter().filter(|entry| which(entry)).map(|entry| name(entry).to_owned()).collect()
-    };
-    let is_in = |list: &[T], entry: &T| list.iter().any(|other| name(other) == name(entry));
-    let differs = |entry: &T| before.iter().any(|other| name(other) == name(entry) && !is_same(other, entry));
-    Changes {
-        added: names(after, &|entry| !is_in(before, entry)),
-        removed: names(before, &|entry| !is_in(after, entry)),
-        changed: names(after, &differs),
-    }
-}
-
-/// Whether calls notice no difference.
-fn is_same_provider(one: &config::Provider, other: &config::Provider) -> bool {
-    // Taken apart without a rest, so that a key that is new does not compile before it is decided about.
-    let config::Provider {
-        id,
-        vendor,
-        preset: _,
-        base_url,
-        api_key,
-        key_origin: _,
-        headers,
-        timeouts,
-        proxy,
-        concurrency,
-    } = one;
-    let secret = |key: &Option<SecretString>| key.as_ref().map(|key| key.expose_secret().to_owned());
-    (id, vendor, base_url, headers, timeouts, proxy, concurrency)
-        == (
-            &other.id,
-            &other.vendor,
-            &other.base_url,
-            &other.headers,
-            &other.timeouts,
-            &other.proxy,
-            &other.concurrency,
-        )
-        && secret(api_key) == secret(&other.api_key)
 }
 
 fn source(source: &Source) -> String {

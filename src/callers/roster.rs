@@ -74,6 +74,8 @@ pub struct Roster {
     nobody: Option<Arc<Caller>>,
     /// Nobody is told apart.
     is_open: bool,
+    /// How many have entries of their own.
+    entries: usize,
 }
 
 impl Roster {
@@ -107,7 +109,7 @@ impl Roster {
             let in_flight = accounts.of(&caller.name);
             Arc::new(Caller { in_flight, ..caller })
         };
-        let (mut roster, mut own) = (Self::default(), Own::default());
+        let (mut roster, mut own) = (Self { entries: entries.len(), ..Self::default() }, Own::default());
         for Entry { caller, keys, certificates, tokens } in entries {
             let caller = counted(caller);
             for hash in keys {
@@ -124,6 +126,11 @@ impl Roster {
     /// Whether callers are not told apart at all.
     pub const fn is_open(&self) -> bool {
         self.is_open
+    }
+
+    /// How many callers have entries of their own.
+    pub const fn entries(&self) -> usize {
+        self.entries
     }
 
     /// How the keys of those are who vouch for callers.

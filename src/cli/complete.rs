@@ -26,7 +26,7 @@ use crate::proto::{
 #[derive(Debug, Args)]
 pub(super) struct CompleteArgs {
     #[command(flatten)]
-    server: ServerArgs,
+    pub(super) server: ServerArgs,
     /// The prompt; without it, or as `-`, it is read from standard input
     prompt: Vec<String>,
     /// An alias, a model id or `provider/model` [default: the server's]

@@ -24,7 +24,8 @@ pub use check::Report;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::Problems;
 use crate::proto::json;
@@ -104,8 +105,14 @@ enum Command {
 
 /// Runs what the process's arguments say.
 pub fn run() -> ExitCode {
-    let Arguments { config, listen: before, command } = Arguments::parse();
-    let done = match command.unwrap_or(Command::Serve(ListenArgs::default())) {
+    let matches = <Arguments as CommandFactory>::command().get_matches();
+    let parsed = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let Arguments { config, listen: before, command } = parsed;
+    let command = command.unwrap_or(Command::Serve(ListenArgs::default()));
+    if let (true, Some(why)) = (names_a_file(&matches), command.reads_no_file()) {
+        usage(&why);
+    }
+    let done = match command {
         Command::Serve(listen) => serve::run(&config, &listen.or(before)),
         Command::Complete(args) => complete::run(&config, &args),
         Command::Batch(args) => batch::run(&config, &args),
@@ -118,6 +125,42 @@ pub fn run() -> ExitCode {
         Command::Check { json, listen } => run_check(&config, &listen.or(before), json),
     };
     done.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
+}
+
+/// Whether `--config` was typed. Its environment variable is there for other commands as well, and says nothing to this one.
+fn names_a_file(matches: &ArgMatches) -> bool {
+    let typed = |matches: &ArgMatches| matches.value_source("config") == Some(ValueSource::CommandLine);
+    typed(matches) || matches.subcommand().is_some_and(|(_, of_command)| typed(of_command))
+}
+
+impl Command {
+    /// Why a configuration would be left unread; none: it is read.
+    fn reads_no_file(&self) -> Option<String> {
+        let of_server = |key: &str| {
+            format!(
+                "--config says nothing here: a running server is asked, and has read its own. Name it with --server, as \
+                 `{key}` of its configuration has it"
+            )
+        };
+        let server = match self {
+            Self::Serve(_) | Self::Check { .. } | Self::Prices(_) => None,
+            Self::Key(_) => {
+                return Some("--config says nothing here: keys are made without a configuration".to_owned());
+            }
+            Self::Pool(_) => return Some(of_server("admin_listen")),
+            Self::Top(_) => return Some(of_server("ops_listen")),
+            Self::Complete(args) => args.server.server.as_ref(),
+            Self::Batch(args) => args.server.server.as_ref(),
+            Self::Models(args) => args.server.server.as_ref(),
+            Self::Tokens(args) => args.server.server.as_ref(),
+        };
+        server.map(|server| {
+            format!(
+                "--config says nothing here: {server} is asked (--server, or COMPLETIOND_SERVER), and has read its own. Leave \
+                 one of both out; without a server, one inside this process reads the configuration"
+            )
+        })
+    }
 }
 
 fn run_check(config: &ConfigArgs, listen: &ListenArgs, json: bool) -> Result<(), Exit> {
@@ -165,7 +208,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
 
 /// Ends the command as any wrong use of it does, with the usage of the subcommand that was typed.
 fn usage(what: &str) -> ! {
-    let mut command = <Arguments as clap::CommandFactory>::command();
+    let mut command = <Arguments as CommandFactory>::command();
     let typed = command.get_matches_mut().subcommand_name().map(str::to_owned);
     let command = match typed {
         Some(name) => command.find_subcommand(&name).cloned().unwrap_or(command),

@@ -16,7 +16,7 @@ const PAGE: i32 = 1000;
 #[derive(Debug, Args)]
 pub(super) struct ModelsArgs {
     #[command(flatten)]
-    server: ServerArgs,
+    pub(super) server: ServerArgs,
     /// Print the models as JSON, with the field names of the contract
     #[arg(long)]
     json: bool,

@@ -26,7 +26,8 @@ pub(super) fn failure(status: &Status) -> String {
     }
     let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
     let code = code_name(status.code());
-    let shown = if reason.is_empty() { code.to_owned() } else { format!("{reason}, {code}") };
+    // Some reasons are called as their statuses are.
+    let shown = if reason.is_empty() || reason == code { code.to_owned() } else { format!("{reason}, {code}") };
     let _ = write!(text, " {QUIET}({shown}){QUIET:#}");
     let detail = failure_detail(status);
     if let Some(words) = detail.as_ref().and_then(|detail| detail.provider_error.as_ref()) {
@@ -116,4 +117,20 @@ fn advice(reason: &str, wait: Option<Duration>) -> String {
         _ => "",
     }
     .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic_types::ErrorDetails;
+
+    #[test]
+    fn a_reason_that_is_called_as_its_status_is_printed_once() {
+        let told = |code, reason: &str| {
+            let details = ErrorDetails::with_error_info(reason, "completiond", std::collections::HashMap::new());
+            failure(&Status::with_error_details(code, "words", details))
+        };
+        assert!(told(Code::PermissionDenied, "PERMISSION_DENIED").contains("(PERMISSION_DENIED)"));
+        assert!(told(Code::NotFound, "MODEL_NOT_FOUND").contains("(MODEL_NOT_FOUND, NOT_FOUND)"));
+    }
 }

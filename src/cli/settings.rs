@@ -11,7 +11,8 @@ use crate::config::{Bare, Config, Discovered, ListenAddress, Overrides, Problems
 /// Where the configuration is. A flag beats its environment variable.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct ConfigArgs {
-    /// The configuration file; without one, the keys in the environment decide
+    /// The configuration file; without one, the keys in the environment decide. A command that asks a running server takes
+    /// none
     #[arg(long, value_name = "FILE", env = "COMPLETIOND_CONFIG", global = true)]
     pub(super) config: Option<PathBuf>,
 }

@@ -16,7 +16,7 @@ use crate::proto::{CompleteRequest, CountSource, CountTokensRequest, CountTokens
 #[derive(Debug, Args)]
 pub(super) struct TokensArgs {
     #[command(flatten)]
-    server: ServerArgs,
+    pub(super) server: ServerArgs,
     /// A text, which is counted as a prompt, or a request as JSON (a file whose name ends in .json); `-`: a text on
     /// standard input
     #[arg(value_name = "FILE|-")]

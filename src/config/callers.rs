@@ -10,7 +10,7 @@ use super::problem::Wrong;
 use super::provider::unique_id;
 use super::reader::{Fields, Value};
 use super::rights::{MAX_NAME, Rights, few};
-use super::{issuers, quantity, secrets};
+use super::{Overrides, issuers, quantity, secrets};
 use crate::callers::{Caller, Entry, IssuerSettings, KeyHash};
 use crate::domain::CallerName;
 
@@ -48,14 +48,30 @@ impl Admitted {
 }
 
 /// Reads all of it; `config` is the file in which it stands, beside which a relative path begins.
-pub(super) fn admitted(file: &mut Fields<'_>, config: &Path) -> Admitted {
-    let issuers = file.take("issuers").map(|list| issuers::issuers(&list)).unwrap_or_default();
+pub(super) fn admitted(file: &mut Fields<'_>, config: &Path, overrides: &Overrides) -> Admitted {
+    let written = [file.take("callers"), file.take("issuers")];
+    let [list, of_issuers] = &written;
+    let before = file.section().context().findings.count();
+    let issuers = of_issuers.as_ref().map(issuers::issuers).unwrap_or_default();
     let mut known = Known::new(config, issuers.iter().map(|issuer| issuer.name.clone()).collect());
-    let list = file.take("callers").map(|list| list.items()).unwrap_or_default();
+    let list = list.as_ref().map(Value::items).unwrap_or_default();
     let callers = list.iter().filter_map(|item| caller(item, &mut known)).collect();
     let dir = file.take("callers_dir").and_then(|section| callers_dir::callers_dir(&section, config, &known));
-    Admitted { callers, dir, issuers, anonymous: file.read("allow_anonymous", false, quantity::truth) }
+    let anonymous = file.read("allow_anonymous", false, quantity::truth) || overrides.allow_anonymous;
+    let admitted = Admitted { callers, dir, issuers, anonymous };
+    // What is wrong with entries that stand there was told.
+    if admitted.is_open() && !anonymous && file.section().context().findings.count() == before {
+        // Whoever writes a list means that callers are told apart: one that has become empty must not let everybody in.
+        for value in written.into_iter().flatten() {
+            value.wrong(Wrong::new("names nobody, and would let in whoever reaches `listen`", NAMES_NOBODY));
+        }
+    }
+    admitted
 }
+
+/// What to write in place of an empty list.
+const NAMES_NOBODY: &str =
+    "name who may call; or leave it out if whoever is on this machine may, or write `allow_anonymous: true`";
 
 /// What must not stand at two callers, each with the place where it stands.
 #[derive(Clone, Debug)]

@@ -49,7 +49,16 @@ fn issuer(item: &Value<'_>, others: &[IssuerSettings]) -> Option<IssuerSettings>
         Some(issuer)
     });
     let audiences = fields.require("audiences").and_then(|list| audiences(&list));
-    let at = fields.require("jwks").and_then(|value| value.parse(keys_at));
+    let at = fields.require("jwks").and_then(|value| {
+        let at = value.parse(keys_at)?;
+        if let Err(rule) = at.look() {
+            value.doubtful(
+                rule,
+                "write a set of keys (JWKS) there: until it is there, tokens of this issuer cannot be checked",
+            );
+        }
+        Some(at)
+    });
     let refresh = if matches!(at, Some(KeysAt::File(_))) { REFRESH_FILE } else { REFRESH };
     let algorithms = fields.take("algorithms").map(|list| algorithms(&list));
     let leeway = fields.read("leeway", LEEWAY, leeway);

@@ -17,6 +17,7 @@ mod lead;
 mod model;
 mod nearest;
 mod node;
+mod patterns;
 mod price;
 mod problem;
 mod provider;
@@ -29,6 +30,7 @@ mod settings;
 mod sources;
 mod spending;
 mod syntax;
+mod taken_over;
 mod telemetry;
 mod tls;
 mod usage;
@@ -40,7 +42,7 @@ pub use callers_dir::CallersDir;
 pub use connections::Connections;
 pub use discover::{Bare, Discovered};
 pub use model::{Model, Target};
-pub use nearest::nearest;
+pub use nearest::{nearest, some_of};
 pub use price::Pricing;
 pub use problem::{Mark, Problem, Problems};
 pub use provider::Provider;
@@ -336,8 +338,7 @@ fn read_config(mut file: Fields<'_>, path: &Path, overrides: &Overrides) -> Conf
         config.admin_tls = tls::tls(&mut file, "admin_tls", path, &config.admin_listen);
     }
     config.connections = Connections::read(&mut file);
-    config.admitted = callers::admitted(&mut file, path);
-    config.admitted.anonymous |= overrides.allow_anonymous;
+    config.admitted = callers::admitted(&mut file, path, overrides);
     config.web = Web::read(&mut file, &config.admitted);
     let pool = read_pool(&mut file, &bounds);
     let (models, names) = model::read(file.take("models").as_ref(), &pool, &bounds);
@@ -369,7 +370,8 @@ fn read_config(mut file: Fields<'_>, path: &Path, overrides: &Overrides) -> Conf
         }
     }
     config.providers = pool.providers;
-    for (rule, right) in spending::doubts(&config) {
+    let of_spending = spending::doubts(&config).into_iter().map(|(rule, right)| (rule, right.to_owned()));
+    for (rule, right) in of_spending.chain(patterns::doubts(&config)) {
         file.section().doubtful(rule, right);
     }
     file.finish(&[]);

@@ -38,6 +38,18 @@ pub(super) fn either<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
+/// As many names as are worth reading, and how many more there are.
+pub fn some_of(names: &[impl AsRef<str>]) -> String {
+    /// How many that is.
+    const SHOWN: usize = 10;
+
+    let shown = names.iter().take(SHOWN).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
 /// What to say about an unknown name: the near ones, else all that are known.
 pub(super) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     let near = nearest(name, known.clone());

@@ -82,5 +82,39 @@ pub(super) fn doubts(config: &Config) -> Vec<(String, &'static str)> {
             format!("`{}` is told by its certificate alone, and no listener asks for one", entry.caller.name.as_str());
         doubts.push((rule, "write `tls` with `client_ca`"));
     }
+    doubts.extend(of_operators(config));
+    doubts
+}
+
+/// The same where operators come in. On this machine nobody is asked there.
+fn of_operators(config: &Config) -> Vec<(String, &'static str)> {
+    let Config { admin_listen, admin_tls, admitted, .. } = config;
+    if admin_listen.is_loopback() {
+        return Vec::new();
+    }
+    let mut doubts = Vec::new();
+    let admins: Vec<&Entry> = admitted.entries().filter(|entry| entry.caller.is_admin).collect();
+    let by_token = admitted.issuers.iter().flat_map(|issuer| &issuer.templates).any(|template| template.is_admin);
+    if admins.is_empty() && !by_token {
+        let rule = format!(
+            "`admin_listen` is {admin_listen}, which others reach, and no caller in `callers_dir` is an admin yet"
+        );
+        doubts.push((rule, "write `admin: true` at one of them: until then nobody may administer the server"));
+    }
+    let shown = match admins.iter().any(|entry| !entry.keys.is_empty()) {
+        true => Some("keys"),
+        false => (by_token || admins.iter().any(|entry| !entry.tokens.is_empty())).then_some("tokens"),
+    };
+    if let (None, Some(shown)) = (admin_tls, shown) {
+        let rule = format!(
+            "`admin_listen` is {admin_listen}, which others reach, and {shown} of admins go there in plain text"
+        );
+        doubts.push((rule, "write `admin_tls`, or let it listen on this machine or a Unix socket, unless a mesh or a proxy before it encrypts"));
+    }
+    let asks = admin_tls.as_ref().is_some_and(|settings| settings.files.clients.is_some());
+    if let (false, None, false) = (admins.is_empty(), shown, asks) {
+        let rule = "all admins are told by certificates alone, and `admin_listen` asks for none".to_owned();
+        doubts.push((rule, "write `admin_tls` with `client_ca`: until then nobody may administer the server"));
+    }
     doubts
 }

@@ -24,6 +24,6 @@ pub use gate::{ConnectionBounds, Gate, Refusals};
 pub use grpc::convert;
 pub use grpc::{Admission, Codec, Faces, LedgerView, Limits, RequestRules, Served, Watch, code_name};
 pub use listener::{Bound, Listener};
-pub use reload::{Changes, Reload, Reloaded};
+pub use reload::{CallersNow, Changes, Reload, Reloaded};
 pub use socket::Socket;
 pub use worker::{Load, Workers};

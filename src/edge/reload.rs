@@ -22,6 +22,12 @@ pub struct Reloaded {
     pub providers: Changes,
     /// The models that differ.
     pub models: Changes,
+    /// Who may call now, and which of them differ.
+    pub callers: CallersNow,
+    /// The issuers of tokens that differ.
+    pub issuers: Changes,
+    /// The other keys that differ and are in force.
+    pub settings: Vec<String>,
     /// The keys that differ and take effect only at a restart.
     pub restart_required: Vec<String>,
     /// What is doubtful, though it works.
@@ -37,4 +43,23 @@ pub struct Changes {
     pub removed: Vec<String>,
     /// What is no longer the same.
     pub changed: Vec<String>,
+}
+
+/// The callers that have entries of their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallersNow {
+    /// How many there are.
+    pub in_force: usize,
+    /// Those that differ, a few of each kind.
+    pub changes: Changes,
+    /// How many more differ than are named.
+    pub omitted: usize,
+}
+
+impl Reloaded {
+    /// Whether nothing that is in force differs.
+    pub fn is_nothing(&self) -> bool {
+        let lists = [&self.providers, &self.models, &self.callers.changes, &self.issuers];
+        lists.iter().all(|changes| **changes == Changes::default()) && self.settings.is_empty()
+    }
 }

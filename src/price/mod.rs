@@ -31,13 +31,13 @@ impl Entry {
 }
 
 /// All prices that are known: the built-in table, and what a file puts over it.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Prices {
     vendors: BTreeMap<String, Offer>,
 }
 
 /// What is known about one vendor.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Offer {
     default_lifetime: Option<Lifetime>,
     tools: BTreeMap<String, CallPrice>,

@@ -20,6 +20,8 @@ use crate::domain::{
 pub enum Rpc {
     /// `Complete`.
     Complete,
+    /// `Complete`, by plain HTTP.
+    PlainComplete,
     /// `StreamComplete`.
     StreamComplete,
     /// `StreamComplete`, by plain HTTP.
@@ -46,7 +48,7 @@ impl Rpc {
     /// The method without its service.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Complete => "Complete",
+            Self::Complete | Self::PlainComplete => "Complete",
             Self::StreamComplete | Self::PlainStreamComplete => "StreamComplete",
             Self::BatchComplete => "BatchComplete",
             Self::StreamBatchComplete => "StreamBatchComplete",
@@ -62,7 +64,7 @@ impl Rpc {
     /// The fully qualified method.
     pub const fn full_name(self) -> &'static str {
         match self {
-            Self::Complete => "completiond.v1.CompletionService/Complete",
+            Self::Complete | Self::PlainComplete => "completiond.v1.CompletionService/Complete",
             Self::StreamComplete | Self::PlainStreamComplete => "completiond.v1.CompletionService/StreamComplete",
             Self::BatchComplete => "completiond.v1.CompletionService/BatchComplete",
             Self::StreamBatchComplete => "completiond.v1.CompletionService/StreamBatchComplete",
@@ -78,7 +80,7 @@ impl Rpc {
     /// By what it was called: gRPC, which gRPC-Web is too, or plain HTTP.
     pub const fn system(self) -> &'static str {
         match self {
-            Self::PlainStreamComplete => "http",
+            Self::PlainComplete | Self::PlainStreamComplete => "http",
             _ => "grpc",
         }
     }

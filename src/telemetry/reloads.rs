@@ -16,6 +16,8 @@ pub struct ReloadsNow {
     pub failed: [(&'static str, u64); 4],
     /// How long the certificates of listeners still hold.
     pub certificates: Vec<(&'static str, Duration)>,
+    /// Callers that have entries of their own and are in force.
+    pub callers: u64,
     /// The issuers of tokens: as many as the configuration names.
     pub issuers: Vec<IssuerNow>,
 }
@@ -57,6 +59,15 @@ pub(super) fn show(meter: &Meter, now: &Now) {
                 observer.observe(left.as_secs_f64(), &[KeyValue::new(names::LISTENER, listener)]);
             }
         })
+        .build();
+    let look = Arc::clone(now);
+    meter
+        .u64_observable_gauge(names::CALLERS)
+        .with_unit("{caller}")
+        .with_description(
+            "Callers in force that have entries of their own; those whom tokens alone tell are not among them.",
+        )
+        .with_callback(move |observer| observer.observe(look().callers, &[]))
         .build();
     of_issuers(meter, now);
 }

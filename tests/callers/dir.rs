@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tonic::Code;
 
 use crate::desk::{callers, entry, key, of};
+use crate::keys::metric;
 use crate::stage::{Stage, prompt, within};
 
 const ROUNDS: usize = 30;
@@ -51,6 +52,7 @@ async fn who_stands_in_a_file_of_its_own_may_call_from_then_on() {
     let stage = stage(folder.path(), &callers(&[("main", "")])).await;
     call(&stage, "main").await.unwrap();
     assert_eq!(call(&stage, "one").await, Err(Code::Unauthenticated));
+    assert_eq!(metric(&stage, "completiond_callers").await, 1.0);
     // In each form, and what is none of them is not read.
     put(folder.path(), "one.yaml", &alone("one", ""));
     put(folder.path(), "two.yml", &format!("{}{}", entry("two", ""), entry("three", "")));
@@ -63,6 +65,8 @@ async fn who_stands_in_a_file_of_its_own_may_call_from_then_on() {
     for name in ["five", "six"] {
         assert_eq!(call(&stage, name).await, Err(Code::Unauthenticated));
     }
+    // What is scraped is no older than a second.
+    within("all are counted", async { while metric(&stage, "completiond_callers").await < 5.0 {} }).await;
     std::fs::remove_file(folder.path().join("two.yml")).unwrap();
     goes(&stage, "two").await;
     call(&stage, "one").await.unwrap();

@@ -83,6 +83,9 @@ async fn operators_on_this_machine_need_no_key_and_others_need_one_that_may_admi
     assert_eq!(asked(Some("guessed".to_owned())).await, Err(Code::Unauthenticated));
     assert_eq!(asked(Some(key("search"))).await, Err(Code::PermissionDenied));
     assert_eq!(asked(Some(key("chief"))).await, Ok(()));
+    let told = operator(&far, Some(key("search"))).get_pool(GetPoolRequest {}).await.unwrap_err();
+    let ways = ["`admin: true` lets it", "`callers`", "`callers_dir`", "the entry of its issuer's `callers` that fits"];
+    assert!(ways.iter().all(|way| told.message().contains(way)), "{}", told.message());
 }
 
 #[tokio::test]

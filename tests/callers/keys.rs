@@ -42,7 +42,7 @@ fn not_shown(answer: Result<(), Status>) {
 }
 
 /// What the metrics say of this series.
-async fn metric(stage: &Stage, series: &str) -> f64 {
+pub(crate) async fn metric(stage: &Stage, series: &str) -> f64 {
     let mut socket = TcpStream::connect(tcp(&stage.running.ops)).await.unwrap();
     socket.write_all(b"GET /metrics HTTP/1.1\r\nhost: server\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut text = String::new();

@@ -13,7 +13,7 @@ from servers import Completiond
 # Where the chart mounts what the configuration names.
 MOUNTED = "/etc/completiond"
 # The warnings that cases may have: their provider makes its answers up, and a mesh or nobody encrypts.
-EXPECTED = re.compile("^is the built-in simulator|(keys|tokens) go there in plain text$")
+EXPECTED = re.compile("^is the built-in simulator|(keys|tokens)( of admins)? go there in plain text$")
 HASH = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a%02d"
 VALKEY = "redis://valkey:6379"
 

@@ -40,6 +40,11 @@ def run(checks, server, upstream):
             found = events(done.stdout)
             equal((done.returncode, found[0][0], found[-1][0]), (0, "started", "completed"), "exit code and events")
             equal("".join(data["block_delta"].get("text", "") for name, data in found if name == "block_delta"), TEXT, "text")
+        with checks.case(f"curl {version}: a whole answer as JSON, for a script"):
+            done = curl(server, version, "-f", "-H", "accept: application/json", "-d", ASK["prompt"])
+            equal((done.returncode, json.loads(done.stdout)["text"]), (0, TEXT), "exit code and text")
+            slip = curl(server, version, "-i", "-d", '{"prompt": "Hello}')
+            holds(" 400 " in slip.stdout.splitlines()[0] and "content-type: application/json" in slip.stdout, slip.stdout)
         with checks.case(f"curl {version}: a cut answer ends with exit code {cut}"):
             done = curl(server, version, "-f", "-d", "Hello", path="/stream?model=real/broken")
             equal(done.returncode, cut, "exit code")

@@ -140,6 +140,54 @@ fn a_bound_on_spending_that_some_models_do_not_count_towards_is_doubtful() {
 }
 
 #[test]
+fn an_empty_list_of_callers_lets_nobody_in_and_is_refused() {
+    for (list, key) in [("callers: []", "callers"), ("callers:", "callers"), ("issuers: []", "issuers")] {
+        let told = told(&with_provider(list));
+        let expected = format!(
+            "{key}: names nobody, and would let in whoever reaches `listen`; name who may call; or leave it out"
+        );
+        assert!(
+            told.ends_with(&format!("{expected} if whoever is on this machine may, or write `allow_anonymous: true`")),
+            "{list}: {told}"
+        );
+        // Where something else says who may call, it opens nothing.
+        assert!(parse(&with_provider(&format!("{list}\nallow_anonymous: true"))).unwrap().admitted.anonymous);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let dir = format!("callers: []\ncallers_dir: {{ path: {} }}", folder.path().display());
+    assert!(!parse(&with_provider(&dir)).unwrap().admitted.is_open());
+    assert!(parse(&with_provider("")).unwrap().admitted.is_open(), "what is left out is another matter");
+    let wrong = told(&with_provider("callers: [{ name: a }]"));
+    assert!(!wrong.contains("names nobody"), "{wrong}");
+}
+
+#[test]
+fn a_pattern_that_fits_no_name_is_doubtful() {
+    let warned = |models: &str| {
+        let models = format!("models: [{models}]");
+        let issuer = format!(
+            "issuers: [{{ name: corp, issuer: i, audiences: [c], jwks: 'https://x.example/k', callers: [{{ {models} }}] }}]"
+        );
+        let named = "models: [{ id: smart, targets: [{ provider: a, model: m-1 }] }]";
+        let text = with_provider(&format!("{}\n{named}\n{issuer}", entry_of(&models)));
+        let warnings = parse(&text).unwrap().warnings.into_iter();
+        warnings.map(|warning| format!("{}; {}", warning.rule, warning.right)).collect::<Vec<_>>()
+    };
+    for good in ["smart", "'sm*'", "'*'", "m-1", "'m*'", "a/any", "'a/*'", "'a/an*'", "'a*'", ""] {
+        assert_eq!(warned(good), Vec::<String>::new(), "{good}");
+    }
+    let rule = "in `models` of caller `a`, issuer `corp` fits no name that may be asked for; ";
+    for (bad, right) in [
+        ("smrt", "did you mean `smart`?"),
+        ("'b/*'", "known: `smart` or `a/*`"),
+        ("a/", "did you mean `a/*`?"),
+        ("zzz", "known: `smart` or `a/*`"),
+    ] {
+        assert_eq!(warned(bad), [format!("`{}` {rule}{right}", bad.trim_matches('\''))]);
+    }
+}
+
+#[test]
 fn callers_stand_in_files_of_their_own_and_two_of_one_name_are_told_with_both_places() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().display();

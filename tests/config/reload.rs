@@ -199,19 +199,23 @@ fn every_key_is_taken_over_or_waits_for_a_restart() {
 fn only_what_waits_for_a_restart_is_named() {
     let before = parse(documented_file());
     assert!(before.needs_restart(&before).is_empty());
+    assert!(before.taken_over(&before).is_empty());
     let changed = |key: &str, old: &str, new: &str| {
         assert!(documented_file().contains(old), "{key}: {old}");
         let after = parse(&documented_file().replace(old, new));
         // A change that changes nothing would show nothing. What is never shown differs in the file alone.
         let is_hidden = ["providers[].headers", "providers[].proxy"].contains(&key);
         assert!(is_hidden || format!("{before:?}") != format!("{after:?}"), "{key}");
-        before.needs_restart(&after)
+        (before.needs_restart(&after), before.taken_over(&after))
     };
     for (key, old, new) in AT_A_RESTART {
-        assert_eq!(changed(key, old, new), [key]);
+        assert_eq!(changed(key, old, new), (vec![key], Vec::new()));
     }
     for (key, old, new) in AT_ONCE {
-        assert!(changed(key, old, new).is_empty(), "{key}");
+        let (at_a_restart, at_once) = changed(key, old, new);
+        assert!(at_a_restart.is_empty(), "{key}");
+        // What stands in lists is told by the name of its entry.
+        assert!(key.contains("[]") || at_once == [key], "{key}: {at_once:?}");
     }
 }
 

@@ -154,6 +154,44 @@ fn what_is_doubtful_about_keys_and_certificates_is_said() {
 }
 
 #[test]
+fn what_is_doubtful_about_operators_from_elsewhere_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let warned = |text: &str| {
+        let config = parse(&with_files(&with_provider(text))).unwrap();
+        config.warnings.into_iter().map(|warning| format!("{}; {}", warning.rule, warning.right)).collect::<Vec<_>>()
+    };
+    let hash = completiond::callers::KeyHash::of("a");
+    let reached = "admin_listen: 0.0.0.0:1";
+    let chief = format!("callers: [{{ name: a, keys: ['{hash}'], admin: true }}]");
+    let tls = "admin_tls: { certificate: /run/secrets/tls/server.crt, key: /run/secrets/tls/server.key";
+    let plain =
+        "`admin_listen` is 0.0.0.0:1, which others reach, and keys of admins go there in plain text; write `admin_tls`";
+    let told = warned(&format!("{reached}\n{chief}"));
+    assert!(told.len() == 1 && told[0].starts_with(plain), "{told:?}");
+    assert_eq!(warned(&format!("{reached}\n{chief}\n{tls} }}")), Vec::<String>::new());
+    assert_eq!(warned(&chief), Vec::<String>::new(), "nobody else reaches it");
+    let issuer = "issuers: [{ name: corp, issuer: i, audiences: [c], jwks: 'https://login.example/k', callers: [{ admin: true }] }]";
+    let told = warned(&format!("{reached}\n{issuer}"));
+    assert!(told.len() == 1 && told[0].contains("and tokens of admins go there in plain text"), "{told:?}");
+    let named = "callers: [{ name: a, certificates: [a.example], admin: true }]";
+    let told = warned(&format!("{reached}\n{named}\n{tls} }}"));
+    assert!(
+        told.iter().any(|told| told.contains("and `admin_listen` asks for none; write `admin_tls` with `client_ca`")),
+        "{told:?}"
+    );
+    assert_eq!(
+        warned(&format!("{reached}\n{named}\n{tls}, client_ca: /run/secrets/tls/clients.crt }}")),
+        Vec::<String>::new()
+    );
+    std::fs::write(folder.path().join("a.yaml"), format!("{{ name: a, keys: ['{hash}'] }}")).unwrap();
+    let told = warned(&format!("{reached}\ncallers_dir: {{ path: {} }}", folder.path().display()));
+    assert!(
+        told.len() == 1 && told[0].contains("no caller in `callers_dir` is an admin yet; write `admin: true`"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn certificates_and_callers_that_show_them_are_enough_to_listen_elsewhere() {
     let text = "listen: 0.0.0.0:1\ncallers: [{ name: a, certificates: [A.example] }]\n\
                 tls: { certificate: /run/secrets/tls/server.crt, key: /run/secrets/tls/server.key, client_ca: /run/secrets/tls/clients.crt }";

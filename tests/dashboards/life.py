@@ -34,6 +34,7 @@ simulator: { first_event: 0ms, pace: 0ms }
 retry: { base_delay: 1ms, max_delay: 5ms, max_attempts: 3 }
 limits: { max_in_flight: 8 }
 allow_anonymous: true
+callers: [{ name: known, keys: ["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"] }]
 issuers:
   - { name: near, issuer: near, audiences: [a], jwks: "file:${FOLDER}/keys.json", callers: [{}] }
   - { name: away, issuer: away, audiences: [a], jwks: "file:${FOLDER}/nothing.json", callers: [{}] }

@@ -247,6 +247,7 @@ pub(crate) const METRICS: &[Entry] = &[
     ),
     ("completiond.reloads.failed", "counter, {reload}", &[("completiond.reload.of", "string", Always)]),
     ("completiond.certificate.time_left", "gauge, s", &[("completiond.listener", "string", Always)]),
+    ("completiond.callers", "gauge, {caller}", &[]),
     ("completiond.issuer.keys", "gauge, {key}", &[("completiond.issuer", "string", Always)]),
     ("completiond.issuer.keys_age", "gauge, s", &[("completiond.issuer", "string", Always)]),
     ("completiond.runtime.busy_time", "counter, s", WORKER),

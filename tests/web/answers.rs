@@ -1,12 +1,12 @@
 //! What `POST /stream` answers, and that it is what a gRPC call answers.
 
 use completiond::proto::completion_service_client::CompletionServiceClient;
-use completiond::proto::{CompleteRequest, CompleteResponse};
+use completiond::proto::{CompleteRequest, CompleteResponse, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-use crate::desk::{BOTH, JSON, SSE, TEXT, Told, caller};
+use crate::desk::{BOTH, JSON, SSE, TEXT, Told, WHOLE, caller, detail, told_reason};
 use crate::fold::fold;
 use crate::stage::{Stage, prompt, within};
 
@@ -61,6 +61,79 @@ async fn events_fold_to_what_the_unary_call_answers() {
         });
         assert_eq!(ends[0], ends[1]);
     }
+}
+
+#[tokio::test]
+async fn json_is_the_whole_answer_of_the_unary_call_with_its_length() {
+    let stage = Stage::with("").await;
+    let expected = whole(&stage, CompleteRequest { prompt: PROMPT.to_owned(), ..Default::default() }).await;
+    let body = serde_json::json!({ "prompt": PROMPT }).to_string();
+    for http in BOTH {
+        for (content_type, body) in [(TEXT, PROMPT), (JSON, body.as_str())] {
+            let answer = http.stream(&stage, &[content_type, WHOLE], body.to_owned()).await.end().await;
+            assert_eq!((answer.status, &answer.broken), (200, &None), "{answer:?}");
+            assert_eq!(answer.header("content-type"), "application/json");
+            assert_eq!(answer.header("content-length"), answer.body.len().to_string());
+            let told: CompleteResponse = json::read("CompleteResponse", answer.text()).unwrap();
+            assert_eq!((&told.text, &told.message), (&expected.text, &expected.message));
+            let ends = [&told, &expected].map(|answer| {
+                let outcome = answer.outcome.clone().unwrap();
+                (outcome.finish_reason, outcome.usage, outcome.cost, outcome.provider, outcome.model)
+            });
+            assert_eq!(ends[0], ends[1]);
+            assert_eq!(told.outcome.unwrap().id, answer.header("x-request-id"));
+        }
+        let failed = http.stream(&stage, &[TEXT, WHOLE], "sim: error=400").await.end().await;
+        failed.refuses(400, "PROVIDER_REJECTED", "", "");
+    }
+    // What breaks in the middle is an error like any other.
+    let stage = Stage::with("retry: { max_attempts: 1 }").await;
+    for http in BOTH {
+        let cut = http.stream(&stage, &[TEXT, WHOLE], "sim: tokens=60 pace=0ms cut_after=20").await.end().await;
+        assert_eq!((cut.status, told_reason(&cut.error()).as_str()), (503, "PROVIDER_UNAVAILABLE"));
+    }
+    stage.is_quiet().await;
+}
+
+#[tokio::test]
+async fn an_answer_without_text_is_no_empty_body() {
+    let stage = Stage::with("").await;
+    for http in BOTH {
+        for (script, reason, words) in [
+            (
+                "refuse",
+                "REFUSAL",
+                "the model refuses to answer, and says: I will not do that: this refusal is simulated.",
+            ),
+            ("filter=prompt", "CONTENT_FILTER", "a filter has ended the answer before any text"),
+            ("refuse think=20", "REFUSAL", "the model refuses to answer, and says: "),
+        ] {
+            let asked = format!("sim: {script} first_event=0ms pace=0ms");
+            let answer = http.stream(&stage, &[TEXT], asked.clone()).await.end().await;
+            let error = answer.error();
+            assert_eq!((answer.status, told_reason(&error).as_str()), (422, reason), "{error}");
+            assert!(error["message"].as_str().unwrap().starts_with(words), "{error}");
+            let outcome = detail(&error, "completiond.v1.CompletionOutcome");
+            assert_eq!(
+                (&outcome["finish_reason"], &outcome["id"]),
+                (&format!("FINISH_REASON_{reason}").into(), &answer.header("x-request-id").into(),)
+            );
+            assert!(outcome["usage"].is_object(), "{error}");
+            // Who takes all of an answer is answered.
+            let events = http.stream(&stage, &[TEXT, SSE], asked.clone()).await.end().await;
+            assert_eq!((events.status, &events.broken), (200, &None), "{events:?}");
+            let whole = http.stream(&stage, &[TEXT, WHOLE], asked).await.end().await;
+            assert!(whole.status == 200 && whole.text().contains(reason), "{whole:?}");
+        }
+        // What a filter ends in the middle does not look whole.
+        let filtered =
+            http.stream(&stage, &[TEXT], "sim: filter=answer tokens=60 first_event=0ms pace=0ms").await.end().await;
+        assert!(filtered.status == 200 && filtered.broken.is_some() && !filtered.body.is_empty(), "{filtered:?}");
+        let short =
+            http.stream(&stage, &[JSON], r#"{"prompt": "sim: tokens=60 pace=0ms", "max_tokens": 5}"#).await.end().await;
+        assert_eq!((short.status, &short.broken), (200, &None), "a bound is no refusal: {short:?}");
+    }
+    stage.is_quiet().await;
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use crate::stage::{Stage, within};
 pub(crate) const BOTH: [Http; 2] = [Http::One, Http::Two];
 pub(crate) const JSON: (&str, &str) = ("content-type", "application/json");
 pub(crate) const TEXT: (&str, &str) = ("content-type", "text/plain");
+pub(crate) const WHOLE: (&str, &str) = ("accept", "application/json");
 pub(crate) const SSE: (&str, &str) = ("accept", "text/event-stream");
 
 /// A version of HTTP.

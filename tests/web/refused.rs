@@ -113,12 +113,17 @@ async fn what_is_wrong_with_a_body_is_told_by_its_field() {
         for (headers, body, status, field) in [
             (vec![("content-type", "application/xml")], "<a/>", 415, "content-type"),
             (vec![], "hello", 415, "content-type"),
-            (vec![TEXT, ("accept", "application/json")], "hello", 406, "accept"),
+            (vec![TEXT, ("accept", "application/xml")], "hello", 406, "accept"),
+            (vec![TEXT, ("content-encoding", "gzip")], "hello", 415, "content-encoding"),
+            (vec![("content-type", "application/x-www-form-urlencoded")], "{\"prompt\": \"hello}", 400, "body"),
             (vec![TEXT], "", 400, "body"),
         ] {
             let answer = http.stream(&stage, &headers, body).await.end().await;
             answer.refuses(status, "INVALID_REQUEST", field, "");
+            assert_eq!(answer.header("accept-encoding"), if status == 415 { "identity" } else { "" });
         }
+        let role = http.stream(&stage, &[JSON], r#"{"messages": [{"role": "user"}]}"#).await.end().await;
+        role.refuses(400, "INVALID_REQUEST", "messages[0].role", "ROLE_USER, ROLE_ASSISTANT, ROLE_TOOL");
         let large = http.stream(&stage, &[TEXT], "words ".repeat(20_000)).await.end().await;
         large.refuses(413, "REQUEST_TOO_LARGE", "", "");
         let many = format!("{{\"messages\": [{}{{}}]}}", "{},".repeat(20_000));

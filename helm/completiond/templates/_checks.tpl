@@ -58,6 +58,16 @@
 {{- if and (or $values.callersDir.configMapName $values.callersDir.secretName) (dig "callers_dir" "path" "" $config) -}}
 {{- $wrong = append $wrong "config.callers_dir.path: callersDir sets it; leave it out" -}}
 {{- end -}}
+{{- if and $config.callers_dir (not (or $values.callersDir.configMapName $values.callersDir.secretName)) -}}
+{{- $path := dig "callers_dir" "path" "" $config -}}
+{{- $mounted := list "/etc/completiond/secrets" -}}
+{{- range $values.extraVolumeMounts -}}{{- $mounted = append $mounted (trimSuffix "/" .mountPath) -}}{{- end -}}
+{{- $isMounted := false -}}
+{{- range $mounted -}}{{- if hasPrefix (printf "%s/" .) (printf "%s/" $path) -}}{{- $isMounted = true -}}{{- end -}}{{- end -}}
+{{- if not $isMounted -}}
+{{- $wrong = append $wrong (printf "config.callers_dir: nothing is mounted at its path (%s), so that the server would not start; leave it out and set callersDir.configMapName or callersDir.secretName, or mount it with extraVolumes and extraVolumeMounts" (default "none is set" $path)) -}}
+{{- end -}}
+{{- end -}}
 {{- range $use, $section := include "completiond.config.shared" . | fromJson -}}
 {{- if dig $section "redis_url" "" $config -}}
 {{- if and $values.valkey.secret.name (get $values.valkey.use $use) -}}

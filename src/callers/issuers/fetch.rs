@@ -99,6 +99,10 @@ async fn get(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-fn file(path: &Path) -> Result<Vec<u8>, String> {
+/// The bytes of a file, if they are not too many.
+///
+/// # Errors
+/// What went wrong.
+pub(super) fn file(path: &Path) -> Result<Vec<u8>, String> {
     regular::read(path, u64::try_from(MAX_BYTES).unwrap_or(u64::MAX)).map_err(|unread| unread.to_string())
 }

@@ -82,12 +82,15 @@ pub(in crate::callers) fn looks_like_a_token(text: &str) -> bool {
 pub(in crate::callers) fn issuer_of(token: &str) -> Result<String, TokenFault> {
     #[derive(Deserialize)]
     struct Says {
-        iss: String,
+        iss: Option<Value>,
     }
     if token.len() > MAX_TOKEN {
         return Err(TokenFault::TooLarge);
     }
-    insecure_decode_claims::<Says>(token).map(|says| says.iss).map_err(|_| TokenFault::Unreadable)
+    match insecure_decode_claims::<Says>(token).map_err(|_| TokenFault::Unreadable)?.iss {
+        Some(Value::String(issuer)) => Ok(issuer),
+        _ => Err(TokenFault::Claim("iss")),
+    }
 }
 
 impl Issuer {

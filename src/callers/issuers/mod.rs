@@ -8,6 +8,7 @@ mod fetch;
 mod issuer;
 mod jwks;
 mod kept;
+mod look;
 mod settings;
 mod signatures;
 mod verified;

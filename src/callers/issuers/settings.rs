@@ -98,6 +98,11 @@ impl ClaimName {
         Self(name.into())
     }
 
+    /// The name as it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Its value. A claim whose own name has dots is found first.
     pub(super) fn find<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
         if let Some(value) = claims.get(&self.0) {

@@ -68,7 +68,7 @@ reachable, 130 interrupted.";
 #[derive(Debug, Args)]
 pub(super) struct BatchArgs {
     #[command(flatten)]
-    server: ServerArgs,
+    pub(super) server: ServerArgs,
     /// The requests, one in each line
     #[arg(value_name = "IN.jsonl")]
     input: PathBuf,

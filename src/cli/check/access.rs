@@ -1,11 +1,13 @@
 //! Who may call under a configuration, told by what, and how listeners protect what goes through them. Neither keys nor
 //! their hashes are shown.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{PLACE, QUIET, line};
-use crate::callers::{Allowance, Entry, IssuerSettings, KeysAt, Models};
-use crate::config::{Config, show_duration};
+use crate::callers::{Allowance, Entry, IssuerSettings, KeysAt, Models, Template};
+use crate::config::{Config, Origins, show_duration};
 use crate::tls::{ClientCertificates, Settings};
 
 /// Who may call.
@@ -22,6 +24,10 @@ pub(super) struct PlannedAccess {
     tls: Option<PlannedTls>,
     /// The same of `admin_listen`.
     admin_tls: Option<PlannedTls>,
+    /// Whether operators are asked who they are: on this machine nobody is.
+    admin_credentials: bool,
+    /// The origins whose pages may call; `*`: all.
+    web_origins: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -45,6 +51,22 @@ struct PlannedIssuer {
     audiences: Vec<String>,
     /// Where its keys come from.
     jwks: String,
+    /// The claim that names a caller.
+    caller_claim: String,
+    /// The claim that narrows what may be asked for.
+    models_claim: Option<String>,
+    /// What callers may do who have no entry of their own; the first that fits counts. None: they may not call.
+    callers: Vec<PlannedRule>,
+}
+
+/// What tokens with these claims may do.
+#[derive(Debug, Serialize)]
+struct PlannedRule {
+    /// Empty: each token.
+    claims: BTreeMap<String, String>,
+    models: Option<Vec<String>>,
+    admin: bool,
+    limits: PlannedAllowance,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,13 +97,25 @@ impl PlannedAccess {
             issuers: admitted.issuers.iter().map(PlannedIssuer::of).collect(),
             tls: config.tls.as_ref().map(PlannedTls::of),
             admin_tls: config.admin_tls.as_ref().map(PlannedTls::of),
+            admin_credentials: !config.admin_listen.is_loopback(),
+            web_origins: match &config.web.origins {
+                Origins::Any => vec!["*".to_owned()],
+                Origins::Listed(listed) => {
+                    listed.iter().map(|origin| String::from_utf8_lossy(origin.as_bytes()).into_owned()).collect()
+                }
+            },
         }
     }
 
     /// What a listener of callers, of operators and of probes protects, in words.
     pub(super) fn protection(&self) -> [String; 3] {
-        [self.tls.as_ref(), self.admin_tls.as_ref(), None]
-            .map(|tls| tls.map_or_else(|| "plain text".to_owned(), PlannedTls::show))
+        let [callers, operators, probes] = [self.tls.as_ref(), self.admin_tls.as_ref(), None]
+            .map(|tls| tls.map_or_else(|| "plain text".to_owned(), PlannedTls::show));
+        let asked = match self.admin_credentials {
+            true => "callers who are admins",
+            false => "who is on this machine is not asked for credentials",
+        };
+        [callers, format!("{operators}; {asked}"), probes]
     }
 
     fn is_open(&self) -> bool {
@@ -93,14 +127,8 @@ impl PlannedAccess {
         for caller in &self.callers {
             caller.write(text);
         }
-        for PlannedIssuer { name, issuer, audiences, jwks } in &self.issuers {
-            let audiences = audiences.join(", ");
-            line(
-                text,
-                format_args!(
-                    "  {PLACE}{name}:*{PLACE:#}  told by tokens of {issuer} for {audiences}, keys from {jwks}"
-                ),
-            );
+        for issuer in &self.issuers {
+            issuer.write(text);
         }
         if let Some(dir) = &self.callers_dir {
             line(text, format_args!("  {QUIET}and whoever is put into {dir}{QUIET:#}"));
@@ -110,23 +138,22 @@ impl PlannedAccess {
             (false, true) => line(text, format_args!("  whoever shows no credentials, without limits of its own")),
             (false, false) => {}
         }
+        match self.web_origins.as_slice() {
+            [] => line(text, format_args!("  {QUIET}no page of a browser: `web.origins` lists none{QUIET:#}")),
+            [any] if any == "*" => line(text, format_args!("  {QUIET}from any page of a browser{QUIET:#}")),
+            origins => line(text, format_args!("  {QUIET}from pages of {}{QUIET:#}", origins.join(", "))),
+        }
     }
 }
 
 impl PlannedCaller {
     fn of(Entry { caller, keys, certificates, tokens }: &Entry) -> Self {
-        let models = match &caller.models {
-            Models::All => None,
-            Models::Only(patterns) => Some(patterns.iter().map(ToString::to_string).collect()),
-            // Only tokens narrow what is laid down, and they are not here yet.
-            Models::Both(_) => Some(Vec::new()),
-        };
         Self {
             name: caller.name.as_str().to_owned(),
             keys: keys.len(),
             certificates: certificates.clone(),
             tokens: tokens.iter().map(|(issuer, name)| format!("{issuer}:{name}")).collect(),
-            models,
+            models: patterns(&caller.models),
             admin: caller.is_admin,
             limits: PlannedAllowance::of(&caller.allowance),
         }
@@ -143,12 +170,7 @@ impl PlannedCaller {
         told_by.extend(self.tokens.iter().map(|name| format!("tokens of {name}")));
         let role = if self.admin { ", administers the server" } else { "" };
         line(text, format_args!("  {PLACE}{}{PLACE:#}  told by {}{role}", self.name, told_by.join(" or ")));
-        let models = match &self.models {
-            None => "all models".to_owned(),
-            Some(patterns) if patterns.is_empty() => "no model".to_owned(),
-            Some(patterns) => format!("models {}", patterns.join(", ")),
-        };
-        line(text, format_args!("    {QUIET}{models}; {}{QUIET:#}", self.limits.show()));
+        line(text, format_args!("    {QUIET}{}; {}{QUIET:#}", shown(self.models.as_deref()), self.limits.show()));
     }
 }
 
@@ -162,7 +184,67 @@ impl PlannedIssuer {
                 KeysAt::Url(url) => url.clone(),
                 KeysAt::File(path) => path.display().to_string(),
             },
+            caller_claim: settings.caller_claim.as_str().to_owned(),
+            models_claim: settings.models_claim.as_ref().map(|claim| claim.as_str().to_owned()),
+            callers: settings.templates.iter().map(PlannedRule::of).collect(),
         }
+    }
+
+    fn write(&self, text: &mut String) {
+        let Self { name, issuer, audiences, jwks, caller_claim, models_claim, callers } = self;
+        let audiences = audiences.join(", ");
+        line(
+            text,
+            format_args!("  {PLACE}{name}:*{PLACE:#}  told by tokens of {issuer} for {audiences}, keys from {jwks}"),
+        );
+        line(text, format_args!("    {QUIET}named by the claim {caller_claim}{QUIET:#}"));
+        for rule in callers {
+            rule.write(text);
+        }
+        if callers.is_empty() {
+            line(text, format_args!("    {QUIET}only those whose `tokens` stand at a caller{QUIET:#}"));
+        }
+        if let Some(claim) = models_claim {
+            line(text, format_args!("    {QUIET}and of the models only those that the claim {claim} names{QUIET:#}"));
+        }
+    }
+}
+
+impl PlannedRule {
+    fn of(template: &Template) -> Self {
+        let claims = template.claims.iter().map(|(claim, wanted)| (claim.as_str().to_owned(), wanted.clone()));
+        Self {
+            claims: claims.collect(),
+            models: patterns(&template.models),
+            admin: template.is_admin,
+            limits: PlannedAllowance::of(&template.allowance),
+        }
+    }
+
+    fn write(&self, text: &mut String) {
+        let claims: Vec<String> = self.claims.iter().map(|(claim, wanted)| format!("{claim}: {wanted}")).collect();
+        let whose = if claims.is_empty() { "each token".to_owned() } else { format!("with {}", claims.join(", ")) };
+        let role = if self.admin { ", administers the server" } else { "" };
+        let (models, limits) = (shown(self.models.as_deref()), self.limits.show());
+        line(text, format_args!("    {whose}{role}: {QUIET}{models}; {limits}{QUIET:#}"));
+    }
+}
+
+/// The patterns of names that may be asked for; none: all names.
+fn patterns(models: &Models) -> Option<Vec<String>> {
+    match models {
+        Models::All => None,
+        Models::Only(patterns) => Some(patterns.iter().map(ToString::to_string).collect()),
+        // Only tokens narrow what is laid down, and they are not here yet.
+        Models::Both(_) => Some(Vec::new()),
+    }
+}
+
+fn shown(patterns: Option<&[String]>) -> String {
+    match patterns {
+        None => "all models".to_owned(),
+        Some([]) => "no model".to_owned(),
+        Some(patterns) => format!("models {}", patterns.join(", ")),
     }
 }
 

@@ -70,7 +70,8 @@ impl Door {
 
     fn lets_in(&self, caller: Arc<Caller>) -> Result<Arc<Caller>, Error> {
         if matches!(self, Self::Operators(_)) && !caller.is_admin {
-            let message = "the caller may not administer this server; `admin: true` in its entry of `callers` lets it";
+            let message = "the caller may not administer this server; `admin: true` lets it, in its entry of `callers` or \
+                           `callers_dir`, or, where a token tells it, in the entry of its issuer's `callers` that fits";
             return Err(Error::new(Reason::PermissionDenied, message));
         }
         Ok(caller)

@@ -33,7 +33,8 @@ const METHOD_BYTES: usize = 40;
 static NOTED: Mutex<Option<(Instant, u64)>> = Mutex::new(None);
 
 impl Refusal {
-    /// Logs that a call was not let in: at most one in a second, with the number of those that were not logged.
+    /// Logs that a call was not let in, and why: at most one in a second, with the number of those that were not logged. What is
+    /// refused on the headers is refused in words of this server, and nothing of what its caller has sent is in them.
     pub(in crate::edge) fn note(self, error: &Error, path: &str) {
         let unsaid = {
             let mut noted = NOTED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,7 +47,7 @@ impl Refusal {
             }
         };
         let rpc = method(path);
-        tracing::info!(id = %self.id, rpc, reason = error.reason.as_str(), unsaid, "call refused");
+        tracing::info!(id = %self.id, rpc, reason = error.reason.as_str(), cause = %error, unsaid, "call refused");
     }
 
     pub(super) fn status(self, error: &Error) -> Status {

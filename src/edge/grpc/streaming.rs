@@ -13,11 +13,12 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Status};
 
 use super::calls::Completions;
+use super::convert;
 use super::failure::Failure;
 use super::told::Told;
 use super::watched::Watched;
 use crate::domain::{Error, Reason};
-use crate::pipeline::Reply;
+use crate::pipeline::Call;
 use crate::proto;
 use crate::protocol::Delivery;
 use crate::telemetry::Rpc;
@@ -55,26 +56,59 @@ impl Streaming {
         let (head, body) = request.into_parts();
         let head = Request::from_parts(MetadataMap::from_headers(head.headers), head.extensions, ());
         let mut told = self.completions.begin(&head, Rpc::PlainStreamComplete);
-        let begun = self.begin((&head, body), read, &mut told);
+        let begun = async {
+            let (call, until) = self.taken_in((&head, body), read, Delivery::Stream, &mut told).await?;
+            Ok((self.completions.reply(call).await?, until))
+        };
         match self.completions.unless_ended(begun).await {
             Ok((reply, until)) => Ok(Events(self.completions.watch.send(reply, told, until))),
             Err(error) => Err(told.status(error).into()),
         }
     }
 
-    async fn begin<Read>(
+    /// Answers such a request whole, as `Complete` does.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub(in crate::edge) async fn whole<Read>(
+        &self,
+        request: http::Request<Body>,
+        read: Result<Read, Error>,
+    ) -> Result<proto::CompleteResponse, Failure>
+    where
+        Read: FnOnce(&[u8]) -> Result<proto::CompleteRequest, Error>,
+    {
+        let (head, body) = request.into_parts();
+        let head = Request::from_parts(MetadataMap::from_headers(head.headers), head.extensions, ());
+        let mut told = self.completions.begin(&head, Rpc::PlainComplete);
+        let made = async {
+            let (call, _) = self.taken_in((&head, body), read, Delivery::Whole, &mut told).await?;
+            self.completions.whole(call).await
+        };
+        match self.completions.unless_ended(made).await {
+            Ok(answer) => {
+                told.completed_whole(&answer);
+                Ok(convert::response(answer, told.view))
+            }
+            Err(error) => Err(told.status(error).into()),
+        }
+    }
+
+    /// The call that a request is, and when its caller waits no longer.
+    async fn taken_in<Read>(
         &self,
         (head, body): (&Request<()>, Body),
         read: Result<Read, Error>,
+        delivery: Delivery,
         told: &mut Told,
-    ) -> Result<(Reply, Option<Instant>), Error>
+    ) -> Result<(Call, Option<Instant>), Error>
     where
         Read: FnOnce(&[u8]) -> Result<proto::CompleteRequest, Error>,
     {
         let arrival = self.completions.arrival(head)?;
         let message = read?(&self.gathered(body).await?)?;
-        let call = self.completions.take_in(message, Delivery::Stream, arrival, told)?;
-        Ok((self.completions.reply(call).await?, arrival.deadline()))
+        let call = self.completions.take_in(message, delivery, arrival, told)?;
+        Ok((call, arrival.deadline()))
     }
 
     /// The whole body; each of its bytes is charged by the admission as it arrives.

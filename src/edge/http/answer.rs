@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use http_body::{Body as HttpBody, Frame};
 use tokio::time::Sleep;
 
@@ -16,10 +16,13 @@ use super::refused;
 use crate::edge::grpc::{Events, Failure};
 use crate::proto::content_block::Block;
 use crate::proto::stream_complete_response::{Event, block_delta::Delta};
-use crate::proto::{StreamCompleteResponse, json};
+use crate::proto::{CompletionOutcome, FinishReason, StreamCompleteResponse, json};
 
 /// How long what was written before a break has to leave: a body that ends with an error takes with it what has not.
 const LAST_WORDS: Duration = Duration::from_millis(250);
+
+/// How much of what is said instead of an answer is told, in bytes.
+const MAX_SAID: usize = 1024;
 
 /// What a body ends with that has broken off.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +36,20 @@ pub(super) struct Written {
     form: Form,
     /// The blocks of text that are open.
     text: BTreeSet<i32>,
+    /// The first piece, which was waited for.
+    first: Option<Bytes>,
+    /// The blocks in which the model refuses that are open, and the beginning of what it says there.
+    refusals: BTreeSet<i32>,
+    said: String,
+}
+
+/// Why there is no text of an answer, known before the head of it has left.
+#[derive(Debug)]
+pub(super) enum Unsaid {
+    /// It has failed.
+    Failed(Failure),
+    /// It has ended without any, and not because nothing was to be said. With it, what the model says instead.
+    Ended(Box<CompletionOutcome>, String),
 }
 
 #[derive(Debug)]
@@ -48,15 +65,77 @@ enum State {
 }
 
 impl Written {
-    pub(super) const fn new(events: Events, form: Form) -> Self {
-        Self { state: State::Running(events), form, text: BTreeSet::new() }
+    /// Begins to write an answer. Text is waited for, since all that the head of an answer can say of it has to be known
+    /// before: a refusal would be an empty body that looks like an answer.
+    ///
+    /// # Errors
+    /// [`Unsaid`]: there is none.
+    pub(super) async fn begin(events: Events, form: Form) -> Result<Self, Unsaid> {
+        let (text, refusals) = (BTreeSet::new(), BTreeSet::new());
+        let state = State::Running(events);
+        let mut written = Self { state, form, text, first: None, refusals, said: String::new() };
+        if form == Form::Text {
+            written.reach_text().await?;
+        }
+        Ok(written)
+    }
+
+    async fn reach_text(&mut self) -> Result<(), Unsaid> {
+        while self.first.is_none() {
+            let State::Running(events) = &mut self.state else { break };
+            match events.next().await {
+                Some(Ok(event)) => match event.event {
+                    Some(Event::Completed(outcome)) => {
+                        if !matches!(outcome.finish_reason(), FinishReason::Stop | FinishReason::StopSequence) {
+                            return Err(Unsaid::Ended(outcome, std::mem::take(&mut self.said)));
+                        }
+                        self.state = State::Complete;
+                    }
+                    Some(other) => {
+                        self.hear_refusal(&other);
+                        match self.text(other) {
+                            Ok(piece) => self.first = piece,
+                            Err(Broken) => drop(self.break_off(None)),
+                        }
+                    }
+                    None => drop(self.break_off(None)),
+                },
+                Some(Err(failure)) => return Err(Unsaid::Failed(failure)),
+                None => drop(self.break_off(None)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gathers the beginning of what the model says when it refuses.
+    fn hear_refusal(&mut self, event: &Event) {
+        let said = match event {
+            Event::BlockStarted(begun) => match begun.block.as_ref().and_then(|block| block.block.as_ref()) {
+                Some(Block::Refusal(refusal)) => {
+                    self.refusals.insert(begun.index);
+                    &refusal.text
+                }
+                _ => return,
+            },
+            Event::BlockDelta(grown) if self.refusals.contains(&grown.index) => match &grown.delta {
+                Some(Delta::Text(text)) => text,
+                _ => return,
+            },
+            _ => return,
+        };
+        for letter in said.chars() {
+            if self.said.len().saturating_add(letter.len_utf8()) > MAX_SAID {
+                break;
+            }
+            self.said.push(letter);
+        }
     }
 
     /// What is written of an event; none: nothing.
     fn piece(&mut self, event: StreamCompleteResponse) -> Result<Option<Bytes>, Broken> {
         match self.form {
             Form::Text => self.text(event.event.ok_or(Broken)?),
-            Form::Events => framed(&event).map(Some).ok_or(Broken),
+            Form::Events | Form::Whole => framed(&event).map(Some).ok_or(Broken),
         }
     }
 
@@ -80,6 +159,12 @@ impl Written {
             }
             // What was sent cannot be taken back; nobody may ask for this.
             Event::Restarted(_) => return Err(Broken),
+            // What a refusal or a filter has ended is not the answer that it looks like.
+            Event::Completed(outcome)
+                if matches!(outcome.finish_reason(), FinishReason::Refusal | FinishReason::ContentFilter) =>
+            {
+                return Err(Broken);
+            }
             _ => return Ok(None),
         };
         Ok(Some(Bytes::from(text)).filter(|text| !text.is_empty()))
@@ -121,6 +206,9 @@ impl HttpBody for Written {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
+        if let Some(first) = this.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
         loop {
             let piece = match &mut this.state {
                 State::Running(events) => match ready!(Pin::new(events).poll_next(context)) {

@@ -3,15 +3,17 @@
 //! What the message says is checked where every message is, in `edge/grpc/convert`; here it is only read. An error names the
 //! field and the rule, and never what stands there.
 
+mod names;
 mod parts;
 
 use http::StatusCode;
+use http::header::CONTENT_ENCODING;
 use http::request::Parts;
 use prost_reflect::DynamicMessage;
 use serde_path_to_error::{Deserializer, Track};
 
 use super::media::{Form, content_type};
-use crate::domain::Error;
+use crate::domain::{Error, Violation};
 use crate::edge::twice::{Shape, Twice, twice};
 use crate::proto::{self, json};
 
@@ -25,7 +27,14 @@ pub(super) enum Reader {
     Json(Form),
     /// A prompt for this model; none: for the default one.
     Prompt(Option<String>),
+    /// The same, of a type that `curl -d` sends for anything: where it begins as JSON does, it is meant to be a
+    /// `CompleteRequest`.
+    Form(Option<String>, Form),
 }
+
+/// What is said about JSON in a body of that type.
+const NO_PROMPT: &str = "a body that begins with `{` is read as JSON here: send JSON with `content-type: application/json`, \
+                         and a prompt that begins so with `content-type: text/plain`";
 
 /// Why a body cannot be read, known from the head: the error, and the status of HTTP that has the same meaning.
 #[derive(Debug)]
@@ -47,14 +56,20 @@ impl Reader {
     /// The body is of another type, or the answer cannot be written as it is wanted.
     pub(super) fn of(head: &Parts) -> Result<(Self, Form), Unreadable> {
         let form = Form::wanted(&head.headers).ok_or_else(|| {
-            let rule = "must take text/plain or text/event-stream";
+            let rule = "must take text/plain, text/event-stream or application/json";
             Unreadable::new(StatusCode::NOT_ACCEPTABLE, "accept", rule)
         })?;
+        let encoded = head.headers.get_all(CONTENT_ENCODING).iter();
+        if encoded.into_iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            let rule = "must be left out, or `identity`: bodies are not unpacked here; gRPC takes gzip and zstd";
+            return Err(Unreadable::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-encoding", rule));
+        }
         let (media_type, charset) = content_type(&head.headers);
         let reader = match media_type.as_str() {
             "application/json" => Self::Json(form),
+            "text/plain" => Self::Prompt(None),
             // What `curl -d` sends without being asked: whoever types a prompt there means the prompt.
-            "text/plain" | "application/x-www-form-urlencoded" => Self::Prompt(None),
+            "application/x-www-form-urlencoded" => Self::Form(None, form),
             _ => {
                 let rule = "must be application/json for a CompleteRequest, or text/plain for a prompt";
                 return Err(Unreadable::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type", rule));
@@ -72,8 +87,10 @@ impl Reader {
     fn asked(mut self, query: &str) -> Result<Self, Error> {
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
             match (&mut self, key.as_ref()) {
-                (Self::Prompt(model @ None), "model") if !value.is_empty() => *model = Some(value.into_owned()),
-                (Self::Prompt(_), _) => {
+                (Self::Prompt(model @ None) | Self::Form(model @ None, _), "model") if !value.is_empty() => {
+                    *model = Some(value.into_owned());
+                }
+                (Self::Prompt(_) | Self::Form(..), _) => {
                     return Err(Error::invalid("query", "must be empty, or `model` with a name, once"));
                 }
                 (Self::Json(_), _) => {
@@ -90,15 +107,12 @@ impl Reader {
     /// It is not what it should be.
     pub(super) fn read(self, body: &[u8]) -> Result<proto::CompleteRequest, Error> {
         match self {
-            Self::Json(form) => {
-                let message = message(body)?;
-                if message.restart_on_interruption && form == Form::Text {
-                    let rule = "needs `accept: text/event-stream`: text that was sent cannot be taken back";
-                    return Err(Error::invalid("restart_on_interruption", rule));
-                }
-                Ok(message)
-            }
-            Self::Prompt(model) => {
+            Self::Json(form) => asked(body, form),
+            Self::Form(model, form) if begins_as_json(body) => match model {
+                None => asked(body, form).map_err(|error| explained(&error)),
+                Some(_) => Err(Error::invalid("query", format!("must be empty: {NO_PROMPT}"))),
+            },
+            Self::Prompt(model) | Self::Form(model, _) => {
                 let prompt = std::str::from_utf8(body).map_err(|_| Error::invalid("body", "must be UTF-8"))?;
                 if prompt.is_empty() {
                     return Err(Error::invalid("body", "must be a prompt, and is empty"));
@@ -108,6 +122,28 @@ impl Reader {
             }
         }
     }
+}
+
+fn begins_as_json(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'{')
+}
+
+/// The same, to somebody who may have meant a prompt.
+fn explained(error: &Error) -> Error {
+    match error.details.violations.first() {
+        Some(Violation { field, rule }) => Error::invalid(field.clone(), format!("{rule}; {NO_PROMPT}")),
+        None => error.clone(),
+    }
+}
+
+/// The message in JSON, for an answer in this form.
+fn asked(body: &[u8], form: Form) -> Result<proto::CompleteRequest, Error> {
+    let message = message(body)?;
+    if message.restart_on_interruption && form == Form::Text {
+        let rule = "needs `accept: text/event-stream`: text that was sent cannot be taken back";
+        return Err(Error::invalid("restart_on_interruption", rule));
+    }
+    Ok(message)
 }
 
 fn message(body: &[u8]) -> Result<proto::CompleteRequest, Error> {
@@ -136,21 +172,22 @@ fn wrong(error: &serde_json::Error, path: &str) -> Error {
     }
     let path = if path == "." { "" } else { path };
     let words = error.to_string();
+    let named = names::at(path);
     if let Some(name) = quoted_behind(&words, "unrecognized field name '") {
         let field = if path.is_empty() { name } else { format!("{path}.{name}") };
-        return Error::invalid(bounded(field), "is no field of the contract");
+        return Error::invalid(bounded(field), format!("is no field of the contract{named}"));
     }
     let rule = if words.starts_with("unrecognized enum value") {
-        "must be one of the contract's names for it".to_owned()
+        format!("must be one of the contract's names for it{named}")
     } else if let Some(name) = quoted_behind(&words, "multiple fields provided for oneof '") {
         format!("must have one `{name}`, and has several")
     } else if words.starts_with("float value out of range") {
         "must be within the range of its type".to_owned()
     } else if let Some((_, expected)) = words.rsplit_once("expected ") {
         let expected = expected.split(" at line ").next().unwrap_or_default();
-        format!("must be {expected}")
+        format!("must be {expected}{named}")
     } else {
-        "must be as protobuf's JSON mapping has it".to_owned()
+        format!("must be as protobuf's JSON mapping has it{named}")
     };
     Error::invalid(bounded(if path.is_empty() { "body".to_owned() } else { path.to_owned() }), rule)
 }

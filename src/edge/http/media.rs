@@ -10,6 +10,8 @@ pub(super) enum Form {
     Text,
     /// Each event, as an event stream.
     Events,
+    /// The whole answer, as JSON.
+    Whole,
 }
 
 impl Form {
@@ -18,10 +20,11 @@ impl Form {
         match self {
             Self::Text => "text/plain; charset=utf-8",
             Self::Events => "text/event-stream",
+            Self::Whole => "application/json",
         }
     }
 
-    /// What `accept` prefers; text, where it prefers nothing. None: it takes neither.
+    /// What `accept` prefers; of what it likes as much, the first; text, where it prefers nothing. None: it takes none of them.
     pub(super) fn wanted(headers: &HeaderMap) -> Option<Self> {
         let mut best: Option<(u16, Self)> = None;
         let mut is_said = false;
@@ -32,6 +35,7 @@ impl Form {
                 let form = match name.as_str() {
                     "text/event-stream" => Self::Events,
                     "*/*" | "text/*" | "text/plain" => Self::Text,
+                    "application/json" | "application/*" => Self::Whole,
                     _ => continue,
                 };
                 if weight > 0 && best.is_none_or(|(most, _)| weight > most) {
@@ -93,8 +97,10 @@ mod tests {
             ("text/event-stream, */*", Some(Form::Events)),
             ("text/event-stream;q=0.5, */*", Some(Form::Text)),
             ("text/plain;q=0.125, text/event-stream;q=0.2", Some(Form::Events)),
-            ("application/json, text/event-stream;q=0", None),
-            ("application/json", None),
+            ("application/json, text/event-stream;q=0", Some(Form::Whole)),
+            ("application/json", Some(Form::Whole)),
+            ("application/json, text/plain, */*", Some(Form::Whole)),
+            ("application/xml", None),
             ("text/event-stream;q=2", None),
         ] {
             assert_eq!(Form::wanted(&with(ACCEPT, accept)), form, "{accept}");

@@ -12,7 +12,7 @@ use tonic::body::Body;
 use super::REQUEST_ID;
 use crate::domain::CallId;
 use crate::edge::grpc::Failure;
-use crate::proto::json;
+use crate::proto::{CompletionOutcome, FinishReason, json};
 
 /// The status of HTTP for a failure, as google.rpc.Code maps them.
 pub(super) fn http_status(failure: &Failure) -> StatusCode {
@@ -51,9 +51,50 @@ pub(super) fn answer(failure: &Failure, id: CallId) -> Response<Body> {
     answer_as(http_status(failure), failure, id)
 }
 
+/// What who takes nothing but text is told of an answer that has ended without any: how it has ended, what the model says
+/// instead, and the outcome with all that it has cost. To gRPC that is an answer; here it would be an empty body.
+pub(super) fn without_text(outcome: &CompletionOutcome, said: &str, id: CallId) -> Response<Body> {
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    let reason = outcome.finish_reason().as_str_name().trim_start_matches("FINISH_REASON_");
+    let what = match outcome.finish_reason() {
+        FinishReason::Refusal => "the model refuses to answer".to_owned(),
+        FinishReason::ContentFilter => "a filter has ended the answer before any text".to_owned(),
+        _ => format!("the answer has no text: it has ended by {reason}"),
+    };
+    let said = if said.is_empty() { String::new() } else { format!(", and says: {said}") };
+    let mut whole = json::of("CompletionOutcome", outcome).unwrap_or_else(|| json!({}));
+    if let Some(fields) = whole.as_object_mut() {
+        fields.insert("@type".to_owned(), json!("type.googleapis.com/completiond.v1.CompletionOutcome"));
+    }
+    let info = json!({
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": "completiond",
+    });
+    let told = json!({
+        "error": {
+            "code": status.as_u16(),
+            "message": format!("{what}{said}"),
+            "status": "FAILED_PRECONDITION",
+            "details": [info, whole],
+        }
+    });
+    told_as(status, &told, id)
+}
+
 /// The same by a status of its own.
 pub(super) fn answer_as(status: StatusCode, failure: &Failure, id: CallId) -> Response<Body> {
-    let mut text = body(failure, status).to_string();
+    let mut response = told_as(status, &body(failure, status), id);
+    let headers = response.headers_mut();
+    if let Some(delay) = failure.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(delay)));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+fn told_as(status: StatusCode, told: &Value, id: CallId) -> Response<Body> {
+    let mut text = told.to_string();
     text.push('\n');
     let mut response = Response::new(Body::new(Full::new(Bytes::from(text))));
     *response.status_mut() = status;
@@ -63,12 +104,6 @@ pub(super) fn answer_as(status: StatusCode, failure: &Failure, id: CallId) -> Re
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(id) = HeaderValue::try_from(id.to_string()) {
         headers.insert(REQUEST_ID, id);
-    }
-    if let Some(delay) = failure.retry_after {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(delay)));
-    }
-    if status == StatusCode::UNAUTHORIZED {
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
 }

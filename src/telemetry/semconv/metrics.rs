@@ -71,6 +71,8 @@ pub const CONNECTIONS_REFUSED: &str = "completiond.connections.refused";
 pub const RELOADS_FAILED: &str = "completiond.reloads.failed";
 /// Our own gauge, seconds: how long the certificates of a listener still hold.
 pub const CERTIFICATE_LEFT: &str = "completiond.certificate.time_left";
+/// Our own gauge: callers that have entries of their own.
+pub const CALLERS: &str = "completiond.callers";
 /// Our own gauge: keys of an issuer of tokens that count.
 pub const ISSUER_KEYS: &str = "completiond.issuer.keys";
 /// Our own gauge, seconds: how long ago they were read.

@@ -58,10 +58,16 @@ pub(crate) fn pool(report: PoolReport) -> proto::GetPoolResponse {
 
 /// What a reload has changed.
 pub(crate) fn reloaded(reloaded: Reloaded) -> proto::ReloadResponse {
-    let Reloaded { source, providers, models, restart_required, warnings } = reloaded;
+    let Reloaded { source, providers, models, callers, issuers, settings, restart_required, warnings } = reloaded;
     let changes = |Changes { added, removed, changed }| Some(proto::ReloadChanges { added, removed, changed });
-    let (providers, models) = (changes(providers), changes(models));
-    proto::ReloadResponse { source, providers, models, restart_required, warnings }
+    let (providers, models, issuers) = (changes(providers), changes(models), changes(issuers));
+    let counted = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    let callers = Some(proto::ReloadedCallers {
+        in_force: counted(callers.in_force),
+        changes: changes(callers.changes),
+        omitted: counted(callers.omitted),
+    });
+    proto::ReloadResponse { source, providers, models, restart_required, warnings, callers, issuers, settings }
 }
 
 fn endpoint(provider: &ProviderId, model: &ModelId, health: &HealthReport, now: SystemTime) -> proto::EndpointStatus {

@@ -43,6 +43,18 @@ fn tried(model: &str) -> Attempt {
 }
 
 #[test]
+fn every_reason_is_named_where_readers_look_for_it() {
+    for (paper, text) in [
+        ("error.proto", include_str!("../../../../proto/completiond/v1/error.proto")),
+        ("README.md", include_str!("../../../../README.md")),
+    ] {
+        let words: Vec<&str> = text.split(|letter: char| !(letter.is_ascii_uppercase() || letter == '_')).collect();
+        let missing: Vec<_> = Reason::ALL.into_iter().filter(|reason| !words.contains(&reason.as_str())).collect();
+        assert!(missing.is_empty(), "{paper} does not say what these are: {missing:?}");
+    }
+}
+
+#[test]
 fn each_reason_has_its_code_and_its_advice_to_clients() {
     let wait = Some("1000");
     let never = Some("-1");

@@ -70,7 +70,18 @@ fn what_is_wrong_with_a_message_is_told_by_field_and_rule_and_never_quoted() {
             "messages[1].content[0].text.txt",
             "is no field",
         ),
-        (r#"{"messages":[{"role":"SECRET"}]}"#, "messages[0].role", "one of the contract's names"),
+        (
+            r#"{"messages":[{"role":"SECRET"}]}"#,
+            "messages[0].role",
+            "one of the contract's names for it: ROLE_USER, ROLE_ASSISTANT, ROLE_TOOL",
+        ),
+        (r#"{"messages":[{"role":["SECRET"]}]}"#, "messages[0].role", ": ROLE_USER, ROLE_ASSISTANT, ROLE_TOOL"),
+        (r#"{"messages":["SECRET"]}"#, "messages[0]", "; fields that may stand there: role, content, provider_state"),
+        (
+            r#"{"messages":[{"contents":"SECRET"}]}"#,
+            "messages[0].contents",
+            "; fields that may stand there: role, content, provider_state",
+        ),
         (
             r#"{"messages":[{"content":[{"text":{"text":"a"},"refusal":{"text":"b"}}]}]}"#,
             "messages[0].content[0]",
@@ -85,6 +96,51 @@ fn what_is_wrong_with_a_message_is_told_by_field_and_rule_and_never_quoted() {
         let (found, told) = violated(&error);
         assert!(found.starts_with(field) && told.contains(rule), "{body}: {found}: {told}");
         assert!(!error.message.contains("SECRET"), "{body}: {}", error.message);
+    }
+}
+
+#[test]
+fn json_that_comes_as_a_form_is_a_message_or_refused_and_never_a_prompt() {
+    let form = |query: &str| {
+        let head = head("application/x-www-form-urlencoded", "*/*", &format!("/stream{query}"));
+        Reader::of(&head).unwrap().0
+    };
+    assert_eq!(form("").read(br#" {"prompt": "Hi", "model": "smart"}"#).unwrap().model, "smart");
+    for (body, field, rule) in [
+        (r#"{"prompt": "SECRET}"#, "body", "must be JSON, and is none at line 1"),
+        (r#"{'prompt': 'SECRET'}"#, "body", "must be JSON"),
+        (r#"{"promt": "SECRET"}"#, "promt", "is no field"),
+        ("\n{ SECRET }", "body", "must be JSON"),
+    ] {
+        let error = form("").read(body.as_bytes()).unwrap_err();
+        let (found, told) = violated(&error);
+        assert!(found == field && told.contains(rule), "{body}: {found}: {told}");
+        assert!(told.contains("send JSON with `content-type: application/json`"), "{told}");
+        assert!(told.contains("a prompt that begins so with `content-type: text/plain`"), "{told}");
+        assert!(!error.message.contains("SECRET"), "{body}: {}", error.message);
+        // Who says that it is a prompt is believed.
+        assert_eq!(Reader::Prompt(None).read(body.as_bytes()).unwrap().prompt, body);
+    }
+    assert_eq!(violated(&form("?model=a").read(b"{}").unwrap_err()).0, "query");
+    assert_eq!(form("").read(b"[1] {").unwrap().prompt, "[1] {");
+}
+
+#[test]
+fn a_body_that_is_packed_is_refused() {
+    for (encoding, is_read) in
+        [("identity", true), ("Identity", true), ("gzip", false), ("", false), ("identity, gzip", false)]
+    {
+        let mut head = head("text/plain", "*/*", "/stream");
+        head.headers.insert(CONTENT_ENCODING, encoding.parse().unwrap());
+        match Reader::of(&head) {
+            Ok(_) => assert!(is_read, "{encoding}"),
+            Err(unreadable) => {
+                assert!(!is_read, "{encoding}");
+                assert_eq!(unreadable.status.as_u16(), 415);
+                let (field, rule) = violated(&unreadable.error);
+                assert!(field == "content-encoding" && rule.contains("gRPC takes gzip"), "{field}: {rule}");
+            }
+        }
     }
 }
 
@@ -109,7 +165,7 @@ fn what_a_head_asks_for_in_vain_has_its_own_status() {
         ("application/xml", "*/*", "/stream", 415, "content-type"),
         ("", "*/*", "/stream", 415, "content-type"),
         ("text/plain; charset=latin1", "*/*", "/stream", 415, "content-type"),
-        ("text/plain", "application/json", "/stream", 406, "accept"),
+        ("text/plain", "application/xml", "/stream", 406, "accept"),
         ("text/plain", "*/*", "/stream?modle=x", 400, "query"),
         ("text/plain", "*/*", "/stream?model=", 400, "query"),
         ("text/plain", "*/*", "/stream?model=a&model=b", 400, "query"),
