@@ -86,8 +86,14 @@ class Judgement(unittest.TestCase):
         _, sentences = measure.judge("decode", before, counted(1500, new=510))
         self.assertIn("new has grown by 500, from at most 10 to 510", sentences[1])
 
+    def test_growth_within_the_budget_is_told_and_does_not_fail(self):
+        fits, sentences = measure.judge("decode", counted(1000, read=600), counted(1050, read=650))
+        self.assertTrue(fits)
+        self.assertIn("+5.0 %, and 5 % are allowed", sentences[0])
+        self.assertIn("read has grown by 50", sentences[1])
+
     def test_what_is_within_the_budget_is_not_spoken_of(self):
-        for instructions in [1050, 1000, 900]:
+        for instructions in [1010, 1000, 900]:
             self.assertEqual(measure.judge("decode", counted(1000), counted(instructions)), (True, []))
 
     def test_what_takes_less_is_told_and_does_not_fail(self):
