@@ -99,7 +99,8 @@ def judge(name, before, now):
     change = 100 * (of - was) / was
     if change > TOLD:
         sentences = [f"{name} takes {of} instructions and has {was}: {change:+.1f} %, and {GROWTH} % are allowed"]
-        return change <= GROWTH, sentences + [f"    {sentence}" for sentence in grown(before["functions"], now["functions"], of - was)]
+        named = grown(before["functions"], now["functions"], of - was)
+        return change <= GROWTH, sentences + [f"    {sentence}" for sentence in named]
     if change < -LESS:
         return True, [f"{name} takes {of} instructions and has {was}: {change:+.1f} %; UPDATE_BUDGET=1 keeps what was won"]
     return True, []
@@ -138,7 +139,8 @@ def main():
         BUDGET.write_text(written({"made_with": here, "benchmarks": {name: both[name] for name in names if name in both}}))
         return
     judged = [judge(name, kept.get(name), now) for name, now in counted.items()]
-    judged += [(False, [f"{name} has a budget and is no benchmark; UPDATE_BUDGET=1 takes it out"]) for name in kept if name not in names]
+    for name in kept.keys() - set(names):
+        judged.append((False, [f"{name} has a budget and is no benchmark; UPDATE_BUDGET=1 takes it out"]))
     for _, sentences in judged:
         print(*sentences, sep="\n", end="\n" if sentences else "")
     if all(fits for fits, _ in judged):
