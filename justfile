@@ -55,6 +55,10 @@ bench *arguments:
     mkdir -p target/measured && cp target/release/completiond target/measured/
     COMPLETIOND=$PWD/target/measured/completiond cargo bench --locked --bench gateway -- {{ replace_regex(arguments, '^quick\b', '--quick') }}
 
+# The instructions of the parts of a call against their budget; needs valgrind. `UPDATE_BUDGET=1 just micro` writes the budget anew.
+micro *names:
+    python3 benches/micro/measure.py {{ names }}
+
 # The documentation of the code; broken links fail.
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items

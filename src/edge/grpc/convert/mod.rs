@@ -31,7 +31,7 @@ mod violations;
 mod tests;
 
 pub use crate::callers::LedgerView;
-pub(crate) use answer::response;
+pub use answer::response;
 pub(crate) use batch::{Concurrency, Said, failed, said, to_batch};
 pub(crate) use cache::{cache_stats, scope};
 pub(crate) use counted::{counted, to_count};
@@ -41,7 +41,7 @@ pub(crate) use lookup::{CompletionId, completion, completion_elsewhere, completi
 pub(crate) use models::models;
 pub use options::RequestRules;
 pub(crate) use pool::{PoolReport, ProviderReport, pool, reloaded};
-pub(crate) use request::request;
+pub use request::request;
 
 pub(super) use ledger::attempt;
 pub(super) use usage::{cost, duration, usage};

@@ -32,7 +32,7 @@ const MAX_STOP_SEQUENCES: usize = 16;
 ///
 /// # Errors
 /// `INVALID_REQUEST` with every field that is wrong, 20 at most, and the rule that it breaks.
-pub(crate) fn request(mut message: proto::CompleteRequest, rules: &RequestRules) -> Result<Request, Error> {
+pub fn request(mut message: proto::CompleteRequest, rules: &RequestRules) -> Result<Request, Error> {
     let mut all = Violations::default();
     let found = &mut all;
     let sampling = parameter::sampling(&message, found);
