@@ -76,9 +76,11 @@ async fn a_key_that_is_nearly_right_is_as_wrong_as_any_and_a_flood_of_them_keeps
     let asked = server.upstream.received();
     assert!(asked.iter().all(|request| !request.body.contains("a stranger")), "a stranger's call went upstream");
     let log = server.log();
-    let refused = log.lines().filter(|line| line.contains("call refused")).count();
-    let says_why = |line: &str| line.contains("\"cause\":\"the key is not known here; it may have been withdrawn\"");
-    assert!(log.lines().filter(|line| line.contains("call refused")).any(says_why), "no line says why");
+    let refused: Vec<&str> = log.lines().filter(|line| line.contains("call refused")).collect();
+    assert!(!refused.is_empty(), "{log}");
+    // One line in a second stands for all, whichever of them it was.
+    assert!(refused.iter().all(|line| line.contains("\"cause\":\"")), "a line does not say why: {refused:?}");
+    let refused = refused.len();
     assert!(!log.contains("xxxx") && !log.contains("the-key-of"), "a key is in the log");
     let calls = endured.rounds * FLOOD;
     assert!(refused < calls / 10, "{refused} lines for {calls} calls");
