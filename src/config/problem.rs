@@ -61,11 +61,26 @@ impl Problems {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
+            write!(f, "{}: ", OneLine(&self.key))?;
         }
-        f.write_str(&self.rule)?;
+        OneLine(&self.rule).fmt(f)?;
         if !self.right.is_empty() {
-            write!(f, "; {}", self.right)?;
+            write!(f, "; {}", OneLine(&self.right))?;
+        }
+        Ok(())
+    }
+}
+
+/// A text in which nothing begins another line, or moves what shows it: a name that is quoted may be somebody else's.
+pub(super) struct OneLine<'a>(pub(super) &'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for letter in self.0.chars() {
+            match letter.is_control() {
+                true => write!(f, "{}", letter.escape_default())?,
+                false => fmt::Write::write_char(f, letter)?,
+            }
         }
         Ok(())
     }
@@ -119,5 +134,17 @@ impl Findings {
             list
         };
         (sort(self.problems), sort(self.warnings))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_quoted_begins_no_line_of_its_own() {
+        let (key, rule, right) = ("a\nb".to_owned(), "`c\r\u{1b}[2J` is no name".to_owned(), "é".to_owned());
+        let problem = Problem { mark: None, key, rule, right };
+        assert_eq!(problem.to_string(), "a\\nb: `c\\r\\u{1b}[2J` is no name; é");
     }
 }

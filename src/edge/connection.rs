@@ -35,7 +35,10 @@ const FAREWELL: Duration = Duration::from_secs(30);
 const LEAST_HEAD: usize = 8 * 1024;
 /// By how much the ages of connections differ, so that those that began together do not end together.
 const JITTER: std::ops::RangeInclusive<f64> = 0.9..=1.1;
-/// Why a connection ended whose client went away while it was not listened to.
+/// How long a client of HTTP/1.1 has its answer made that sends nothing more. Most often it has gone; one that has only closed
+/// its half of the connection gets what is made at once.
+const LAST_ANSWER: Duration = Duration::from_millis(100);
+/// Why such a connection ended.
 const LEFT: &str = "its client has gone";
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -77,7 +80,7 @@ async fn http(io: impl Wire, service: Served, certified: Option<Certified>, gate
     tokio::select! {
         biased;
         served = connection.as_mut() => return served,
-        () = hangup.as_mut() => return Err(LEFT.into()),
+        () = hangup.as_mut() => return last_answer(connection).await,
         () = gate.drain.refusing() => {}
         lasted = activity.has_lasted(gate.bounds.max_idle, max_age) => {
             tracing::debug!(?lasted, "a connection is told to go away");
@@ -87,12 +90,17 @@ async fn http(io: impl Wire, service: Served, certified: Option<Certified>, gate
     activity.leave();
     tokio::select! {
         served = connection.as_mut() => served,
-        () = hangup => Err(LEFT.into()),
+        () = hangup => last_answer(connection).await,
         () = activity.is_over(FAREWELL, gate.bounds.longest_call) => {
             tracing::debug!("a connection is cut: its client was told to go away and has not");
             Ok(())
         }
     }
+}
+
+/// Serves a connection for a moment more whose client sends nothing more.
+async fn last_answer(connection: impl Future<Output = Result<(), BoxError>>) -> Result<(), BoxError> {
+    tokio::time::timeout(LAST_ANSWER, connection).await.unwrap_or_else(|_| Err(LEFT.into()))
 }
 
 fn builder(bounds: &ConnectionBounds) -> Builder<TokioExecutor> {
@@ -110,7 +118,10 @@ fn builder(bounds: &ConnectionBounds) -> Builder<TokioExecutor> {
         .keep_alive_timeout(PING.1);
     // Which is also what a client of HTTP/1.1 may send ahead.
     let max_head = usize::try_from(bounds.max_metadata_bytes).unwrap_or(usize::MAX).max(LEAST_HEAD);
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(PING.1).max_buf_size(max_head);
+    let mut http1 = builder.http1();
+    http1.timer(TokioTimer::new()).header_read_timeout(PING.1).max_buf_size(max_head);
+    // Who sends nothing more is seen by `hangup`, whatever was sent before.
+    http1.half_close(true);
     builder
 }
 

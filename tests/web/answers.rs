@@ -2,7 +2,7 @@
 
 use completiond::proto::completion_service_client::CompletionServiceClient;
 use completiond::proto::{CompleteRequest, CompleteResponse, json};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
@@ -243,6 +243,19 @@ async fn a_client_that_goes_away_stops_its_upstream() {
             }
             stage.is_quiet().await;
         }
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_http_1_that_closes_its_half_gets_what_is_made_at_once() {
+    let stage = Stage::with("").await;
+    for behind in ["", "\n"] {
+        let mut client = TcpStream::connect(stage.address()).await.unwrap();
+        client.write_all(format!("GET / HTTP/1.1\r\nhost: server\r\n\r\n{behind}").as_bytes()).await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut answer = String::new();
+        within("the connection is closed", client.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404") && answer.trim_end().ends_with('}'), "{behind:?}: {answer}");
     }
 }
 

@@ -125,7 +125,9 @@ impl Reader {
 }
 
 fn begins_as_json(body: &[u8]) -> bool {
-    body.trim_ascii_start().first() == Some(&b'{')
+    // Some editors put a mark before the text, and some lines begin with what only looks like a space.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    body.iter().find(|byte| !byte.is_ascii_whitespace() && !byte.is_ascii_control()) == Some(&b'{')
 }
 
 /// The same, to somebody who may have meant a prompt.

@@ -111,6 +111,8 @@ fn json_that_comes_as_a_form_is_a_message_or_refused_and_never_a_prompt() {
         (r#"{'prompt': 'SECRET'}"#, "body", "must be JSON"),
         (r#"{"promt": "SECRET"}"#, "promt", "is no field"),
         ("\n{ SECRET }", "body", "must be JSON"),
+        ("\u{feff}{\"prompt\": \"SECRET\"}", "body", "must be JSON"),
+        ("\u{b}{\"prompt\": \"SECRET\"}", "body", "must be JSON"),
     ] {
         let error = form("").read(body.as_bytes()).unwrap_err();
         let (found, told) = violated(&error);
