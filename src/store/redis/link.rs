@@ -295,10 +295,11 @@ impl Inner {
         self.well_after(|trouble| trouble == Trouble::Away);
     }
 
-    /// What was refused may be refused for as long as nothing was written.
+    /// What was refused may be refused for as long as nothing was written. An answer from before the connection was lost says
+    /// nothing of one that is away.
     fn answered(&self, effect: Effect) {
         if effect == Effect::Write {
-            self.well_after(|_| true);
+            self.well_after(|trouble| trouble == Trouble::Refuses);
         }
     }
 
