@@ -44,7 +44,7 @@ async fn ten_thousand_idle_connections_take_little_and_the_last_place_is_served(
     let mut idle = Vec::new();
     while idle.len() < most - 1 {
         let many = (most - 1 - idle.len()).min(100);
-        idle.extend(join_all((0..many).map(|_| Peer::greet(server.public, &[], Ears::Open))).await);
+        idle.extend(join_all((0..many).map(|_| Peer::meet(server.public))).await);
     }
     server.number_is(OPEN, |open| open == number(most - 1)).await;
     let held = server.held();
@@ -53,7 +53,7 @@ async fn ten_thousand_idle_connections_take_little_and_the_last_place_is_served(
     server.serves().await;
     // Nobody else has a place, and probes have their own.
     server.number_is(OPEN, |open| open == number(most - 1)).await;
-    let last = Peer::greet(server.public, &[], Ears::Open).await;
+    let last = Peer::meet(server.public).await;
     let mut beyond = TcpStream::connect(server.public).await.unwrap();
     let read = within("it is closed", beyond.read(&mut [0; 1])).await;
     assert!(read.is_err() || read.is_ok_and(|read| read == 0));

@@ -21,6 +21,9 @@ pub(crate) const CONTINUATION: u8 = 9;
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 
+/// Of a PING: it is an answer to one.
+const ACK: u8 = 1;
+
 /// What it is told when it does too much.
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
@@ -29,6 +32,8 @@ pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 pub(crate) struct Heard {
     /// Why the server has ended the connection.
     pub(crate) goaway: Option<u32>,
+    /// Settings, and what says that its own were taken.
+    pub(crate) settings: usize,
     /// Heads and trailers that came.
     pub(crate) heads: usize,
     /// Of them: those with which a stream has ended.
@@ -47,7 +52,7 @@ pub(crate) struct Peer {
 /// Whether a peer listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ears {
-    /// It reads what comes.
+    /// It reads what comes, and answers a PING as everybody does: who does not is held for dead.
     Open,
     /// It reads nothing.
     Closed,
@@ -78,6 +83,14 @@ impl Peer {
         Self { out, heard }
     }
 
+    /// The same with open ears, and waits until the server has greeted as well, so that what comes fast waits here and not at
+    /// the system, which lets a connection fall where too many wait.
+    pub(crate) async fn meet(address: SocketAddr) -> Self {
+        let mut peer = Self::greet(address, &[], Ears::Open).await;
+        peer.hears("the server greets", |heard| heard.settings > 0).await;
+        peer
+    }
+
     /// Sends frames; false: the connection is closed.
     pub(crate) async fn send(&mut self, frames: &[u8]) -> bool {
         self.out.write_all(frames).await.is_ok()
@@ -106,7 +119,12 @@ async fn listen(mut read: OwnedReadHalf, tell: &watch::Sender<Heard>) {
         if read.read_exact(&mut payload).await.is_err() {
             return;
         }
+        if head[3] == PING && head[4] & ACK == 0 {
+            // A connection that takes no 17 bytes is not an idle one.
+            let _ = read.as_ref().try_write(&frame(PING, ACK, 0, &payload));
+        }
         tell.send_modify(|heard| match head[3] {
+            SETTINGS => heard.settings += 1,
             HEADERS => {
                 heard.heads += 1;
                 heard.ends += usize::from(head[4] & END_STREAM > 0);
