@@ -21,6 +21,8 @@ pub(crate) const MIB: usize = 1024 * 1024;
 pub(crate) const KEY: &str = "the-key-of-search-which-nobody-guesses";
 /// The key of the caller `chat`.
 pub(crate) const OTHER_KEY: &str = "the-key-of-chat-which-nobody-guesses";
+/// How old the text of the metrics may be, and a little more.
+const SCRAPED: Duration = Duration::from_millis(1100);
 /// How often the caller beside an attack calls.
 const CALLS: usize = 20;
 
@@ -156,8 +158,10 @@ impl Server {
         text.lines().find(|line| line.starts_with(series))?.rsplit(' ').next()?.parse().ok()
     }
 
-    /// Waits until a series is as it should be.
+    /// Waits until a series is as it should be now.
     pub(crate) async fn number_is(&self, series: &str, wanted: impl Fn(f64) -> bool) -> f64 {
+        // A scrape may get what another got a second ago, from before what is waited for.
+        tokio::time::sleep(SCRAPED).await;
         let waiting = async {
             loop {
                 if let Some(number) = self.number(series).await.filter(|number| wanted(*number)) {
