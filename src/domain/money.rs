@@ -135,11 +135,25 @@ impl fmt::Display for PicoSum {
     /// A decimal number of dollars without needless zeros.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const ONE: u128 = 1_000_000_000_000;
-        let sign = if self.0 < 0 { "-" } else { "" };
-        let (whole, fraction) = (self.0.unsigned_abs() / ONE, self.0.unsigned_abs() % ONE);
-        let fraction = format!("{fraction:012}");
-        let fraction = fraction.trim_end_matches('0');
-        if fraction.is_empty() { write!(f, "{sign}{whole}") } else { write!(f, "{sign}{whole}.{fraction}") }
+        let amount = self.0.unsigned_abs();
+        if self.0 < 0 {
+            f.write_str("-")?;
+        }
+        // Nearly always: arithmetic of 128 bits takes many times as long.
+        match u64::try_from(amount / ONE) {
+            Ok(whole) => whole.fmt(f)?,
+            Err(_) => (amount / ONE).fmt(f)?,
+        }
+        let mut rest = u64::try_from(amount % ONE).unwrap_or_default();
+        if rest == 0 {
+            return Ok(());
+        }
+        let mut digits = [b'.'; 13];
+        for digit in digits.iter_mut().skip(1).rev() {
+            *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+            rest /= 10;
+        }
+        f.write_str(std::str::from_utf8(&digits).unwrap_or_default().trim_end_matches('0'))
     }
 }
 

@@ -5,11 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::Stream;
 use futures_util::stream;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, USER_AGENT};
-use http::{HeaderValue, StatusCode, Uri};
+use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, USER_AGENT};
+use http::{HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, timeout_at};
 
+use super::destination::Place;
 use super::patience::Patience;
 use super::upstream::{Framing, Upstream, not_sent, within};
 use super::{Endpoint, Entry, Lease, Ledger, Meter, RetryBudget, Timeouts, mask};
@@ -23,6 +24,9 @@ const REFUSAL_BYTES: usize = 64 * 1024;
 /// How long such a body is waited for. Its status is known, and most often says enough: a body that never ends must not
 /// keep the call from going elsewhere.
 const REFUSAL_TIME: Duration = Duration::from_secs(2);
+
+/// The headers that an attempt has of its own: those below, the credentials, and those of traces.
+const HEADERS: usize = 8;
 
 /// When an attempt counts as committed.
 #[derive(Clone, Copy, Debug)]
@@ -255,8 +259,14 @@ pub(super) fn addressed(
 ) -> Outgoing {
     let mut request = http::Request::new(body);
     *request.method_mut() = http::Method::POST;
-    *request.uri_mut() = address(&endpoint.provider.base_url, path);
+    let Place { address, host } = endpoint.destinations.of(&endpoint.provider.base_url, path);
+    *request.uri_mut() = address;
     let headers = request.headers_mut();
+    // Room for all of them at once.
+    headers.reserve(HEADERS + own.len() + endpoint.provider.headers.len());
+    if let Some(host) = host {
+        headers.insert(HOST, host);
+    }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("completiond/", env!("CARGO_PKG_VERSION"))));
     headers.insert(ACCEPT, accept);
@@ -269,19 +279,6 @@ pub(super) fn addressed(
         proxy: endpoint.provider.proxy.clone(),
         departure: Departure::default(),
     }
-}
-
-/// `path` behind `base`; a query of the base stays.
-fn address(base: &Uri, path: &str) -> Uri {
-    let mut parts = base.clone().into_parts();
-    let before = base.path().trim_end_matches('/');
-    let target = match base.query() {
-        Some(query) => format!("{before}{path}?{query}"),
-        None => format!("{before}{path}"),
-    };
-    parts.path_and_query = target.parse().ok();
-    // Both halves were valid before; an address without a path is refused by the transport.
-    Uri::from_parts(parts).unwrap_or_default()
 }
 
 /// What an HTTP status that is no success means.

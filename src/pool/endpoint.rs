@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Uri};
 
 use super::account::Known;
-use super::{Account, Health, Timeouts};
+use super::{Account, Destinations, Health, Timeouts};
 use crate::catalog;
 use crate::credentials::Credentials;
 use crate::domain::{Identity, ModelFacts, ModelId, PromptCache, ProviderId, Vendor};
@@ -61,6 +61,8 @@ pub struct Endpoint {
     pub health: Arc<Health>,
     /// What its answers have taught about tokens.
     pub learned: Arc<Learned>,
+    /// Where it is asked.
+    pub destinations: Destinations,
 }
 
 impl Endpoint {
@@ -75,6 +77,7 @@ impl Endpoint {
             identity: Identity::new(provider.id.clone(), provider.vendor.clone(), model),
             timeouts: provider.timeouts,
             prompt_cache: PromptCache::default(),
+            destinations: Destinations::default(),
             provider: Arc::clone(provider),
         }
     }

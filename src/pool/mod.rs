@@ -4,6 +4,7 @@ mod account;
 mod attempt;
 mod budget;
 mod counting;
+mod destination;
 mod endpoint;
 mod health;
 mod ledger;
@@ -19,6 +20,7 @@ pub use account::Account;
 pub use attempt::{Accepted, Attempt, Commitment, Committed, attempt};
 pub use budget::RetryBudget;
 pub use counting::count;
+pub use destination::Destinations;
 pub use endpoint::{Endpoint, Provider};
 pub use health::{
     Access, BreakerState, ConcurrencyRule, FleetLimits, Health, HealthReport, Heard, LONGEST_HOLD, Lease, LimitNews,

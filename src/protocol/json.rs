@@ -1,6 +1,12 @@
-//! JSON of upstreams, read as text where it is text.
+//! JSON of upstreams: read as text where it is text, and written in few pieces.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// The bytes that a request takes most often, at most.
+const ROOM: usize = 4096;
+/// From where on it is worth looking whether a text may be copied in one piece, in bytes.
+const LONG: usize = 64;
 
 /// Reads `bytes`. That they are text is found out once for all of them, and not for each string in them.
 ///
@@ -11,5 +17,77 @@ pub(super) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> serde_json::Resul
         Ok(text) => serde_json::from_str(text),
         // What is no text may stand where nobody looks.
         Err(_) => serde_json::from_slice(bytes),
+    }
+}
+
+/// Writes `value`.
+///
+/// # Errors
+/// It cannot be written as JSON.
+pub(super) fn written(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(ROOM);
+    serde_json::to_writer(&mut bytes, value)?;
+    Ok(bytes)
+}
+
+/// Writes a text that may be long. serde_json looks at each byte by itself; most texts have nothing that stands otherwise in
+/// JSON, which is found out for many bytes at a time.
+///
+/// # Errors
+/// Those of the serializer.
+pub(super) fn text<S: Serializer>(text: &impl AsRef<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    let text = text.as_ref();
+    if text.len() >= LONG
+        && is_plain(text)
+        && let Ok(quoted) = RawValue::from_string(["\"", text, "\""].concat())
+    {
+        return quoted.serialize(serializer);
+    }
+    serializer.serialize_str(text)
+}
+
+/// The same for a text that may be absent.
+///
+/// # Errors
+/// Those of the serializer.
+pub(super) fn some_text<S: Serializer>(text: &Option<impl AsRef<str>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match text {
+        Some(some) => self::text(some, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Whether `text` stands in JSON as it is.
+pub(crate) fn is_plain(text: &str) -> bool {
+    // Without a way out, so that the compiler takes many bytes at a time.
+    text.bytes().fold(true, |is_plain, byte| is_plain & (byte >= b' ' && byte != b'"' && byte != b'\\'))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Written<'a> {
+        #[serde(serialize_with = "text")]
+        text: &'a str,
+        #[serde(serialize_with = "some_text")]
+        some: Option<&'a str>,
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_is_written_as_json_has_it(text in any::<String>(), times in 1..20_usize) {
+            for text in [text.repeat(times), "plain ".repeat(times)] {
+                let ours = written(&Written { text: &text, some: Some(&text) }).unwrap();
+                let expected = serde_json::json!({ "text": text, "some": text });
+                prop_assert_eq!(serde_json::from_slice::<serde_json::Value>(&ours).unwrap(), expected);
+                let plain = serde_json::to_string(&text).unwrap();
+                prop_assert_eq!(is_plain(&text), plain.len() == text.len() + 2);
+                prop_assert_eq!(String::from_utf8(ours).unwrap(), format!("{{\"text\":{plain},\"some\":{plain}}}"));
+            }
+        }
     }
 }

@@ -19,6 +19,8 @@ mod wait;
 pub use anthropic::{Anthropic, Version as AnthropicVersion};
 pub use options::OWNED_KEYS;
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, StatusCode};
 
 use crate::domain::{
@@ -87,7 +89,7 @@ pub enum Delivery {
 #[derive(Debug)]
 pub struct Exchange {
     /// The path and query behind the provider's base address, with a leading slash.
-    pub path: String,
+    pub path: Cow<'static, str>,
     /// The protocol's own headers; credentials are added elsewhere.
     pub headers: HeaderMap,
     /// The body.

@@ -18,7 +18,7 @@ use super::decode::Reader;
 use crate::domain::{Block, CacheBreakpoint, Identity, PromptCache, Role};
 use crate::protocol::left_out::LeftOut;
 use crate::protocol::prompt_cache::{self, Lifetime, Rules, Section, Slot, Takes};
-use crate::protocol::{Delivery, Exchange, Order, Unfit, options};
+use crate::protocol::{Delivery, Exchange, Order, Unfit, json, options};
 use piece::Prompt;
 use place::Place;
 use wire::CacheControl;
@@ -39,13 +39,13 @@ pub(super) fn exchange(version: Version, order: &Order<'_>) -> Result<Exchange, 
     let body = encoding.body()?;
     let ignored = encoding.left_out.judge()?;
     // Serialising text and numbers into memory cannot fail.
-    let body = serde_json::to_vec(&body).unwrap_or_default();
+    let body = json::written(&body).unwrap_or_default();
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert("anthropic-version", HeaderValue::from_static(version.as_str()));
     options::add_headers(&mut headers, order);
     Ok(Exchange {
-        path: "/v1/messages".to_owned(),
+        path: "/v1/messages".into(),
         headers,
         body: options::merge(body, order),
         delivery: order.delivery,

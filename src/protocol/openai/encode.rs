@@ -15,7 +15,7 @@ use super::decode::ChatDecoder;
 use super::{Dialect, MaxTokens, Prefill, SchemaAsk, Seed, UserField};
 use crate::domain::{Constraints, ModelFacts, ResponseFormat, Role};
 use crate::protocol::left_out::LeftOut;
-use crate::protocol::{Delivery, Exchange, Order, Unfit, options};
+use crate::protocol::{Delivery, Exchange, Order, Unfit, json, options};
 use wire::{Body, JsonSchema, Parameters, StreamOptions};
 
 /// The longest name of an end user where it goes as `safety_identifier`, in characters.
@@ -30,13 +30,13 @@ pub(super) fn encode(dialect: &Dialect, order: &Order<'_>) -> Result<Exchange, U
         Encoder { dialect, order, left_out: LeftOut::of(order.request), cached_for: None, written_for: None };
     let body = encoder.body()?;
     // Texts, finite numbers and checked JSON always serialise.
-    let bytes = serde_json::to_vec(&body).map_err(|_| lacks("messages", "cannot be written as JSON"))?;
+    let bytes = json::written(&body).map_err(|_| lacks("messages", "cannot be written as JSON"))?;
     let ignored = encoder.left_out.judge()?;
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     options::add_headers(&mut headers, order);
     Ok(Exchange {
-        path: "/chat/completions".to_owned(),
+        path: "/chat/completions".into(),
         headers,
         body: options::merge(bytes, order),
         delivery: order.delivery,

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::piece::{Content, Piece};
+use crate::protocol::json;
 
 /// The body.
 #[derive(Serialize)]
@@ -50,6 +51,7 @@ pub(super) struct Turn<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Block<'a> {
     Text {
+        #[serde(serialize_with = "json::text")]
         text: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl>,

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::domain::CacheBreakpoint;
+use crate::protocol::json;
 
 /// The body.
 #[derive(Debug, Serialize)]
@@ -142,6 +143,7 @@ pub(super) struct Message<'a> {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Content<'a> {
+    #[serde(serialize_with = "json::text")]
     Text(Cow<'a, str>),
     Parts(Vec<Placed<'a>>),
 }
@@ -166,7 +168,7 @@ pub(super) struct CacheOptions {
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Part<'a> {
     pub(super) r#type: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "json::some_text")]
     pub(super) text: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) thinking: Option<[ThinkingText<'a>; 1]>,
