@@ -17,7 +17,7 @@ use prost::Message;
 use crate::Failure;
 use crate::load::{Amount, Caller, Told, closed};
 use crate::measuring::{Plan, Stage};
-use crate::process::Process;
+use crate::process::{Process, Times};
 use crate::report::{REFERENCE, Report};
 use crate::samples::{micros, real};
 use crate::shapes::{Delivery, Shape, Wire};
@@ -95,7 +95,7 @@ impl Subject<'_> {
     }
 
     async fn cost(&self, stage: &Stage, callers: usize, amount: Amount) -> Result<Cost, Failure> {
-        let others = || Ok::<_, Failure>(stage.upstream().used()? + crate::process::used(std::process::id())?);
+        let others = || Ok::<_, Failure>(stage.upstream().used()? + Times::of(std::process::id())?.own);
         let (before, others_before) = (self.process.used()?, others()?);
         let done = closed(&self.caller, callers, amount).await?;
         let (used, others_used) = (self.process.used()? - before, others()? - others_before);
