@@ -12,6 +12,7 @@ mod cores;
 mod figures;
 mod load;
 mod measuring;
+mod plot;
 mod process;
 mod production;
 mod reference;

@@ -4,8 +4,10 @@ mod cache;
 mod calls;
 mod events;
 mod latency;
+mod load;
 mod memory;
 mod start;
+mod streams;
 mod telemetry;
 
 use std::net::SocketAddr;
@@ -23,7 +25,8 @@ use crate::samples::{micros, real};
 use crate::shapes::{Delivery, Shape, Wire};
 
 /// The groups, in the order in which they are measured.
-pub(crate) const GROUPS: [&str; 7] = ["calls", "events", "latency", "cache", "telemetry", "memory", "start"];
+pub(crate) const GROUPS: [&str; 9] =
+    ["calls", "events", "latency", "load", "cache", "telemetry", "memory", "streams", "start"];
 
 /// Measures a group.
 pub(crate) async fn measure(group: &str, stage: &Stage, plan: &Plan, report: &mut Report) -> Result<(), Failure> {
@@ -31,9 +34,11 @@ pub(crate) async fn measure(group: &str, stage: &Stage, plan: &Plan, report: &mu
         "calls" => calls::measure(stage, plan, report).await,
         "events" => events::measure(stage, plan, report).await,
         "latency" => latency::measure(stage, plan, report).await,
+        "load" => load::measure(stage, plan, report).await,
         "cache" => cache::measure(stage, plan, report).await,
         "telemetry" => telemetry::measure(stage, plan, report).await,
         "memory" => memory::measure(stage, plan, report).await,
+        "streams" => streams::measure(stage, plan, report).await,
         _ => start::measure(stage, plan, report).await,
     }
 }
