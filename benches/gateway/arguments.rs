@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
     /// Prints the figures as JSON, and nothing else on standard output.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Measures these groups only (calls, events, latency, load, cache, telemetry, memory, streams, start).
+    /// Measures these groups only (calls, events, latency, load, cache, telemetry, memory, streams, start, alternatives).
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<String>,
     /// Rounds of each measurement, in place of 5 (quick: 3).
@@ -46,6 +46,12 @@ pub(crate) struct Binaries {
     /// A Redis or Valkey server to start, for what is shared on one; without it that is not measured.
     #[arg(long, env = "REDIS_SERVER")]
     pub(crate) redis_server: Option<PathBuf>,
+    /// `litellm`, for the group `alternatives`.
+    #[arg(long, env = "LITELLM")]
+    pub(crate) litellm: Option<PathBuf>,
+    /// Portkey's `gateway`, for the same group.
+    #[arg(long, env = "PORTKEY")]
+    pub(crate) portkey: Option<PathBuf>,
 }
 
 /// What a process is.

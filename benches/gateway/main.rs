@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a table for whoever runs it")]
 
+mod alternatives;
 mod arguments;
 mod collector;
 mod cores;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::Failure;
+use crate::alternatives::Alternative;
 use crate::arguments::{Arguments, Binaries};
 use crate::cores::{Cores, open_many_files};
 use crate::figures::{self, GROUPS};
@@ -67,6 +68,7 @@ pub(crate) struct Stage {
     cores: Cores,
     folder: TempDir,
     binaries: Binaries,
+    alternatives: Vec<Alternative>,
     plots: Option<PathBuf>,
     upstream: Process,
     collector: Process,
@@ -96,7 +98,8 @@ impl Stage {
         });
         let redis = redis.transpose()?;
         let (binaries, plots) = (arguments.binaries.clone(), arguments.plots.clone());
-        Ok(Self { cores, folder, binaries, plots, upstream, collector, redis })
+        let alternatives = Alternative::named(&binaries)?;
+        Ok(Self { cores, folder, binaries, alternatives, plots, upstream, collector, redis })
     }
 
     /// The upstream.
@@ -114,9 +117,22 @@ impl Stage {
         self.redis.as_ref().map(|server| Cache::Shared(server.address))
     }
 
+    /// The gateways of others that this machine has.
+    pub(crate) fn alternatives(&self) -> &[Alternative] {
+        &self.alternatives
+    }
+
     /// Where pictures go; none: nothing is drawn.
     pub(crate) fn plots(&self) -> Option<&Path> {
         self.plots.as_deref()
+    }
+
+    /// What a group needs and this machine does not have; none: it can be measured.
+    fn lacks(&self, group: &str) -> Option<&'static str> {
+        match group {
+            "alternatives" if self.alternatives.is_empty() => Some("neither LITELLM nor PORTKEY names a program"),
+            _ => None,
+        }
     }
 
     /// A reference of its own, which may not listen yet.
@@ -136,6 +152,14 @@ impl Stage {
         let folder = self.folder.path().join(address.port().to_string());
         let command = production::command(&self.binaries.completiond, address, (others, setting), &folder)?;
         Process::start(command, address, &folder.join("log.json"), (&self.cores, Place::Measured))
+    }
+
+    /// A gateway of others, which may not listen yet.
+    pub(crate) fn alternative(&self, of: &Alternative) -> Result<Process, Failure> {
+        let address = free_address()?;
+        let folder = self.folder.path().join(address.port().to_string());
+        let command = of.command(address, self.upstream.address, &folder)?;
+        Process::start(command, address, &folder.join("log"), (&self.cores, Place::Measured))
     }
 }
 
@@ -158,7 +182,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut report = Report::new(stage.cores.to_string(), plan.rounds);
     let named = |group: &str| arguments.only.iter().any(|name| name == group);
     for group in GROUPS.into_iter().filter(|group| arguments.only.is_empty() || named(group)) {
-        eprintln!("measuring: {group}");
+        match stage.lacks(group) {
+            Some(lack) if named(group) => return Err(format!("{group}: {lack}").into()),
+            Some(lack) => {
+                eprintln!("not measured: {group}: {lack}");
+                continue;
+            }
+            None => eprintln!("measuring: {group}"),
+        }
         let measured = runtime.block_on(figures::measure(group, &stage, &plan, &mut report));
         measured.map_err(|error| format!("{group}: {error}"))?;
     }

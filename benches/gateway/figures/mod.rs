@@ -1,5 +1,6 @@
 //! The figures, in groups: each is a file that says what is called, and what is told of it.
 
+mod alternatives;
 mod cache;
 mod calls;
 mod events;
@@ -25,8 +26,8 @@ use crate::samples::{micros, real};
 use crate::shapes::{Delivery, Shape, Wire};
 
 /// The groups, in the order in which they are measured.
-pub(crate) const GROUPS: [&str; 9] =
-    ["calls", "events", "latency", "load", "cache", "telemetry", "memory", "streams", "start"];
+pub(crate) const GROUPS: [&str; 10] =
+    ["calls", "events", "latency", "load", "cache", "telemetry", "memory", "streams", "start", "alternatives"];
 
 /// Measures a group.
 pub(crate) async fn measure(group: &str, stage: &Stage, plan: &Plan, report: &mut Report) -> Result<(), Failure> {
@@ -39,7 +40,8 @@ pub(crate) async fn measure(group: &str, stage: &Stage, plan: &Plan, report: &mu
         "telemetry" => telemetry::measure(stage, plan, report).await,
         "memory" => memory::measure(stage, plan, report).await,
         "streams" => streams::measure(stage, plan, report).await,
-        _ => start::measure(stage, plan, report).await,
+        "start" => start::measure(stage, plan, report).await,
+        _ => alternatives::measure(stage, plan, report).await,
     }
 }
 

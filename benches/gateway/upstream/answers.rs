@@ -3,9 +3,9 @@
 use crate::shapes::Wire;
 
 /// What is said, piece by piece.
-const PIECE: &str = "light is scattered ";
+pub(crate) const PIECE: &str = "light is scattered ";
 /// How often an answer that comes whole says it.
-const PIECES: usize = 64;
+pub(crate) const PIECES: usize = 64;
 
 /// The answers in both protocols.
 pub(super) struct Answers {

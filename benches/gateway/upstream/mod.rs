@@ -13,6 +13,7 @@ use crate::Failure;
 use crate::shapes::{Delivery, Shape, Wire};
 use crate::workers;
 use answers::Answers;
+pub(crate) use answers::{PIECE, PIECES};
 
 /// What a request may have, in bytes.
 const LARGEST: usize = 1024 * 1024;
