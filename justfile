@@ -59,6 +59,10 @@ bench *arguments:
 alternatives *arguments:
     benches/with.sh litellm portkey -- {{ just_executable() }} bench {{ arguments }} --only alternatives
 
+# The same calls by somebody else's load, ghz, beside our own figures; installed once into a cache folder.
+witness *arguments:
+    benches/with.sh ghz -- {{ just_executable() }} bench {{ arguments }} --only calls,latency,witness
+
 # The instructions of the parts of a call against their budget; needs valgrind. `UPDATE_BUDGET=1 just micro` writes the budget anew.
 micro *names:
     python3 benches/micro/measure.py {{ names }}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# with.sh TOOL... -- COMMAND...: runs the command with the tools that the benchmark knows by variables: litellm, portkey.
+# with.sh TOOL... -- COMMAND...: runs the command with the tools that the benchmark knows by variables: litellm, portkey, ghz.
 # Each is installed once, by version, into COMPLETIOND_TOOLS; nothing else of the system changes.
 set -euo pipefail
 
@@ -12,8 +12,9 @@ while [ $# -gt 0 ] && [ "$1" != -- ]; do
             export LITELLM=$TOOLS/litellm-$LITELLM_VERSION/bin/litellm
             ;;
         portkey) tool_portkey ;;
+        ghz) tool_ghz ;;
         *)
-            echo "with.sh: no tool $1; there are litellm and portkey" >&2
+            echo "with.sh: no tool $1; there are litellm, portkey and ghz" >&2
             exit 2
             ;;
     esac

@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
     /// Prints the figures as JSON, and nothing else on standard output.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Measures these groups only (calls, events, latency, load, cache, telemetry, memory, streams, start, alternatives).
+    /// Measures these groups only (calls, events, latency, load, cache, telemetry, memory, streams, start, alternatives, witness).
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<String>,
     /// Rounds of each measurement, in place of 5 (quick: 3).
@@ -52,6 +52,9 @@ pub(crate) struct Binaries {
     /// Portkey's `gateway`, for the same group.
     #[arg(long, env = "PORTKEY")]
     pub(crate) portkey: Option<PathBuf>,
+    /// `ghz`, for the group `witness`.
+    #[arg(long, env = "GHZ")]
+    pub(crate) ghz: Option<PathBuf>,
 }
 
 /// What a process is.

@@ -122,15 +122,26 @@ impl Stage {
         &self.alternatives
     }
 
+    /// Where somebody else's load is.
+    pub(crate) fn ghz(&self) -> Option<&Path> {
+        self.binaries.ghz.as_deref()
+    }
+
     /// Where pictures go; none: nothing is drawn.
     pub(crate) fn plots(&self) -> Option<&Path> {
         self.plots.as_deref()
+    }
+
+    /// What is written meanwhile goes here, and is gone afterwards.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// What a group needs and this machine does not have; none: it can be measured.
     fn lacks(&self, group: &str) -> Option<&'static str> {
         match group {
             "alternatives" if self.alternatives.is_empty() => Some("neither LITELLM nor PORTKEY names a program"),
+            "witness" if self.binaries.ghz.is_none() => Some("GHZ names no program"),
             _ => None,
         }
     }

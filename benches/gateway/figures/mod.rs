@@ -10,6 +10,7 @@ mod memory;
 mod start;
 mod streams;
 mod telemetry;
+mod witness;
 
 use std::net::SocketAddr;
 
@@ -26,8 +27,19 @@ use crate::samples::{micros, real};
 use crate::shapes::{Delivery, Shape, Wire};
 
 /// The groups, in the order in which they are measured.
-pub(crate) const GROUPS: [&str; 10] =
-    ["calls", "events", "latency", "load", "cache", "telemetry", "memory", "streams", "start", "alternatives"];
+pub(crate) const GROUPS: [&str; 11] = [
+    "calls",
+    "events",
+    "latency",
+    "load",
+    "cache",
+    "telemetry",
+    "memory",
+    "streams",
+    "start",
+    "alternatives",
+    "witness",
+];
 
 /// Measures a group.
 pub(crate) async fn measure(group: &str, stage: &Stage, plan: &Plan, report: &mut Report) -> Result<(), Failure> {
@@ -41,7 +53,8 @@ pub(crate) async fn measure(group: &str, stage: &Stage, plan: &Plan, report: &mu
         "memory" => memory::measure(stage, plan, report).await,
         "streams" => streams::measure(stage, plan, report).await,
         "start" => start::measure(stage, plan, report).await,
-        _ => alternatives::measure(stage, plan, report).await,
+        "alternatives" => alternatives::measure(stage, plan, report).await,
+        _ => witness::measure(stage, plan, report).await,
     }
 }
 
