@@ -135,8 +135,8 @@ async fn costs(
     Ok(())
 }
 
-/// Events that come alone, as a model makes them: who hands on what comes in pieces has to do it for each. What is slow gets
-/// fewer streams, so that they still come alone.
+/// Events that come alone, as a model makes them, so that none shares a read or a write with another. What is slow gets fewer
+/// streams, so that they still do.
 async fn paced(plan: &Plan, report: &mut Report, everyone: &Everyone<'_>) -> Result<(), Failure> {
     let subjects = everyone.subjects(PACED, Delivery::Stream).await?;
     let streams =

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -25,6 +25,9 @@ use crate::shapes::{Delivery, SERIAL, Shape, Wire, to_gateway, to_upstream};
 
 /// Connections to a server, which calls take in turns.
 const CONNECTIONS: usize = 4;
+/// How long a connection over HTTP may be idle and be used again. Servers close theirs after five seconds and more, and a call that
+/// begins in that moment would be lost.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// Makes one kind of call. Clones have the same connections.
 #[derive(Clone)]
@@ -110,7 +113,7 @@ impl Caller {
     ) -> Result<Self, Failure> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector);
         let uri = format!("http://{server}{}", wire.path()).parse()?;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let way = Way::Http(Box::new(Http { client, uri, headers }));
