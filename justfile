@@ -55,6 +55,14 @@ bench *arguments:
     mkdir -p target/measured && cp target/release/completiond target/measured/
     COMPLETIOND=$PWD/target/measured/completiond cargo bench --locked --bench gateway -- {{ replace_regex(arguments, '^quick\b', '--quick') }}
 
+# The gateways that a user has instead, in the same table: LiteLLM and Portkey, installed once into a cache folder (some 900 MB).
+alternatives *arguments:
+    benches/with.sh litellm portkey -- {{ just_executable() }} bench {{ arguments }} --only alternatives
+
+# The same calls by somebody else's load, ghz, beside our own figures; installed once into a cache folder.
+witness *arguments:
+    benches/with.sh ghz -- {{ just_executable() }} bench {{ arguments }} --only calls,latency,witness
+
 # The instructions of the parts of a call against their budget; needs valgrind. `UPDATE_BUDGET=1 just micro` writes the budget anew.
 micro *names:
     python3 benches/micro/measure.py {{ names }}

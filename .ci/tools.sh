@@ -17,6 +17,10 @@ KUBERNETES_VERSIONS="1.34.0 1.35.0 1.36.0"
 GATEWAY_API_VERSION=1.6.3
 PROMETHEUS_OPERATOR_VERSION=0.85.0
 LITELLM_VERSION=1.106.2
+# Portkey is locked to this version of its HTTP server; streams fail with later ones, which npm would choose.
+PORTKEY_VERSION=1.15.2
+PORTKEY_SERVER_VERSION=1.13.5
+GHZ_VERSION=0.93.0
 LLAMA_VERSION=0.3.36
 GGUF_VERSION=0.19.0
 OTELCOL_VERSION=0.165.0
@@ -119,6 +123,29 @@ tool_python() {
 }
 tool_litellm() {
     once "litellm-$LITELLM_VERSION" venv "litellm-$LITELLM_VERSION" "litellm[proxy]==$LITELLM_VERSION"
+}
+install_portkey() {
+    mkdir -p "$1"
+    cat > "$1/package.json" <<JSON
+{
+    "private": true,
+    "dependencies": { "@portkey-ai/gateway": "$PORTKEY_VERSION" },
+    "overrides": { "@hono/node-server": "$PORTKEY_SERVER_VERSION" }
+}
+JSON
+    npm install --silent --no-fund --no-audit --prefix "$1"
+}
+tool_portkey() {
+    local version=$PORTKEY_VERSION-$PORTKEY_SERVER_VERSION
+    once "portkey-$version" install_portkey "$TOOLS/portkey-$version"
+    export PORTKEY=$TOOLS/portkey-$version/node_modules/.bin/gateway
+}
+install_ghz() {
+    GOBIN=$TOOLS/bin go install "github.com/bojand/ghz/cmd/ghz@v$GHZ_VERSION"
+}
+tool_ghz() {
+    once "ghz-$GHZ_VERSION" install_ghz
+    export GHZ=$TOOLS/bin/ghz
 }
 tool_llama() {
     CMAKE_ARGS=-DGGML_NATIVE=OFF once "llama-$LLAMA_VERSION" venv "llama-$LLAMA_VERSION" \

@@ -6,12 +6,14 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a table for whoever runs it")]
 
+mod alternatives;
 mod arguments;
 mod collector;
 mod cores;
 mod figures;
 mod load;
 mod measuring;
+mod plot;
 mod process;
 mod production;
 mod reference;

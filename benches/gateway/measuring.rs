@@ -1,13 +1,14 @@
 //! The measuring process: sets the stage, measures group by group, and prints what came of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::Failure;
-use crate::arguments::Arguments;
+use crate::alternatives::Alternative;
+use crate::arguments::{Arguments, Binaries};
 use crate::cores::{Cores, open_many_files};
 use crate::figures::{self, GROUPS};
 use crate::process::{Place, Process, free_address};
@@ -66,7 +67,9 @@ impl Plan {
 pub(crate) struct Stage {
     cores: Cores,
     folder: TempDir,
-    completiond: PathBuf,
+    binaries: Binaries,
+    alternatives: Vec<Alternative>,
+    plots: Option<PathBuf>,
     upstream: Process,
     collector: Process,
     redis: Option<Process>,
@@ -86,15 +89,17 @@ impl Stage {
         let upstream = beside("upstream.log", address, command)?;
         let address = free_address()?;
         let collector = beside("collector.log", address, role("collector", address)?)?;
-        let redis = arguments.redis_server.as_ref().map(|binary| {
+        let redis = arguments.binaries.redis_server.as_ref().map(|binary| {
             let address = free_address()?;
             let mut command = Command::new(binary);
             command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"]);
             command.arg(address.port().to_string()).arg("--dir").arg(folder.path());
             beside("redis.log", address, command)
         });
-        let (redis, completiond) = (redis.transpose()?, arguments.completiond.clone());
-        Ok(Self { cores, folder, completiond, upstream, collector, redis })
+        let redis = redis.transpose()?;
+        let (binaries, plots) = (arguments.binaries.clone(), arguments.plots.clone());
+        let alternatives = Alternative::named(&binaries)?;
+        Ok(Self { cores, folder, binaries, alternatives, plots, upstream, collector, redis })
     }
 
     /// The upstream.
@@ -112,6 +117,35 @@ impl Stage {
         self.redis.as_ref().map(|server| Cache::Shared(server.address))
     }
 
+    /// The gateways of others that this machine has.
+    pub(crate) fn alternatives(&self) -> &[Alternative] {
+        &self.alternatives
+    }
+
+    /// Where somebody else's load is.
+    pub(crate) fn ghz(&self) -> Option<&Path> {
+        self.binaries.ghz.as_deref()
+    }
+
+    /// Where pictures go; none: nothing is drawn.
+    pub(crate) fn plots(&self) -> Option<&Path> {
+        self.plots.as_deref()
+    }
+
+    /// What is written meanwhile goes here, and is gone afterwards.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What a group needs and this machine does not have; none: it can be measured.
+    fn lacks(&self, group: &str) -> Option<&'static str> {
+        match group {
+            "alternatives" if self.alternatives.is_empty() => Some("neither LITELLM nor PORTKEY names a program"),
+            "witness" if self.binaries.ghz.is_none() => Some("GHZ names no program"),
+            _ => None,
+        }
+    }
+
     /// A reference of its own, which may not listen yet.
     pub(crate) fn reference(&self) -> Result<Process, Failure> {
         let address = free_address()?;
@@ -127,8 +161,16 @@ impl Stage {
         let address = free_address()?;
         let others = Others { upstream: self.upstream.address, collector: self.collector.address };
         let folder = self.folder.path().join(address.port().to_string());
-        let command = production::command(&self.completiond, address, (others, setting), &folder)?;
+        let command = production::command(&self.binaries.completiond, address, (others, setting), &folder)?;
         Process::start(command, address, &folder.join("log.json"), (&self.cores, Place::Measured))
+    }
+
+    /// A gateway of others, which may not listen yet.
+    pub(crate) fn alternative(&self, of: &Alternative) -> Result<Process, Failure> {
+        let address = free_address()?;
+        let folder = self.folder.path().join(address.port().to_string());
+        let command = of.command(address, self.upstream.address, &folder)?;
+        Process::start(command, address, &folder.join("log"), (&self.cores, Place::Measured))
     }
 }
 
@@ -149,12 +191,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     let plan = Plan::of(arguments);
     let mut report = Report::new(stage.cores.to_string(), plan.rounds);
-    for group in GROUPS {
-        if arguments.only.is_empty() || arguments.only.iter().any(|name| name == group) {
-            eprintln!("measuring: {group}");
-            let measured = runtime.block_on(figures::measure(group, &stage, &plan, &mut report));
-            measured.map_err(|error| format!("{group}: {error}"))?;
+    let named = |group: &str| arguments.only.iter().any(|name| name == group);
+    for group in GROUPS.into_iter().filter(|group| arguments.only.is_empty() || named(group)) {
+        match stage.lacks(group) {
+            Some(lack) if named(group) => return Err(format!("{group}: {lack}").into()),
+            Some(lack) => {
+                eprintln!("not measured: {group}: {lack}");
+                continue;
+            }
+            None => eprintln!("measuring: {group}"),
         }
+        let measured = runtime.block_on(figures::measure(group, &stage, &plan, &mut report));
+        measured.map_err(|error| format!("{group}: {error}"))?;
     }
     let text = if arguments.json { report.json() } else { report.table() };
     println!("{text}");

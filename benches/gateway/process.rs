@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use crate::Failure;
 use crate::cores::Cores;
 
-/// How long one may take to listen.
-const START: Duration = Duration::from_secs(20);
+/// How long one may take to listen; what is not ours may read a lot before it does.
+const START: Duration = Duration::from_secs(120);
 /// The system counts used time in these.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -23,7 +23,7 @@ pub(crate) enum Place {
     Beside,
 }
 
-/// A process with an address; it ends when this is dropped.
+/// A process with an address, and what it starts; it ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -67,35 +67,80 @@ impl Process {
         Ok(self)
     }
 
-    /// The time that all its threads have used, in the system too.
+    /// The time that all its threads have used, in the system too, and that of the processes it has started.
     pub(crate) fn used(&self) -> Result<Duration, Failure> {
-        used(self.child.id())
+        let process = self.child.id();
+        let times = Times::of(process)?;
+        // Those that have ended count with their parent, so that nothing is lost in between.
+        let started = descendants(process).into_iter().filter_map(|process| Times::of(process).ok());
+        Ok(started.fold(times.own + times.ended, |sum, times| sum + times.own + times.ended))
     }
 
-    /// Its memory that is in use, in bytes.
+    /// Its memory that is in use, in bytes, and that of the processes it has started.
     pub(crate) fn memory(&self) -> Result<f64, Failure> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no memory of the process")?;
-        let kibibytes = line.trim().trim_end_matches("kB").trim().parse::<u32>()?;
-        Ok(f64::from(kibibytes) * 1024.0)
+        let process = self.child.id();
+        Ok(descendants(process).into_iter().filter_map(|process| memory(process).ok()).sum::<f64>() + memory(process)?)
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
+        let started = descendants(self.child.id());
+        if !started.is_empty() {
+            let started = started.iter().map(u32::to_string);
+            let _ = Command::new("kill").arg("-KILL").args(started).stderr(Stdio::null()).status();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The time that all threads of a process have used, in the system too.
-pub(crate) fn used(process: u32) -> Result<Duration, Failure> {
+/// What a process has used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    /// All its threads, in the system too.
+    pub(crate) own: Duration,
+    /// Those it has started and that have ended.
+    pub(crate) ended: Duration,
+}
+
+impl Times {
+    /// Until now.
+    pub(crate) fn of(process: u32) -> Result<Self, Failure> {
+        let fields = stat(process)?;
+        let ticks = |at: usize| Ok::<_, Failure>(fields.get(at).ok_or("no times of the process")?.parse::<u32>()?);
+        Ok(Self { own: TICK * (ticks(11)? + ticks(12)?), ended: TICK * (ticks(13)? + ticks(14)?) })
+    }
+}
+
+/// What the system says of a process, behind its name in brackets, which may have spaces: the parent is the second, the
+/// times are the 12th to the 15th.
+fn stat(process: u32) -> Result<Vec<String>, Failure> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The name in brackets may have spaces; user and system time are the 12th and 13th field behind it.
     let rest = stat.rsplit_once(')').ok_or("no process")?.1;
-    let mut fields = rest.split_whitespace().skip(11).map(str::parse::<u32>);
-    let mut next = || fields.next().ok_or("no times of the process");
-    Ok(TICK * (next()?? + next()??))
+    Ok(rest.split_whitespace().map(str::to_owned).collect())
+}
+
+/// What a process has started, and what these have.
+fn descendants(process: u32) -> Vec<u32> {
+    let Ok(all) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let all = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let parents: Vec<(u32, u32)> =
+        all.filter_map(|process| Some((process, stat(process).ok()?.get(1)?.parse().ok()?))).collect();
+    let (mut found, mut asked) = (Vec::new(), vec![process]);
+    while let Some(parent) = asked.pop() {
+        let children: Vec<u32> = parents.iter().filter(|(_, of)| *of == parent).map(|(process, _)| *process).collect();
+        found.extend(&children);
+        asked.extend(children);
+    }
+    found
+}
+
+fn memory(process: u32) -> Result<f64, Failure> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no memory of the process")?;
+    let kibibytes = line.trim().trim_end_matches("kB").trim().parse::<u32>()?;
+    Ok(f64::from(kibibytes) * 1024.0)
 }
 
 /// An address that was free a moment ago.

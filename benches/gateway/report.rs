@@ -88,6 +88,12 @@ impl Report {
         }
     }
 
+    /// In the middle of the samples of a figure.
+    pub(crate) fn median(&self, figure: &str, who: &str) -> Option<f64> {
+        let figure = self.figures.iter().find(|known| known.name == figure)?;
+        figure.rows.iter().find(|(known, _)| known == who)?.1.median()
+    }
+
     /// For people: Markdown, so that it can be pasted.
     pub(crate) fn table(&self) -> String {
         let head = ["figure", "who", "median", "spread", "ratio", "spread"].map(str::to_owned);

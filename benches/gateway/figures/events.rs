@@ -12,9 +12,9 @@ use crate::samples::real;
 use crate::shapes::{Delivery, LONG, PACED, Shape, Wire};
 
 /// Streams at a time that come as fast as they are taken.
-const FAST: usize = 16;
+pub(super) const FAST: usize = 16;
 /// Streams at a time whose events come alone.
-const SLOW: usize = 100;
+pub(super) const SLOW: usize = 100;
 
 pub(super) async fn measure(stage: &Stage, plan: &Plan, report: &mut Report) -> Result<(), Failure> {
     let servers = servers(stage)?;

@@ -9,7 +9,8 @@ use crate::report::{REFERENCE, Report, Unit};
 use crate::samples::Samples;
 use crate::shapes::{CALL, Delivery, SHORT, Shape, Wire};
 
-const DIRECT: &str = "no proxy";
+/// The upstream itself.
+pub(super) const DIRECT: &str = "no proxy";
 /// Where a number is the same for all.
 pub(super) const EVERYONE: &str = "all";
 /// Below which share of the calls the figures lie, and what they are called.
@@ -17,16 +18,18 @@ const SHARES: [(f64, &str); 3] = [(0.5, "p50"), (0.99, "p99"), (0.999, "p99.9")]
 
 /// What is called, and which of its delays counts.
 #[derive(Clone, Copy)]
-struct Question {
-    figure: &'static str,
-    shape: Shape,
-    delivery: Delivery,
-    delay: fn(&Delays) -> &Samples,
+pub(super) struct Question {
+    pub(super) figure: &'static str,
+    pub(super) shape: Shape,
+    pub(super) delivery: Delivery,
+    pub(super) delay: fn(&Delays) -> &Samples,
 }
 
-const WHOLE: Question =
+/// Until the answer is there.
+pub(super) const WHOLE: Question =
     Question { figure: "latency of a call", shape: CALL, delivery: Delivery::Whole, delay: |delays| &delays.whole };
-const FIRST: Question =
+/// Until it begins.
+pub(super) const FIRST: Question =
     Question { figure: "time to first event", shape: SHORT, delivery: Delivery::Stream, delay: |delays| &delays.first };
 
 pub(super) async fn measure(stage: &Stage, plan: &Plan, report: &mut Report) -> Result<(), Failure> {

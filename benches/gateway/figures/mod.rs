@@ -1,12 +1,16 @@
 //! The figures, in groups: each is a file that says what is called, and what is told of it.
 
+mod alternatives;
 mod cache;
 mod calls;
 mod events;
 mod latency;
+mod load;
 mod memory;
 mod start;
+mod streams;
 mod telemetry;
+mod witness;
 
 use std::net::SocketAddr;
 
@@ -17,13 +21,25 @@ use prost::Message;
 use crate::Failure;
 use crate::load::{Amount, Caller, Told, closed};
 use crate::measuring::{Plan, Stage};
-use crate::process::Process;
+use crate::process::{Process, Times};
 use crate::report::{REFERENCE, Report};
 use crate::samples::{micros, real};
 use crate::shapes::{Delivery, Shape, Wire};
 
 /// The groups, in the order in which they are measured.
-pub(crate) const GROUPS: [&str; 7] = ["calls", "events", "latency", "cache", "telemetry", "memory", "start"];
+pub(crate) const GROUPS: [&str; 11] = [
+    "calls",
+    "events",
+    "latency",
+    "load",
+    "cache",
+    "telemetry",
+    "memory",
+    "streams",
+    "start",
+    "alternatives",
+    "witness",
+];
 
 /// Measures a group.
 pub(crate) async fn measure(group: &str, stage: &Stage, plan: &Plan, report: &mut Report) -> Result<(), Failure> {
@@ -31,10 +47,14 @@ pub(crate) async fn measure(group: &str, stage: &Stage, plan: &Plan, report: &mu
         "calls" => calls::measure(stage, plan, report).await,
         "events" => events::measure(stage, plan, report).await,
         "latency" => latency::measure(stage, plan, report).await,
+        "load" => load::measure(stage, plan, report).await,
         "cache" => cache::measure(stage, plan, report).await,
         "telemetry" => telemetry::measure(stage, plan, report).await,
         "memory" => memory::measure(stage, plan, report).await,
-        _ => start::measure(stage, plan, report).await,
+        "streams" => streams::measure(stage, plan, report).await,
+        "start" => start::measure(stage, plan, report).await,
+        "alternatives" => alternatives::measure(stage, plan, report).await,
+        _ => witness::measure(stage, plan, report).await,
     }
 }
 
@@ -95,7 +115,7 @@ impl Subject<'_> {
     }
 
     async fn cost(&self, stage: &Stage, callers: usize, amount: Amount) -> Result<Cost, Failure> {
-        let others = || Ok::<_, Failure>(stage.upstream().used()? + crate::process::used(std::process::id())?);
+        let others = || Ok::<_, Failure>(stage.upstream().used()? + Times::of(std::process::id())?.own);
         let (before, others_before) = (self.process.used()?, others()?);
         let done = closed(&self.caller, callers, amount).await?;
         let (used, others_used) = (self.process.used()? - before, others()? - others_before);

@@ -1,14 +1,16 @@
-//! One who calls: a server over gRPC, or the upstream itself.
+//! One who calls: a server over gRPC, or over HTTP the upstream itself or one that speaks as it does.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::uri::PathAndQuery;
-use http::{Request, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -23,6 +25,9 @@ use crate::shapes::{Delivery, SERIAL, Shape, Wire, to_gateway, to_upstream};
 
 /// Connections to a server, which calls take in turns.
 const CONNECTIONS: usize = 4;
+/// How long a connection over HTTP may be idle and be used again. Servers close theirs after five seconds and more, and a call that
+/// begins in that moment would be lost.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// Makes one kind of call. Clones have the same connections.
 #[derive(Clone)]
@@ -39,7 +44,13 @@ struct Inner {
 
 enum Way {
     Grpc { channels: Vec<Channel>, path: PathAndQuery },
-    Http { client: Box<Client<HttpConnector, Full<Bytes>>>, uri: Uri },
+    Http(Box<Http>),
+}
+
+struct Http {
+    client: Client<HttpConnector, Full<Bytes>>,
+    uri: Uri,
+    headers: HeaderMap,
 }
 
 /// What came of a call.
@@ -90,11 +101,23 @@ impl Caller {
         shape: Shape,
         delivery: Delivery,
     ) -> Result<Self, Failure> {
+        Self::over_http(upstream, HeaderMap::new(), wire, (shape, delivery))
+    }
+
+    /// Calls a server that is asked as the upstream is, with some headers of its own.
+    pub(crate) fn over_http(
+        server: SocketAddr,
+        mut headers: HeaderMap,
+        wire: Wire,
+        (shape, delivery): (Shape, Delivery),
+    ) -> Result<Self, Failure> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        let client = Box::new(Client::builder(TokioExecutor::new()).build(connector));
-        let uri = format!("http://{upstream}{}", wire.path()).parse()?;
-        Ok(Self::over(Way::Http { client, uri }, to_upstream(wire, shape, delivery), delivery))
+        let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector);
+        let uri = format!("http://{server}{}", wire.path()).parse()?;
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let way = Way::Http(Box::new(Http { client, uri, headers }));
+        Ok(Self::over(way, to_upstream(wire, shape, delivery), delivery))
     }
 
     fn over_grpc(server: SocketAddr, path: PathAndQuery, message: Bytes, delivery: Delivery) -> Result<Self, Failure> {
@@ -127,7 +150,7 @@ impl Caller {
                 grpc.ready().await?;
                 over_grpc(grpc, path.clone(), message, delivery).await
             }
-            (Way::Http { client, uri }, _) => over_http(client, uri.clone(), message).await,
+            (Way::Http(http), _) => http.call(message).await,
         }
     }
 }
@@ -144,6 +167,12 @@ impl Caller {
         let mut stream = grpc.server_streaming(request, path.clone(), Raw).await?.into_inner();
         stream.message().await?.ok_or("a stream without a message")?;
         Ok(stream)
+    }
+
+    /// Calls once over HTTP, and returns the body of the answer.
+    pub(crate) async fn body(&self) -> Result<Bytes, Failure> {
+        let Way::Http(http) = &self.0.way else { return Err("only over HTTP there are bodies".into()) };
+        Ok(http.ask(self.0.message(0)).await?.into_body().collect().await?.to_bytes())
     }
 }
 
@@ -185,19 +214,28 @@ async fn over_grpc(
     Ok(Told { first, messages, last })
 }
 
-async fn over_http(client: &Client<HttpConnector, Full<Bytes>>, uri: Uri, body: Bytes) -> Result<Told, Failure> {
-    let request = Request::post(uri).header("content-type", "application/json").body(Full::new(body))?;
-    let answer = client.request(request).await?;
-    if !answer.status().is_success() {
-        return Err(format!("the upstream said {}", answer.status()).into());
-    }
-    let mut body = answer.into_body();
-    let (mut first, mut messages, mut last) = (None, 0, Bytes::new());
-    while let Some(frame) = body.frame().await {
-        if let Ok(piece) = frame?.into_data() {
-            first.get_or_insert_with(Instant::now);
-            (last, messages) = (piece, messages + 1);
+impl Http {
+    async fn ask(&self, body: Bytes) -> Result<Response<Incoming>, Failure> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        let answer = self.client.request(request).await?;
+        if !answer.status().is_success() {
+            return Err(format!("a server said {}", answer.status()).into());
         }
+        Ok(answer)
     }
-    Ok(Told { first: first.ok_or("an answer without a body")?, messages, last })
+
+    async fn call(&self, body: Bytes) -> Result<Told, Failure> {
+        let mut body = self.ask(body).await?.into_body();
+        let (mut first, mut messages, mut last) = (None, 0, Bytes::new());
+        while let Some(frame) = body.frame().await {
+            if let Ok(piece) = frame?.into_data() {
+                first.get_or_insert_with(Instant::now);
+                (last, messages) = (piece, messages + 1);
+            }
+        }
+        Ok(Told { first: first.ok_or("an answer without a body")?, messages, last })
+    }
 }

@@ -1,16 +1,21 @@
 //! The bytes of answers, made once.
 
+use bytes::Bytes;
+use prost::Message as _;
+
+use super::Form;
 use crate::shapes::Wire;
 
 /// What is said, piece by piece.
-const PIECE: &str = "light is scattered ";
+pub(crate) const PIECE: &str = "light is scattered ";
 /// How often an answer that comes whole says it.
-const PIECES: usize = 64;
+pub(crate) const PIECES: usize = 64;
 
 /// The answers in both protocols.
 pub(super) struct Answers {
     chat: Vec<u8>,
     messages: Vec<u8>,
+    message: Vec<u8>,
     chat_stream: Parts,
     messages_stream: Parts,
 }
@@ -26,8 +31,9 @@ impl Default for Answers {
     fn default() -> Self {
         let text = PIECE.repeat(PIECES);
         Self {
-            chat: whole(&chat(&text)),
-            messages: whole(&messages(&text)),
+            chat: whole("application/json", chat(&text).as_bytes()),
+            messages: whole("application/json", messages(&text).as_bytes()),
+            message: whole("application/protobuf", &Bytes::from(chat(&text)).encode_to_vec()),
             chat_stream: chat_stream(),
             messages_stream: messages_stream(),
         }
@@ -36,10 +42,11 @@ impl Default for Answers {
 
 impl Answers {
     /// An answer that comes whole, head and all.
-    pub(super) fn whole(&self, wire: Wire) -> &[u8] {
-        match wire {
-            Wire::Chat => &self.chat,
-            Wire::Messages => &self.messages,
+    pub(super) fn whole(&self, form: Form) -> &[u8] {
+        match form {
+            Form::Json(Wire::Chat) => &self.chat,
+            Form::Json(Wire::Messages) => &self.messages,
+            Form::Message => &self.message,
         }
     }
 
@@ -87,9 +94,9 @@ impl Parts {
     }
 }
 
-fn whole(body: &str) -> Vec<u8> {
-    let length = body.len();
-    format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
+fn whole(kind: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
 }
 
 fn chunk(event: &str) -> Vec<u8> {

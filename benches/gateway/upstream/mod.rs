@@ -13,6 +13,7 @@ use crate::Failure;
 use crate::shapes::{Delivery, Shape, Wire};
 use crate::workers;
 use answers::Answers;
+pub(crate) use answers::{PIECE, PIECES};
 
 /// What a request may have, in bytes.
 const LARGEST: usize = 1024 * 1024;
@@ -34,9 +35,19 @@ pub(crate) fn run(listen: SocketAddr, threads: usize) -> Result<(), Failure> {
     })
 }
 
+/// What an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// What a protocol has.
+    Json(Wire),
+    /// The answer of OpenAI's protocol as the only field of a protobuf message, for a load that reads what comes. It is asked for
+    /// at `/`, which is where the reference asks when its method has no path.
+    Message,
+}
+
 /// What a request asks for.
 struct Asked {
-    wire: Wire,
+    form: Form,
     delivery: Delivery,
     shape: Shape,
 }
@@ -62,9 +73,10 @@ async fn answer(stream: &mut TcpStream, answers: &Answers, asked: &Asked) -> Res
         sleep_until(now + asked.shape.delay).await;
     }
     if asked.delivery == Delivery::Whole {
-        return Ok(stream.write_all(answers.whole(asked.wire)).await?);
+        return Ok(stream.write_all(answers.whole(asked.form)).await?);
     }
-    let parts = answers.stream(asked.wire);
+    let Form::Json(wire) = asked.form else { return Err("a message comes whole".into()) };
+    let parts = answers.stream(wire);
     if asked.shape.pace.is_zero() {
         return Ok(stream.write_all(&parts.burst(asked.shape.events)).await?);
     }
@@ -101,14 +113,14 @@ fn whole_request(received: &[u8]) -> Result<Option<usize>, Failure> {
 }
 
 fn asked(request: &[u8]) -> Option<Asked> {
-    let wire = Wire::ALL.into_iter().find(|wire| {
-        request.strip_prefix(b"POST ").is_some_and(|request| request.starts_with(wire.path().as_bytes()))
-    })?;
+    let path = request.strip_prefix(b"POST ")?;
+    let wire = Wire::ALL.into_iter().find(|wire| path.starts_with(wire.path().as_bytes()));
+    let form = wire.map(Form::Json).or_else(|| path.starts_with(b"/ ").then_some(Form::Message))?;
     let body = request.get(find(request, b"\r\n\r\n")?..)?;
     let delivery = if find(body, br#""stream":true"#).is_some() { Delivery::Stream } else { Delivery::Whole };
     let name = body.get(find(body, br#""bench-"#)? + 1..)?;
     let name = name.get(..name.iter().position(|byte| *byte == b'"')?)?;
-    Some(Asked { wire, delivery, shape: Shape::of_model(std::str::from_utf8(name).ok()?)? })
+    Some(Asked { form, delivery, shape: Shape::of_model(std::str::from_utf8(name).ok()?)? })
 }
 
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
