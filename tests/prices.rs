@@ -572,7 +572,7 @@ fn the_built_in_table_is_whole_and_writes_as_it_reads() {
         assert!(row.price.standard.input.is_some(), "{name}");
         for alias in row.names() {
             let found = Prices::built_in().entry(&Vendor::new(row.vendor.as_str()), &ModelId::new(alias)).cloned();
-            assert_eq!(found.map(|entry| entry.row.id), Some(row.id.clone()), "{name} by {alias}");
+            assert_eq!(found.map(|entry| entry.row.id.clone()), Some(row.id.clone()), "{name} by {alias}");
         }
     }
 }

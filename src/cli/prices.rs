@@ -158,7 +158,7 @@ fn row(entry: &Entry) -> [String; 8] {
 
 /// What is charged on other terms, a line each.
 fn details(text: &mut String, entry: &Entry) {
-    let Price { standard, long_context, tiers, multipliers, off_peak, tools } = &entry.row.price;
+    let Price { standard, long_context, tiers, multipliers, off_peak, tools } = &*entry.row.price;
     let mut say = |what: &str, said: String| {
         let _ = writeln!(text, "  {QUIET}{what:<22}{QUIET:#} {said}");
     };

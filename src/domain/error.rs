@@ -4,10 +4,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Attempt, Cost, ModelId, ProviderId, Usage};
 
 /// Why a call failed. Each has one gRPC status and one word in `ErrorInfo`; both are part of the public contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Reason {
     /// A field is missing, out of range, or contradicts another; or the bytes are no message.
     InvalidRequest,

@@ -94,18 +94,19 @@ impl Default for CallerName {
 
 /// Stands for an account without naming it: opaque state that leaves the server carries this, not the provider's id.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct AccountTag(String);
+pub struct AccountTag(Arc<str>);
 
 impl AccountTag {
     /// The tag of the account that the configuration calls `provider`: the same on every replica.
     pub fn of(provider: &ProviderId) -> Self {
         let digest = Sha256::digest(provider.as_str().as_bytes());
-        Self(digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect())
+        let text: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        Self(text.into())
     }
 
     /// A tag that was read back from opaque state.
     pub(super) fn from_text(text: String) -> Self {
-        Self(text)
+        Self(text.into())
     }
 
     /// The tag as text.
@@ -115,7 +116,7 @@ impl AccountTag {
 }
 
 /// The endpoint that is asked, as far as a protocol may know it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Identity {
     /// The entry of the pool.
     pub provider: ProviderId,

@@ -116,7 +116,7 @@ pub struct Outcome {
 }
 
 /// One line of the ledger.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Who was asked.
     pub endpoint: Identity,
@@ -156,7 +156,7 @@ impl Attempt {
 }
 
 /// How an attempt went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AttemptOutcome {
     /// It answered.
     Finished,

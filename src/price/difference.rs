@@ -1,6 +1,7 @@
 //! What a newer table changes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{File, Price, Rates, Row, VendorRow};
 
@@ -78,8 +79,7 @@ impl File {
     pub fn merged(&self, newer: &Self) -> Self {
         let mut merged = newer.clone();
         let kept = self.models.iter().filter(|old| !newer.has(&old.vendor, &old.id));
-        let kept: Vec<Row> = kept.map(|old| without_taken_names(old, newer)).collect();
-        merged.models.extend(kept);
+        merged.models.extend(kept.map(|old| Arc::new(without_taken_names(old, newer))));
         merged.models.sort_by(|one, other| (&one.vendor, &one.id).cmp(&(&other.vendor, &other.id)));
         for old in &self.vendors {
             match merged.vendors.iter_mut().find(|new| new.id == old.id) {
@@ -129,7 +129,7 @@ fn of_vendor(row: &VendorRow) -> Figures {
 }
 
 fn of_model(row: &Row) -> Figures {
-    let Price { standard, long_context, tiers, multipliers, off_peak, tools } = &row.price;
+    let Price { standard, long_context, tiers, multipliers, off_peak, tools } = &*row.price;
     let mut figures = Figures::new();
     let mut add = |prefix: String, rates: &Rates| {
         let known = rates.named().into_iter().filter_map(|(name, rate)| Some((name, rate?)));

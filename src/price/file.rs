@@ -1,6 +1,7 @@
 //! A price table as it stands in a file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +30,7 @@ pub struct File {
     pub vendors: Vec<VendorRow>,
     /// The models.
     #[serde(default)]
-    pub models: Vec<Row>,
+    pub models: Vec<Arc<Row>>,
 }
 
 /// What holds for all models of a vendor.
@@ -74,7 +75,7 @@ pub struct Row {
     pub note: String,
     /// The prices.
     #[serde(flatten)]
-    pub price: Price,
+    pub price: Arc<Price>,
 }
 
 /// What one model costs at one vendor.

@@ -50,7 +50,7 @@ struct Offer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The row as it stands in its file.
-    pub row: Row,
+    pub row: Arc<Row>,
     /// The version of the table that it stands in.
     pub version: PriceVersion,
     /// What is charged: the row's price, in which the default lifetime of the vendor's cache is filled in.
@@ -85,8 +85,8 @@ impl Prices {
         let version = PriceVersion::new(&file.version);
         for row in &file.models {
             let offer = merged.vendors.entry(row.vendor.clone()).or_default();
-            let price = Arc::new(with_lifetime(&row.price, offer.default_lifetime));
-            let entry = Entry { row: row.clone(), version: version.clone(), price };
+            let price = with_lifetime(&row.price, offer.default_lifetime);
+            let entry = Entry { row: Arc::clone(row), version: version.clone(), price };
             for name in row.names() {
                 offer.names.insert(name.to_owned(), row.id.clone());
             }
@@ -117,8 +117,11 @@ impl Prices {
     }
 }
 
-fn with_lifetime(price: &Price, lifetime: Option<Lifetime>) -> Price {
-    let mut price = price.clone();
+fn with_lifetime(price: &Arc<Price>, lifetime: Option<Lifetime>) -> Arc<Price> {
+    if lifetime.is_none() {
+        return Arc::clone(price);
+    }
+    let mut price = Price::clone(price);
     let fill = |rates: &mut Rates| *rates = std::mem::take(rates).with_default_lifetime(lifetime);
     fill(&mut price.standard);
     price.long_context.iter_mut().for_each(|step| fill(&mut step.price));
@@ -126,5 +129,5 @@ fn with_lifetime(price: &Price, lifetime: Option<Lifetime>) -> Price {
     if let Some(quiet) = &mut price.off_peak {
         fill(&mut quiet.price);
     }
-    price
+    Arc::new(price)
 }

@@ -10,19 +10,20 @@ use std::mem::size_of;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::redis::RedisUrl;
 use super::{Asked, Fate};
-use crate::domain::{
-    Attempt, AttemptOutcome, CallId, CallerName, Cost, Identity, ModelId, ProviderId, Usage, UsageItem, UsageKind,
-};
+use crate::domain::{Attempt, AttemptOutcome, CallId, CallerName, Cost, Identity, ModelId, ProviderId, Usage};
 use crate::pool::Ledger;
 
 /// How many shards there are.
 const SHARDS: usize = 16;
 /// The most calls that a visit of a shard drops for their age: after a pause no caller waits for all of them.
 const DROPPED_AT_ONCE: usize = 32;
+/// What is packed of a call most often takes less than this, in bytes.
+const ROOM: usize = 512;
 /// What a map and a queue take beside what they hold, in bytes.
 const OVERHEAD: usize = 64;
 
@@ -104,17 +105,23 @@ struct Begun {
     ledger: Ledger,
 }
 
-/// A call that has ended.
+/// A call that has ended. Many stand here and few are asked for, so what became of it is packed.
 #[derive(Debug)]
 struct Ended {
     caller: CallerName,
+    /// When, by the clock that never jumps.
+    over: Instant,
+    packed: Box<[u8]>,
+}
+
+/// What became of a call.
+#[derive(Debug, Serialize, Deserialize)]
+struct Became {
     came: SystemTime,
     fate: Fate,
     at: SystemTime,
-    /// The same by the clock that never jumps.
-    over: Instant,
     model: Option<ModelId>,
-    attempts: Box<[Attempt]>,
+    attempts: Vec<Attempt>,
 }
 
 impl Default for Completions {
@@ -144,9 +151,8 @@ impl Completions {
         attempts: Vec<Attempt>,
         at: SystemTime,
     ) {
-        let over = Instant::now();
-        let (caller, attempts) = (asked.caller.clone(), attempts.into_boxed_slice());
-        let ended = Ended { caller, came: asked.at, fate, at, over, model, attempts };
+        let packed = Became { came: asked.at, fate, at, model, attempts }.packed();
+        let ended = Ended { caller: asked.caller.clone(), over: Instant::now(), packed };
         let (keep, most) = (self.keep, self.shard_bytes);
         self.with(asked.id, |shard| shard.end(asked.id, ended, (keep, most)));
     }
@@ -211,16 +217,10 @@ impl Shard {
         }
         let ended = self.ended.get(&id).filter(|ended| now.duration_since(ended.over) < keep)?;
         let ended = Some(ended).filter(|ended| ended.caller == *caller)?;
-        let asked = decisive(&ended.attempts).map(|attempt| &attempt.endpoint);
-        let (model, provider) = names(asked.cloned());
-        Some(Found::Ended(Box::new(Completion {
-            id,
-            at: ended.came,
-            standing: Standing::Ended(ended.fate.clone(), ended.at),
-            model: ended.model.clone().or(model),
-            provider,
-            attempts: ended.attempts.to_vec(),
-        })))
+        let Became { came, fate, at, model: answered_by, attempts } = Became::unpacked(&ended.packed)?;
+        let (model, provider) = names(decisive(&attempts).map(|attempt| attempt.endpoint.clone()));
+        let (standing, model) = (Standing::Ended(fate, at), answered_by.or(model));
+        Some(Found::Ended(Box::new(Completion { id, at: came, standing, model, provider, attempts })))
     }
 
     /// Drops what has been kept for long enough, a little at a time.
@@ -245,31 +245,26 @@ impl Shard {
 }
 
 impl Ended {
-    /// About what it takes. Names of endpoints are shared with the table of routes, and not counted.
+    /// About what it takes.
     fn bytes(&self) -> usize {
-        let message = match &self.fate {
-            Fate::Failed { message, .. } => message.capacity(),
-            Fate::Succeeded(_) | Fate::Cancelled => 0,
-        };
-        let model = self.model.as_ref().map_or(0, |model| model.as_str().len());
-        let attempts: usize = self.attempts.iter().map(attempt_bytes).sum();
-        size_of::<Self>() + 2 * size_of::<CallId>() + OVERHEAD + message + model + attempts
+        size_of::<Self>() + 2 * size_of::<CallId>() + OVERHEAD + self.packed.len()
     }
 }
 
-fn attempt_bytes(attempt: &Attempt) -> usize {
-    let items = attempt.usage.as_ref().map_or(0, |usage| usage.items.capacity());
-    let names: usize = attempt.usage.iter().flat_map(|usage| &usage.items).map(name_bytes).sum();
-    size_of::<Attempt>() + attempt.endpoint.account.as_str().len() + items * size_of::<UsageItem>() + names
-}
+impl Became {
+    fn packed(&self) -> Box<[u8]> {
+        // Nearly always it fits, and then it is written without an allocation that grows.
+        let mut room = [0; ROOM];
+        if let Ok(packed) = postcard::to_slice(self, &mut room) {
+            return Box::from(&*packed);
+        }
+        // It is made of numbers and texts, which can always be written.
+        postcard::to_stdvec(self).unwrap_or_default().into_boxed_slice()
+    }
 
-/// What the names in an item take: providers choose them.
-fn name_bytes(item: &UsageItem) -> usize {
-    let tool = match &item.kind {
-        UsageKind::ServerToolCall { tool } => tool.capacity(),
-        _ => 0,
-    };
-    tool + item.model.as_ref().map_or(0, |model| model.as_str().len())
+    fn unpacked(packed: &[u8]) -> Option<Self> {
+        postcard::from_bytes(packed).ok()
+    }
 }
 
 /// The attempt that answered, else the last one that was made.

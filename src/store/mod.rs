@@ -27,6 +27,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{Attempt, CallId, CallerName, FinishReason, ModelId, ModelName, Reason, Request};
 use crate::pool::Ledger;
 
@@ -55,7 +57,7 @@ pub struct Asked {
 }
 
 /// How a call ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fate {
     /// Its answer is complete.
     Succeeded(FinishReason),

@@ -1,6 +1,7 @@
 //! What the public listener serves: gRPC, and beside it this face, told apart by what a request says it is.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, ORIGIN};
@@ -22,6 +23,11 @@ use crate::telemetry::Metrics;
 #[derive(Clone)]
 pub(in crate::edge) struct Beside<G, P> {
     grpc: G,
+    // Shared: each stream has a clone of the service, and nearly all of them are gRPC.
+    rest: Arc<Rest<G, P>>,
+}
+
+struct Rest<G, P> {
     other: Other<G, P>,
     /// The same, telling browsers who may call.
     told: Cors<Other<G, P>>,
@@ -46,7 +52,7 @@ impl<G: Behind, P: Behind> Beside<G, P> {
     pub(in crate::edge) fn new((grpc, plain): (G, P), origins: Origins, metrics: Metrics, unread: Unread) -> Self {
         let other = Other { grpc: grpc.clone(), plain, unread: unread.clone() };
         let told = origins.layer().layer(other.clone());
-        Self { grpc, other, told, origins, metrics, unread }
+        Self { grpc, rest: Arc::new(Rest { other, told, origins, metrics, unread }) }
     }
 }
 
@@ -64,18 +70,19 @@ impl<G: Behind, P: Behind> Service<Request<Incoming>> for Beside<G, P> {
         // No page sends this type without having asked, and it is not allowed to any, but for one whose name was led to this
         // server (DNS rebinding), which asks nobody. Such a page has no certificate for that name, and so speaks HTTP/1.1. A
         // proxy that has translated gRPC-Web passes the origin on over HTTP/2, and has looked at it itself.
-        let by_no_page = request.version() >= Version::HTTP_2 || self.origins.allow(request.headers());
+        let rest = &*self.rest;
+        let by_no_page = request.version() >= Version::HTTP_2 || rest.origins.allow(request.headers());
         if is_grpc(request.headers()) && by_no_page {
             return self.grpc.call(request);
         }
         let id = CallId::new(Uuid::now_v7());
         request.extensions_mut().insert(id);
-        if !self.origins.allow(request.headers()) {
-            return unread(request, &self.unread, |path| stranger(&self.metrics, (id, path), NOT_LISTED));
+        if !rest.origins.allow(request.headers()) {
+            return unread(request, &rest.unread, |path| stranger(&rest.metrics, (id, path), NOT_LISTED));
         }
         match request.headers().contains_key(ORIGIN) {
-            true => Box::pin(self.told.clone().oneshot(request)),
-            false => self.other.call(request),
+            true => Box::pin(rest.told.clone().oneshot(request)),
+            false => rest.other.clone().call(request),
         }
     }
 }

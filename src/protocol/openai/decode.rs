@@ -32,6 +32,8 @@ use wire::{
 
 /// The most of one value that is passed on as it is, in bytes; what is larger is left out.
 const MOST_METADATA: usize = 64 * 1024;
+/// As much as is kept of an id or of the name of a model, in characters.
+const LONGEST_NAME: usize = 256;
 
 /// Reads one answer.
 #[derive(Debug)]
@@ -177,13 +179,12 @@ impl ChatDecoder {
     /// The first chunk that is about an answer starts it; some servers send others before.
     fn start(&mut self, chunk: &Chunk<'_>, events: &mut Vec<Decoded>) {
         if self.id.is_empty() {
-            self.id = some_text(chunk.id).unwrap_or_default().chars().take(256).collect();
+            self.id = bounded(&some_text(chunk.id).unwrap_or_default());
         }
         if let Some(model) = some_text(chunk.model) {
             let known = self.model.as_ref().is_some_and(|known| known.as_str() == model);
             if !known {
-                let bounded: String = model.chars().take(256).collect();
-                self.model = Some(ModelId::new(&bounded));
+                self.model = Some(ModelId::new(&bounded(&model)));
             }
         }
         if chunk.choices.as_ref().is_some_and(|choices| !choices.0.is_empty()) {
@@ -397,6 +398,14 @@ impl ChatDecoder {
 /// Whether a body is JSON that breaks off.
 fn ends_early(body: &[u8]) -> bool {
     serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err_and(|error| error.is_eof())
+}
+
+/// As much of a name as is kept.
+fn bounded(name: &str) -> String {
+    if name.len() <= LONGEST_NAME {
+        return name.to_owned();
+    }
+    name.chars().take(LONGEST_NAME).collect()
 }
 
 /// Whether a body reports a failure: an `error` anywhere that it may stand, or one of the flat forms.

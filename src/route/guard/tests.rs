@@ -87,10 +87,11 @@ fn what_is_merged_into_the_body_for_a_vendor_decides_on_which_terms_it_is_priced
             tiers: [("priority".to_owned(), rates(20))].into(),
             multipliers: serde_json::from_str(r#"{"fast":"6"}"#).unwrap(),
             ..Price::default()
-        },
+        }
+        .into(),
         ..Default::default()
     };
-    let file = crate::price::File { version: "v".into(), models: vec![row], ..Default::default() };
+    let file = crate::price::File { version: "v".into(), models: vec![row.into()], ..Default::default() };
     let (vendor, model) = (Vendor::new("openai"), ModelId::new("m"));
     let tariff = std::sync::Arc::new(Prices::default().with(&file)).tariff(&vendor, &model).unwrap();
     let endpoint = Endpoint::known(&provider("p"), model).charged_by(tariff);

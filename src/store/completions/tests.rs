@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::{CallerName, FinishReason, Reason, Request, Vendor};
+use crate::domain::{CallerName, CostSource, FinishReason, PicoUsd, Reason, Request, UsageItem, Vendor};
 use crate::store::{Books, UsageBook};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -112,18 +112,33 @@ async fn a_call_that_takes_more_than_there_is_for_all_is_not_kept() {
     assert!(books.completions.find(id(1), &CallerName::default()).is_none());
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_names_that_a_provider_chooses_count() {
-    let item = |tool: String| UsageItem::calls(tool, 1);
-    let attempt = |tool| Attempt {
-        endpoint: Identity::new(ProviderId::new("p"), Vendor::new("v"), ModelId::new("m")),
-        outcome: AttemptOutcome::Finished,
-        duration: None,
-        time_to_first_event: None,
-        usage: Some(Usage::reported([item(tool)])),
-        cost: None,
+#[test]
+fn what_became_of_a_call_comes_back_whole_however_long_it_is_and_counts() {
+    let became = |tool: &str, fate: Fate| Became {
+        came: SystemTime::UNIX_EPOCH + Duration::from_millis(1),
+        fate,
+        at: SystemTime::now(),
+        model: Some(ModelId::new("answering")),
+        attempts: [AttemptOutcome::Skipped(Reason::Overloaded), AttemptOutcome::Finished]
+            .map(|outcome| Attempt {
+                endpoint: Identity::new(ProviderId::new("p"), Vendor::new("v"), ModelId::new("m")),
+                outcome,
+                duration: Some(Duration::from_secs(2)),
+                time_to_first_event: Some(Duration::from_nanos(1)),
+                usage: Some(Usage::reported([UsageItem::calls(tool, 1)])),
+                cost: Some(Cost { amount: PicoUsd::new(-1), source: CostSource::Config, estimated: true }),
+            })
+            .into(),
     };
-    assert!(attempt_bytes(&attempt("x".repeat(50_000))) >= 50_000 + attempt_bytes(&attempt(String::new())));
+    let size = |packed| Ended { caller: CallerName::default(), over: Instant::now(), packed }.bytes();
+    for (tool, fate) in [("tool".to_owned(), Fate::Succeeded(FinishReason::Stop)), ("x".repeat(50_000), failed("why"))]
+    {
+        let whole = became(&tool, fate);
+        let packed = whole.packed();
+        let Became { came, fate, at, model, attempts } = Became::unpacked(&packed).unwrap();
+        assert_eq!((came, fate, at, model, attempts), (whole.came, whole.fate, whole.at, whole.model, whole.attempts));
+        assert!(size(packed) >= 2 * tool.len(), "names that a provider chooses count");
+    }
 }
 
 #[test]

@@ -8,6 +8,8 @@ use serde_json::value::RawValue;
 use super::wire::{count, object};
 use crate::domain::{Modality, PicoUsd, Tokens, Usage, UsageItem, UsageKind};
 
+/// How many items are looked for: three forms each of the prompt and of the answer, two more of each, and tools.
+const KINDS: usize = 12;
 /// Pico-dollars in a tick, of which 10^10 are a dollar.
 const PICO_PER_TICK: i64 = 100;
 
@@ -87,7 +89,7 @@ pub(super) fn reported(raw: Option<&RawValue>) -> Option<Reported> {
     if wire.prompt_tokens.is_none() && wire.completion_tokens.is_none() {
         return None;
     }
-    let mut items = Vec::with_capacity(4);
+    let mut items = Vec::with_capacity(KINDS);
     input(&wire, &mut items);
     output(&wire, &mut items);
     for (tool, calls) in [("sources", wire.num_sources_used), ("search_queries", wire.num_search_queries)] {
