@@ -68,7 +68,7 @@ fn every_model_that_is_known_has_a_price_and_the_same_names() {
         let (vendor, id) = (row["vendor"].as_str().unwrap(), row["id"].as_str().unwrap());
         for name in catalog::find(vendor, id).unwrap().aliases.iter().map(String::as_str).chain([id]) {
             let entry = Prices::built_in().entry(&Vendor::new(vendor), &ModelId::new(name)).cloned();
-            assert_eq!(entry.map(|entry| entry.row.id).as_deref(), Some(id), "{vendor}/{name}");
+            assert_eq!(entry.map(|entry| entry.row.id.clone()).as_deref(), Some(id), "{vendor}/{name}");
         }
     }
 }

@@ -5,14 +5,12 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
-use uuid::Uuid;
 
 use super::admission::Admission;
 use super::convert::{self, LedgerView, PoolReport, ProviderReport};
 use super::told::Told;
-use crate::callers::Caller;
 use crate::count::Count;
-use crate::domain::{CallId, Error, Reason};
+use crate::domain::{Error, Reason};
 use crate::edge::Reload;
 use crate::pipeline::Reuse;
 use crate::pool::RetryBudget;
@@ -20,7 +18,7 @@ use crate::proto;
 use crate::proto::admin_service_server::AdminService;
 use crate::route::{Table, Tables};
 use crate::store::Books;
-use crate::telemetry::{CallSpan, Metrics, Rpc, Tracer};
+use crate::telemetry::{Metrics, Rpc, Tracer};
 
 /// The answers to operators.
 #[derive(Clone, Debug)]
@@ -106,11 +104,7 @@ impl AdminService for Administration {
 
 impl Administration {
     fn begin<T>(&self, request: &Request<T>, rpc: Rpc) -> Told {
-        let id = request.extensions().get().copied().unwrap_or_else(|| CallId::new(Uuid::now_v7()));
-        let span = CallSpan::start(&self.tracer, request.metadata().as_ref(), rpc, id).counted_by(&self.metrics);
-        let caller: Arc<Caller> = request.extensions().get().cloned().unwrap_or_default();
-        let span = span.of_caller(&caller.name);
-        Told::new((id, caller), self.view, span, request.extensions().get().cloned())
+        Told::begin(request, rpc, self.view, (&self.tracer, &self.metrics))
     }
 
     async fn forget(&self, request: proto::ClearCacheRequest) -> Result<i64, Error> {

@@ -42,9 +42,16 @@ pub struct Admission {
     unread: Unread,
 }
 
-/// When a call's headers came.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Arrived(pub(super) Instant);
+/// What whoever serves a call is told of it.
+#[derive(Clone, Debug)]
+pub(super) struct Entered {
+    /// Who calls.
+    pub(super) caller: Arc<Caller>,
+    /// When its headers came.
+    pub(super) arrived: Instant,
+    /// What was taken for it.
+    pub(super) charge: Arc<Charge>,
+}
 
 impl Admission {
     /// Nothing is in flight.

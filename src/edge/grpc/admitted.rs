@@ -12,7 +12,7 @@ use tonic::body::Body;
 use tower::Service;
 use uuid::Uuid;
 
-use super::admission::{Admission, Arrived, Charge};
+use super::admission::{Admission, Charge, Entered};
 use super::charged::{Counted, Holding};
 use super::convert::LedgerView;
 use super::door::{Admit, Door};
@@ -97,11 +97,8 @@ where
         let id = request.extensions().get().copied().unwrap_or_else(|| CallId::new(Uuid::now_v7()));
         let refusal = Refusal { id, view: self.view };
         let kind = Kind::of(request.uri().path());
-        let charge = match self.open(kind, caller, request.extensions()) {
-            Ok((caller, charge)) => {
-                request.extensions_mut().insert(caller);
-                charge
-            }
+        let (caller, charge) = match self.open(kind, caller, request.extensions()) {
+            Ok(opened) => opened,
             Err(error) => {
                 self.metrics.refused(error.reason);
                 refusal.note(&error, request.uri().path());
@@ -115,8 +112,7 @@ where
         };
         let stream = self.load.stream();
         request.extensions_mut().insert(id);
-        request.extensions_mut().insert(Arrived(arrived));
-        request.extensions_mut().insert(Arc::clone(&charge));
+        request.extensions_mut().insert(Entered { caller, arrived, charge: Arc::clone(&charge) });
         let rest = self.admission.unread().rest();
         let request = self.counted(request, kind, (&charge, refusal, &rest), arrived);
         let answer = self.inner.call(request);

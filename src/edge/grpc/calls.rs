@@ -7,9 +7,8 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 use tonic::Request;
 use tower::ServiceExt;
-use uuid::Uuid;
 
-use super::admission::Arrived;
+use super::admission::Entered;
 use super::convert::{self, LedgerView, RequestRules};
 use super::expansion;
 use super::retried::previous_attempts;
@@ -17,14 +16,14 @@ use super::timeout::grpc_timeout;
 use super::told::Told;
 use super::watched::Watch;
 use crate::callers::Caller;
-use crate::domain::{self, Answer, CallId, Error, Fold, Reason};
+use crate::domain::{self, Answer, Error, Fold, Reason};
 use crate::edge::Drain;
 use crate::pipeline::{Call, Pipeline, Replays, Reply};
 use crate::proto;
 use crate::protocol::Delivery;
 use crate::route::{Router, Tables};
 use crate::store::Books;
-use crate::telemetry::{CallSpan, Metrics, Rpc, Tracer};
+use crate::telemetry::{Metrics, Rpc, Tracer};
 
 /// What the calls of one worker are made with.
 #[derive(Clone, Debug)]
@@ -67,11 +66,7 @@ impl Arrival {
 impl Completions {
     /// What will be told about a call that begins; the admission has given it its id.
     pub(super) fn begin<M>(&self, request: &Request<M>, rpc: Rpc) -> Told {
-        let id = request.extensions().get().copied().unwrap_or_else(|| CallId::new(Uuid::now_v7()));
-        let caller: Arc<Caller> = request.extensions().get().cloned().unwrap_or_default();
-        let span = CallSpan::start(&self.tracer, request.metadata().as_ref(), rpc, id).counted_by(&self.metrics);
-        let span = span.of_caller(&caller.name);
-        Told::new((id, caller), self.view, span, request.extensions().get().cloned())
+        Told::begin(request, rpc, self.view, (&self.tracer, &self.metrics))
     }
 
     /// Takes in the message of a call.
@@ -93,7 +88,7 @@ impl Completions {
     /// # Errors
     /// `SHUTTING_DOWN` once calls are ended, and `INVALID_REQUEST` when its deadline cannot be read.
     pub(super) fn arrival<M>(&self, request: &Request<M>) -> Result<Arrival, Error> {
-        let received = request.extensions().get().map_or_else(Instant::now, |Arrived(at)| *at);
+        let received = request.extensions().get().map_or_else(Instant::now, |entered: &Entered| entered.arrived);
         self.takes_calls()?;
         let headers = request.metadata().as_ref();
         Ok(Arrival { received, patience: grpc_timeout(headers)?, previous_attempts: previous_attempts(headers) })

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use tonic::Status;
+use tonic::{Request as Arriving, Status};
+use uuid::Uuid;
 
-use super::admission::Charge;
+use super::admission::{Charge, Entered};
 use super::convert::LedgerView;
 use super::status;
 use crate::callers::Caller;
@@ -12,7 +13,7 @@ use crate::domain::{Answer, Attempt, CallId, Error, Event, Outcome, Reason, Requ
 use crate::pipeline::Keep;
 use crate::pool::Ledger;
 use crate::store::{Books, Fate, Record};
-use crate::telemetry::{CallEnd, CallSpan, CallTrace, Waits, Work, WorkSpan};
+use crate::telemetry::{CallEnd, CallSpan, CallTrace, Metrics, Rpc, Tracer, Waits, Work, WorkSpan};
 
 /// What a caller and an operator are told about a call, however it ends. Dropped before its end was told, it says that
 /// the caller went away.
@@ -35,14 +36,22 @@ pub(super) struct Told {
 }
 
 impl Told {
-    pub(super) fn new(
-        (id, caller): (CallId, Arc<Caller>),
+    /// What will be told about a call that begins; the admission has given it its id.
+    pub(super) fn begin<M>(
+        request: &Arriving<M>,
+        rpc: Rpc,
         view: LedgerView,
-        span: CallSpan,
-        charge: Option<Arc<Charge>>,
+        (tracer, metrics): (&Tracer, &Metrics),
     ) -> Self {
+        let id = request.extensions().get().copied().unwrap_or_else(|| CallId::new(Uuid::now_v7()));
+        let entered = request.extensions().get::<Entered>();
+        let (caller, charge) =
+            entered.map(|entered| (Arc::clone(&entered.caller), Arc::clone(&entered.charge))).unzip();
+        let caller: Arc<Caller> = caller.unwrap_or_default();
+        let span = CallSpan::start(tracer, request.metadata().as_ref(), rpc, id).counted_by(metrics);
+        let span = Some(span.of_caller(&caller.name));
         let view = caller.view.unwrap_or(view);
-        Self { id, caller, view, ledger: Ledger::default(), span: Some(span), charge, record: None }
+        Self { id, caller, view, ledger: Ledger::default(), span, charge, record: None }
     }
 
     /// What will be told about one call of the batch that this describes.
