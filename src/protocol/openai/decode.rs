@@ -184,7 +184,7 @@ impl ChatDecoder {
         if let Some(model) = some_text(chunk.model) {
             let known = self.model.as_ref().is_some_and(|known| known.as_str() == model);
             if !known {
-                self.model = Some(ModelId::new(&bounded(&model)));
+                self.model = Some(ModelId::new(bounded(&model)));
             }
         }
         if chunk.choices.as_ref().is_some_and(|choices| !choices.0.is_empty()) {
