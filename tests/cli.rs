@@ -380,6 +380,47 @@ fn the_simulator_is_not_served_to_other_machines() {
 }
 
 #[test]
+fn an_answer_that_nobody_reads_any_more_is_not_made_to_its_end() {
+    for more in [&[][..], &["--json", "--stream"]] {
+        // More than a minute, for who reads it all.
+        let mut child = command(&["complete", "sim: tokens=4000 pace=20ms"])
+            .args(more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let began = std::time::Instant::now();
+        let mut some = [0; 5];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut some).unwrap();
+        drop(child.stdout.take());
+        let (code, _, err) = told(child.wait_with_output().unwrap());
+        assert_eq!((code, err.contains("tokens")), (0, false), "{err}");
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "it was made to its end");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_standard_output_does_not_take_is_no_success() {
+    for arguments in [&["complete", "sim: echo\nhi"][..], &["check"], &["key", "new"], &["prices", "--json"]] {
+        let full = std::fs::File::create("/dev/full").unwrap();
+        let (code, _, err) = told(command(arguments).stdout(full).stderr(Stdio::piped()).output().unwrap());
+        assert_eq!(code, 1, "{arguments:?}: {err}");
+        assert!(err.contains("standard output does not take it"), "{arguments:?}: {err}");
+    }
+}
+
+#[test]
+fn a_port_is_never_guessed_where_a_key_may_be_sent() {
+    for address in ["127.0.0.1", "127.0.0.1:abc", "127.0.0.1:99999", "50051", "ftp://host:1", ":50051", "http://:1", ""]
+    {
+        let (code, _, err) = run(&["models", "--server", address]);
+        assert_eq!(code, 2, "{address}: {err}");
+        assert!(err.contains("is no address; write `host:port`"), "{address}: {err}");
+    }
+}
+
+#[test]
 fn wrong_usage_is_told_apart() {
     for arguments in [
         &["complete", "--max-tokens", "0", "x"][..],

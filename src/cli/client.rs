@@ -104,6 +104,15 @@ impl Connection {
     }
 }
 
+/// Whether an address says all that it must. The port of a scheme is guessed only where the scheme was written: a key that
+/// goes to another port than was meant is told to whoever listens there.
+fn leads_somewhere(uri: &http::Uri, has_scheme: bool) -> bool {
+    let Some(authority) = uri.authority().filter(|authority| !authority.host().is_empty()) else { return false };
+    let port_is_there = authority.port_u16().is_some();
+    let is_only_a_name = authority.as_str() == authority.host();
+    matches!(uri.scheme_str(), Some("http" | "https")) && (port_is_there || has_scheme && is_only_a_name)
+}
+
 impl ServerArgs {
     /// Connects to `address`: the channel, and the caller's key as a header. `doubt` is asked when nobody answers.
     ///
@@ -140,7 +149,11 @@ impl ServerArgs {
             (false, true) => format!("https://{address}"),
             (false, false) => format!("http://{address}"),
         };
-        let endpoint = Endpoint::from_shared(uri).map_err(|_| "is no address; write `host:port`".to_owned())?;
+        let no_address = || "is no address; write `host:port`".to_owned();
+        let endpoint = Endpoint::from_shared(uri).map_err(|_| no_address())?;
+        if !address.starts_with("unix:") && !leads_somewhere(endpoint.uri(), has_scheme) {
+            return Err(no_address());
+        }
         let endpoint = endpoint.connect_timeout(std::time::Duration::from_secs(5));
         // A server that is gone without a word is noticed, however long an answer may take.
         let endpoint = endpoint.http2_keep_alive_interval(SILENCE).keep_alive_timeout(SILENCE);

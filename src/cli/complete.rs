@@ -110,7 +110,7 @@ async fn print_events(mut events: Streaming<StreamCompleteResponse>, spinner: &S
         spinner.stop();
         let Some(event) = event.map_err(|status| failed(&status))? else { return Ok(()) };
         if let Some(value) = json::of("StreamCompleteResponse", &event) {
-            print(&format!("{value}\n"));
+            print(&format!("{value}\n"))?;
         }
     }
 }
@@ -126,7 +126,7 @@ async fn print_answer(
             Ok(event) => event,
             Err(status) => {
                 spinner.stop();
-                page.end_line();
+                page.end_line()?;
                 return Err(failed(&status));
             }
         };
@@ -134,16 +134,16 @@ async fn print_answer(
             Some(Some(Event::BlockStarted(started))) => {
                 if let Some(text) = started.block.and_then(|block| beginning(&block)) {
                     spinner.stop();
-                    page.write(&text);
+                    page.write(&text)?;
                 }
             }
             Some(Some(Event::BlockDelta(delta))) => {
                 spinner.stop();
-                page.delta(delta.delta);
+                page.delta(delta.delta)?;
             }
             Some(Some(Event::Restarted(anew))) => {
                 spinner.stop();
-                page.end_line();
+                page.end_line()?;
                 tell(render::restarted(&anew));
             }
             Some(Some(Event::Completed(outcome))) => page.outcome = Some(*outcome),
@@ -152,7 +152,7 @@ async fn print_answer(
         }
     }
     spinner.stop();
-    page.end_line();
+    page.end_line()?;
     let Some(outcome) = page.outcome else {
         tell("the stream ended without its last event: the answer is not complete");
         return Err(Exit::Failed);
@@ -179,46 +179,48 @@ enum Stream {
 }
 
 impl Page {
-    fn delta(&mut self, delta: Option<Delta>) {
+    fn delta(&mut self, delta: Option<Delta>) -> Result<(), Exit> {
         match delta {
-            Some(Delta::Text(text)) => self.write(&text),
+            Some(Delta::Text(text) | Delta::ToolInput(text)) => self.write(&text),
             Some(Delta::Reasoning(text)) => self.aside(&text),
-            Some(Delta::ToolInput(text)) => self.write(&text),
-            _ => {}
+            _ => Ok(()),
         }
     }
 
-    fn write(&mut self, text: &str) {
-        self.turn_to(Stream::Answer, text);
+    fn write(&mut self, text: &str) -> Result<(), Exit> {
+        self.turn_to(Stream::Answer, text)?;
         // What a model says may hold escape sequences that no terminal shall obey.
-        print(&if std::io::stdout().is_terminal() { harmless(text) } else { text.to_owned() });
+        print(&if std::io::stdout().is_terminal() { harmless(text) } else { text.to_owned() })
     }
 
-    fn aside(&mut self, text: &str) {
+    fn aside(&mut self, text: &str) -> Result<(), Exit> {
         if std::io::stderr().is_terminal() {
-            self.turn_to(Stream::Aside, text);
+            self.turn_to(Stream::Aside, text)?;
             let mut err = anstream::stderr().lock();
             let _ = std::io::Write::write_fmt(&mut err, format_args!("{QUIET}{}{QUIET:#}", harmless(text)));
         }
+        Ok(())
     }
 
-    fn turn_to(&mut self, stream: Stream, text: &str) {
+    fn turn_to(&mut self, stream: Stream, text: &str) -> Result<(), Exit> {
         if self.last != stream {
-            self.end_line();
+            self.end_line()?;
         }
         self.last = stream;
         if !text.is_empty() {
             self.ends_in_line = !text.ends_with('\n');
         }
+        Ok(())
     }
 
-    fn end_line(&mut self) {
+    fn end_line(&mut self) -> Result<(), Exit> {
         if std::mem::take(&mut self.ends_in_line) {
             match self.last {
                 Stream::Aside => tell(""),
-                Stream::Answer | Stream::Nowhere => print("\n"),
+                Stream::Answer | Stream::Nowhere => print("\n")?,
             }
         }
+        Ok(())
     }
 }
 

@@ -32,6 +32,12 @@ fn of_fault(fault: &rustls::Error) -> Option<&'static str> {
         rustls::Error::InvalidCertificate(
             Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. },
         ) => "the server's certificate is not valid at this time; look at its dates, and at the clock here",
+        // It has no variant of its own.
+        rustls::Error::InvalidCertificate(CertificateError::Other(other))
+            if other.to_string().contains("CaUsedAsEndEntity") =>
+        {
+            "the server's certificate is an authority's own: make one for the server, which is none (`basicConstraints=CA:FALSE`)"
+        }
         rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => WANTED,
         rustls::Error::AlertReceived(
             AlertDescription::UnknownCA

@@ -90,8 +90,7 @@ fn new(name: &str, as_json: bool) -> Result<(), Exit> {
         "{STRONG}{}{STRONG:#}\n\n{FAINT}the key: its caller sends it as `authorization: Bearer KEY`. It is shown once, and is kept \
          nowhere.\nthe configuration knows it by its hash:{FAINT:#}\n\ncallers:\n  - name: {name}\n    keys: [\"{hash}\"]\n",
         key.expose()
-    ));
-    Ok(())
+    ))
 }
 
 fn hash(as_json: bool) -> Result<(), Exit> {
@@ -103,8 +102,7 @@ fn hash(as_json: bool) -> Result<(), Exit> {
     if as_json {
         return print_json(&Hashed { hash });
     }
-    print(&format!("{hash}\n"));
-    Ok(())
+    print(&format!("{hash}\n"))
 }
 
 fn read() -> Result<Key, String> {

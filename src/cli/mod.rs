@@ -42,6 +42,8 @@ enum Exit {
     Unreachable = 4,
     /// Interrupted.
     Interrupted = 130,
+    /// Whoever reads what is printed has gone, and has read enough.
+    Unread = 0,
 }
 
 impl From<Exit> for ExitCode {
@@ -51,6 +53,7 @@ impl From<Exit> for ExitCode {
             Exit::Configuration => 3,
             Exit::Unreachable => 4,
             Exit::Interrupted => 130,
+            Exit::Unread => 0,
         })
     }
 }
@@ -168,22 +171,33 @@ fn run_check(config: &ConfigArgs, listen: &ListenArgs, json: bool) -> Result<(),
     if json {
         print_json(&report)?;
     } else {
-        print(&report.text());
+        print(&report.text())?;
     }
     if report.is_ok() { Ok(()) } else { Err(Exit::Configuration) }
 }
 
-/// Prints to standard output. Whoever closed the pipe has read enough.
-fn print(text: &str) {
+/// Prints to standard output.
+///
+/// # Errors
+/// Nobody reads it any more, or it is full: nothing more is done for it.
+fn print(text: &str) -> Result<(), Exit> {
     let mut out = anstream::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| unwritten(&error))
+}
+
+/// What it means that standard output does not take what is printed.
+fn unwritten(error: &std::io::Error) -> Exit {
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        return Exit::Unread;
+    }
+    tell(format_args!("standard output does not take it: {error}"));
+    Exit::Failed
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<(), Exit> {
     let mut text = serde_json::to_string_pretty(value).map_err(|_| Exit::Failed)?;
     text.push('\n');
-    print(&text);
-    Ok(())
+    print(&text)
 }
 
 /// Tells on standard error.

@@ -29,8 +29,7 @@ pub(super) fn run(config: &ConfigArgs, args: &ModelsArgs) -> Result<(), Exit> {
         let models: Vec<Value> = models.iter().filter_map(|model| json::of("Model", model)).collect();
         return print_json(&models);
     }
-    print(&table(&models));
-    Ok(())
+    print(&table(&models))
 }
 
 async fn list(config: &ConfigArgs, args: &ModelsArgs) -> Result<Vec<Model>, Exit> {

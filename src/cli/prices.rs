@@ -93,7 +93,7 @@ fn show(pricing: &Pricing, args: &PricesArgs) -> Result<(), Exit> {
     if args.json {
         print_json(&shown.iter().map(|entry| json(entry)).collect::<Vec<_>>())?;
     } else if !shown.is_empty() {
-        print(&table(&shown, !args.models.is_empty()));
+        print(&table(&shown, !args.models.is_empty()))?;
     }
     if unknown.is_empty() { Ok(()) } else { Err(Exit::Failed) }
 }
@@ -203,17 +203,13 @@ fn update(pricing: &Pricing, args: &UpdateArgs) -> Result<(), Exit> {
         now = now.merged(own);
     }
     let changes = now.changes(&newer);
-    if args.json {
-        print_json(&changes)?;
-    } else {
-        print(&difference(&changes));
-    }
+    let printed = if args.json { print_json(&changes) } else { print(&difference(&changes)) };
     if args.dry_run {
-        return Ok(());
+        return printed;
     }
     write(into, &merged)?;
     tell(format_args!("{} is now of {}", into.display(), merged.version));
-    Ok(())
+    printed
 }
 
 fn pricing_table() -> File {

@@ -108,8 +108,13 @@ fn advice(reason: &str, wait: Option<Duration>) -> String {
         "PROVIDER_MODEL_NOT_FOUND" => "correct the model's name in the configuration",
         "PROVIDER_CREDENTIALS_REFUSED" => "correct the provider's key: `completiond check` says where it comes from",
         "PROVIDER_QUOTA_EXHAUSTED" => "the provider's account needs credit; waiting does not help",
+        "METHOD_UNKNOWN" => {
+            "is this the right listener of the server? by default calls are taken on port 50051, and operators on 50052"
+        }
         "CREDENTIALS_INVALID" => "show a key with --api-key, or in COMPLETIOND_API_KEY",
-        "STREAM_INTERRUPTED" => "try again; `--restart` begins anew elsewhere when an answer breaks",
+        "STREAM_INTERRUPTED" => {
+            "try again; `--restart` begins anew at another target of the model when an answer breaks"
+        }
         "PROVIDER_RATE_LIMITED" | "PROVIDER_UNAVAILABLE" | "OVERLOADED" | "SHUTTING_DOWN" => "try again",
         "PROVIDER_TIMEOUT" | "DEADLINE_EXCEEDED" => {
             "give it more time (`timeouts` in the configuration), or take a faster model"

@@ -36,8 +36,7 @@ pub(super) fn run(config: &ConfigArgs, args: &TokensArgs) -> Result<(), Exit> {
     if args.json {
         return print_json(&json::of("CountTokensResponse", &counted));
     }
-    print(&text(&counted));
-    Ok(())
+    print(&text(&counted))
 }
 
 async fn count(config: &ConfigArgs, args: &TokensArgs, request: CompleteRequest) -> Result<CountTokensResponse, Exit> {
@@ -53,7 +52,10 @@ async fn count(config: &ConfigArgs, args: &TokensArgs, request: CompleteRequest)
 fn request(args: &TokensArgs) -> CompleteRequest {
     let text = match read(&args.file) {
         Ok(text) => text,
-        Err(error) => usage(&format!("{}: {error}", args.file)),
+        Err(error) => usage(&format!(
+            "{}: {error}; `-` takes a text from standard input: echo TEXT | completiond tokens -",
+            args.file
+        )),
     };
     let is_json = Path::new(&args.file).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     let mut request = if is_json {

@@ -121,6 +121,11 @@ pub(super) fn proxy(text: &str) -> Result<Uri, Wrong> {
 fn absolute(text: &str, schemes: &[&str]) -> Result<Uri, Wrong> {
     let right = "write it with its scheme, as in `https://host/path`";
     let uri: Uri = text.parse().map_err(|_| Wrong::new("is no address", right))?;
+    let written = uri.authority().map_or("", |authority| authority.as_str());
+    let port = written.rsplit(['@', ']']).next().and_then(|rest| rest.rsplit_once(':'));
+    if port.is_some_and(|(_, port)| port.parse::<u16>().is_err()) {
+        return Err(Wrong::new("has a port that is none", "a port is a number up to 65535"));
+    }
     let Some(scheme) = uri.scheme_str().filter(|_| uri.host().is_some_and(|host| !host.is_empty())) else {
         return Err(Wrong::new("is no absolute address", right));
     };
@@ -178,6 +183,8 @@ mod tests {
             ("http://localhost:8080", Ok("http://localhost:8080/")),
             ("simulator://local", Ok("simulator://local/")),
             ("api.example/v1", Err("is no address")),
+            ("http://host:99999/v1", Err("has a port that is none")),
+            ("http://[::1]:x/v1", Err("has a port that is none")),
             ("/v1", Err("is no absolute address")),
             ("https://", Err("is no address")),
             ("ftp://api.example", Err("has the unknown scheme `ftp`")),

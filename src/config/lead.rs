@@ -44,6 +44,7 @@ impl Names {
         }
         let near = super::nearest(name, known.iter().map(String::as_str));
         match (near.is_empty(), self.aliases.is_empty()) {
+            (true, true) if self.providers.is_empty() => "there is no provider; name one in `providers`".to_owned(),
             (true, true) => format!("write `{pairs}` with a model of that provider"),
             (true, false) => {
                 format!("{}, or write `{pairs}`", suggestion(name, self.aliases.iter().map(String::as_str)))

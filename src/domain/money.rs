@@ -141,8 +141,8 @@ impl fmt::Display for PicoSum {
         }
         // Nearly always: arithmetic of 128 bits takes many times as long.
         match u64::try_from(amount / ONE) {
-            Ok(whole) => whole.fmt(f)?,
-            Err(_) => (amount / ONE).fmt(f)?,
+            Ok(whole) => f.write_str(itoa::Buffer::new().format(whole))?,
+            Err(_) => f.write_str(itoa::Buffer::new().format(amount / ONE))?,
         }
         let mut rest = u64::try_from(amount % ONE).unwrap_or_default();
         if rest == 0 {

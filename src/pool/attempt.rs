@@ -245,26 +245,27 @@ fn outgoing(endpoint: &Endpoint, exchange: Exchange) -> (Outgoing, Delivery, Box
         Delivery::Stream => HeaderValue::from_static("text/event-stream"),
         Delivery::Whole => HeaderValue::from_static("application/json"),
     };
-    let outgoing = addressed(endpoint, &exchange.path, exchange.headers, exchange.body, accept);
+    let place = endpoint.destinations.of(&endpoint.provider.base_url, &exchange.path);
+    let outgoing = addressed(endpoint, place, exchange.headers, exchange.body, accept);
     (outgoing, exchange.delivery, exchange.decoder)
 }
 
-/// A body on its way to `path` at the endpoint's provider, signed.
+/// A body on its way to a place of the endpoint's provider, signed.
 pub(super) fn addressed(
     endpoint: &Endpoint,
-    path: &str,
+    Place { address, host }: Place,
     own: HeaderMap,
     body: bytes::Bytes,
     accept: HeaderValue,
 ) -> Outgoing {
     let mut request = http::Request::new(body);
     *request.method_mut() = http::Method::POST;
-    let Place { address, host } = endpoint.destinations.of(&endpoint.provider.base_url, path);
     *request.uri_mut() = address;
     let headers = request.headers_mut();
     // Room for all of them at once.
     headers.reserve(HEADERS + own.len() + endpoint.provider.headers.len());
-    if let Some(host) = host {
+    // What goes through a proxy is named by whoever rewrites its address for that.
+    if let Some(host) = host.filter(|_| endpoint.provider.proxy.is_none()) {
         headers.insert(HOST, host);
     }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Limited};
 
 use super::Endpoint;
 use super::attempt::addressed;
+use super::destination::Place;
 use crate::domain::Tokens;
 use crate::protocol::Counting;
 use crate::telemetry::WorkSpan;
@@ -26,7 +27,8 @@ pub async fn count(
     span: &WorkSpan,
 ) -> Option<Tokens> {
     let Counting { path, headers, body, read } = counting;
-    let mut outgoing = addressed(endpoint, path, headers, body, HeaderValue::from_static("application/json"));
+    let place = Place::behind(&endpoint.provider.base_url, path);
+    let mut outgoing = addressed(endpoint, place, headers, body, HeaderValue::from_static("application/json"));
     span.inject(outgoing.request.headers_mut());
     let asking = async {
         let response = transport.send(outgoing).await.ok()?;

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use http::{HeaderValue, Uri};
 
-/// The places that an endpoint was asked at.
+/// Where completions are asked for at an endpoint: the first place is kept, and with most protocols it is the only one.
 #[derive(Debug, Default)]
 pub struct Destinations(OnceLock<(String, Place)>);
 
@@ -26,7 +26,8 @@ impl Destinations {
 }
 
 impl Place {
-    fn behind(base: &Uri, path: &str) -> Self {
+    /// `path` behind `base`.
+    pub(super) fn behind(base: &Uri, path: &str) -> Self {
         let address = address(base, path);
         let host = host(&address);
         Self { address, host }

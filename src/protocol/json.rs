@@ -7,6 +7,8 @@ use serde_json::value::RawValue;
 const ROOM: usize = 4096;
 /// From where on it is worth looking whether a text may be copied in one piece, in bytes.
 const LONG: usize = 64;
+/// Up to where, since it is held once more for that.
+const LONGEST: usize = 1024 * 1024;
 
 /// Reads `bytes`. That they are text is found out once for all of them, and not for each string in them.
 ///
@@ -37,7 +39,7 @@ pub(super) fn written(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
 /// Those of the serializer.
 pub(super) fn text<S: Serializer>(text: &impl AsRef<str>, serializer: S) -> Result<S::Ok, S::Error> {
     let text = text.as_ref();
-    if text.len() >= LONG
+    if (LONG..=LONGEST).contains(&text.len())
         && is_plain(text)
         && let Ok(quoted) = RawValue::from_string(["\"", text, "\""].concat())
     {

@@ -151,7 +151,9 @@ impl Completions {
         attempts: Vec<Attempt>,
         at: SystemTime,
     ) {
-        let packed = Became { came: asked.at, fate, at, model, attempts }.packed();
+        // No time before 1970 can be packed.
+        let (came, at) = (asked.at.max(SystemTime::UNIX_EPOCH), at.max(SystemTime::UNIX_EPOCH));
+        let packed = Became { came, fate, at, model, attempts }.packed();
         let ended = Ended { caller: asked.caller.clone(), over: Instant::now(), packed };
         let (keep, most) = (self.keep, self.shard_bytes);
         self.with(asked.id, |shard| shard.end(asked.id, ended, (keep, most)));

@@ -3,14 +3,17 @@
 //! A call is waited for while its line is made, so it is written in one piece, without a tree or a map in between.
 
 use std::fmt::{self, Write};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime as Otherwise};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+/// How long after 1970 a time is written fast: until the year 9999.
+const MOST: Duration = Duration::from_secs(253_370_764_800);
 /// The bytes that a line takes most often.
 const ROOM: usize = 1024;
 
@@ -27,7 +30,7 @@ where
         let of = event.metadata();
         let mut line = String::with_capacity(ROOM);
         line.push_str("{\"timestamp\":\"");
-        write!(line, "{}", humantime::format_rfc3339_micros(SystemTime::now()))?;
+        time(&mut line, SystemTime::now())?;
         line.push_str("\",\"level\":\"");
         line.push_str(of.level().as_str());
         line.push('"');
@@ -36,6 +39,14 @@ where
         quote(&mut line, of.target());
         line.push_str("}\n");
         writer.write_str(&line)
+    }
+}
+
+/// Adds a time. A clock that is wrong by lifetimes does not keep a line from being written.
+fn time(line: &mut String, now: SystemTime) -> fmt::Result {
+    match now.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) if since < MOST => write!(line, "{}", humantime::format_rfc3339_micros(now)),
+        _ => Otherwise.format_time(&mut Writer::new(line)),
     }
 }
 
@@ -158,6 +169,21 @@ mod tests {
         assert!(time.starts_with("20") && time.ends_with('Z') && time.len() == 27, "{time}");
         let order = ["timestamp", "level", "message", "count", "type", "target"].map(|key| line.find(key).unwrap());
         assert!(order.is_sorted(), "{line}");
+    }
+
+    #[test]
+    fn a_time_is_written_whatever_the_clock_says() {
+        let written = |now: SystemTime| {
+            let mut line = String::new();
+            time(&mut line, now).map(|()| line)
+        };
+        let epoch = SystemTime::UNIX_EPOCH;
+        assert_eq!(written(epoch + Duration::from_micros(1_000_001)).unwrap(), "1970-01-01T00:00:01.000001Z");
+        assert_eq!(written(epoch + MOST - Duration::from_micros(1)).unwrap(), "9998-12-31T23:59:59.999999Z");
+        // Then it is the time of now: whoever writes that asks the clock by itself.
+        for strange in [epoch - Duration::from_secs(1), epoch + MOST] {
+            assert!(written(strange).unwrap().ends_with('Z'));
+        }
     }
 
     proptest! {

@@ -47,7 +47,10 @@ impl Summary<'_> {
         }
         let _ = write!(text, "\n{}", self.output.display());
         if tally.failed > 0 {
-            let _ = write!(text, "\n{QUIET}the same command with --retry-failed asks again what failed{QUIET:#}");
+            let _ = write!(
+                text,
+                "\n{QUIET}the same command with --retry-failed, and without --overwrite, asks again what failed{QUIET:#}"
+            );
         }
         text
     }

@@ -75,8 +75,7 @@ async fn pool(args: &PoolArgs) -> Result<(), Exit> {
     let view = convert::view(&response, SystemTime::now());
     if args.once || !can_be_drawn_on() {
         let table = Table::of(&view, &args.server.server, &Freshness::Fresh, room().unwrap_or(usize::MAX));
-        print(&table.text());
-        return Ok(());
+        return print(&table.text());
     }
     let watch = Watch::new(&args.server.server, view, args.interval, Instant::now());
     watched(watch, &server).await

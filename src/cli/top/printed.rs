@@ -1,6 +1,5 @@
 //! What is printed instead of drawn: one picture as text, and figures as JSON, a line for each scrape.
 
-use std::io::{self, Write as _};
 use std::time::{Duration, SystemTime};
 
 use indicatif::ProgressBar;
@@ -69,17 +68,13 @@ pub(super) async fn once(server: &Server, name: &str, every: Duration) -> Result
         freshness: &freshness,
         uptime: uptime(&view),
     };
-    print(&Page::text(&known, room()));
-    Ok(())
+    print(&Page::text(&known, room()))
 }
 
 /// Prints one object.
 pub(super) async fn once_json(server: &Server, name: &str, every: Duration) -> Result<(), Exit> {
     let view = twice(server, name, every).await?;
-    match line(name, view) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(unwritten(&error)),
-        _ => Ok(()),
-    }
+    line(name, view)
 }
 
 /// Prints an object for each scrape, until nobody reads them any more.
@@ -112,24 +107,15 @@ pub(super) async fn json(server: &Server, name: &str, (every, window): (Duration
                 continue;
             }
         }
-        match timeline.view().map(|view| line(name, view)) {
-            Some(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            Some(Err(error)) => return Err(unwritten(&error)),
-            _ => {}
+        if let Some(view) = timeline.view() {
+            line(name, view)?;
         }
     }
 }
 
-fn unwritten(error: &io::Error) -> Exit {
-    tell(format_args!("standard output does not take it: {error}"));
-    Exit::Failed
-}
-
-fn line(server: &str, view: View) -> io::Result<()> {
+fn line(server: &str, view: View) -> Result<(), Exit> {
     let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-    let mut text = serde_json::to_string(&Stamped { time, server, view })?;
+    let mut text = serde_json::to_string(&Stamped { time, server, view }).map_err(|_| Exit::Failed)?;
     text.push('\n');
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
+    print(&text)
 }

@@ -14,6 +14,8 @@ use crate::proto;
 
 /// The bytes of all details together, the status around them included.
 pub(super) const MAX_BYTES: usize = 4096;
+/// Ends a message that was cut; a header takes it as it is.
+const ELLIPSIS: &str = "...";
 /// Room for the lengths that grow when something is added to a message that is measured already.
 const SLACK: usize = 32;
 /// Room that violations leave for what a call used and for a provider's words.
@@ -56,7 +58,10 @@ pub(super) struct RichStatus {
 impl RichStatus {
     /// A status without details; of its message at most `max_bytes` are told.
     pub(super) fn new(code: Code, message: &str, max_bytes: usize) -> Self {
-        let message = cut(message.to_owned(), max_bytes);
+        let message = match message.len() <= max_bytes {
+            true => message.to_owned(),
+            false => cut(message.to_owned(), max_bytes.saturating_sub(ELLIPSIS.len())) + ELLIPSIS,
+        };
         Self { code, status: pb::Status { code: code.into(), message, details: Vec::new() } }
     }
 
