@@ -115,7 +115,8 @@ mod tests {
             told(&tally, 5, 6),
             "12 items (5 by an earlier run): 9 answered, 3 failed\n  1 A\n  2 B\n\
              90 + 9 tokens · 2 USD and what 4 items of unknown price cost · 1 from the cache · 1.5 s · \
-             asked again 6 times\nout.jsonl\nthe same command with --retry-failed asks again what failed"
+             asked again 6 times\nout.jsonl\nthe same command with --retry-failed, and without --overwrite, asks again what \
+             failed"
         );
         tally.cost = PicoSum::default();
         assert!(told(&tally, 0, 0).contains("cost not known"));
