@@ -12,6 +12,7 @@ mod chunks;
 mod completion;
 mod exporter;
 mod feed;
+mod gathered;
 mod gen_ai;
 mod json_lines;
 mod measured;
@@ -44,6 +45,10 @@ pub use reused::{Reused, Spared};
 pub use subscriber::{Levels, LogFormat};
 pub use turns::{Maker, Turn, Work, WorkSpan};
 pub use waits::{Waiting, Waits};
+
+use std::io::Stderr;
+
+use gathered::Gathered;
 
 /// How the server speaks of itself. Where it is sent to, and how many calls are traced, the standard `OTEL_*` variables say.
 #[derive(Clone, Debug)]
@@ -101,8 +106,8 @@ pub enum Error {
         /// What it may say.
         rule: &'static str,
     },
-    /// The exporter's thread could not be started.
-    #[error("the OTLP exporter's thread cannot be started")]
+    /// A thread could not be started that telemetry needs.
+    #[error("a thread of the telemetry cannot be started")]
     Thread(#[from] std::io::Error),
 }
 
@@ -127,6 +132,8 @@ impl From<Tracer> for Instruments {
 /// Keeps telemetry running. Dropping it sends what is left, and waits for that at most five seconds.
 #[derive(Debug)]
 pub struct Guard {
+    /// Lines that wait to be written; none: this process writes none.
+    lines: Option<Gathered<Stderr>>,
     pipeline: Option<otel::Pipeline>,
     metrics: Metrics,
     levels: Levels,
@@ -139,7 +146,7 @@ pub struct Guard {
 /// # Errors
 /// A log filter that cannot be read, `OTEL_*` variables from which no exporter can be made, or a second call.
 pub fn init(settings: &Settings) -> Result<Guard, Error> {
-    let (levels, records) = subscriber::install(settings)?;
+    let subscriber::Installed { levels, records, lines } = subscriber::install(settings)?;
     let mut guard = Guard::start(|name| std::env::var(name).ok())?;
     if let Some(logger) = guard.pipeline.as_ref().and_then(otel::Pipeline::logger) {
         records.go_to(logger);
@@ -150,6 +157,7 @@ pub fn init(settings: &Settings) -> Result<Guard, Error> {
         );
     }
     guard.levels = levels;
+    guard.lines = lines;
     guard.habits = settings.habits.clone();
     Ok(guard)
 }
@@ -174,7 +182,7 @@ impl Guard {
             None if is_disabled => Metrics::off(),
             None => Metrics::new(resource),
         };
-        Ok(Self { pipeline, metrics, levels: Levels::default(), habits: Habits::default() })
+        Ok(Self { lines: None, pipeline, metrics, levels: Levels::default(), habits: Habits::default() })
     }
 
     /// The same with these habits.
@@ -199,6 +207,9 @@ impl Drop for Guard {
     fn drop(&mut self) {
         if let Some(pipeline) = &self.pipeline {
             pipeline.end(&self.metrics);
+        }
+        if let Some(lines) = &self.lines {
+            lines.flush();
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Where logs go and what they look like: standard error, JSON for machines, lines for people.
 
 use std::fmt;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Stderr};
 use std::sync::Arc;
 
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::{Layer, Registry, layer::SubscriberExt, reload};
 
+use super::gathered::Gathered;
 use super::json_lines::JsonLines;
 use super::records::Records;
 use super::{Error, Settings};
@@ -50,12 +51,26 @@ impl fmt::Debug for Levels {
     }
 }
 
-/// Makes this process write its logs to standard error. What is returned changes their levels, and hands them on.
-pub(super) fn install(settings: &Settings) -> Result<(Levels, Records), Error> {
+/// The logs of this process.
+pub(super) struct Installed {
+    /// Changes their levels.
+    pub(super) levels: Levels,
+    /// Hands them on.
+    pub(super) records: Records,
+    /// Those that wait to be written; none: a terminal gets each at once.
+    pub(super) lines: Option<Gathered<Stderr>>,
+}
+
+/// Makes this process write its logs to standard error.
+pub(super) fn install(settings: &Settings) -> Result<Installed, Error> {
     let directives = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|text| !text.trim().is_empty());
     let filter = parse(directives.as_deref().unwrap_or(&settings.log_filter))?;
-    let on_terminal = std::io::stderr().is_terminal();
-    let layer = layer(settings.log_format, Surface::of(on_terminal), std::io::stderr);
+    let (surface, format) = (Surface::of(std::io::stderr().is_terminal()), settings.log_format);
+    let lines = if surface == Surface::File { Some(Gathered::to(std::io::stderr())?) } else { None };
+    let layer = match lines.clone() {
+        Some(lines) => layer(format, surface, lines),
+        None => layer(format, surface, std::io::stderr),
+    };
     let (filter, handle) = reload::Layer::new(filter);
     let records = Records::default();
     tracing::subscriber::set_global_default(Registry::default().with(layer).with(records.clone()).with(filter))?;
@@ -63,7 +78,7 @@ pub(super) fn install(settings: &Settings) -> Result<(Levels, Records), Error> {
         Some(_) => Levels::default(),
         None => Levels(Some(Arc::new(move |filter| handle.reload(filter)))),
     };
-    Ok((levels, records))
+    Ok(Installed { levels, records, lines })
 }
 
 /// The exporters' crates tell each export that fails. That they fail at all is told by us, once.
