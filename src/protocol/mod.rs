@@ -12,6 +12,7 @@ mod json;
 mod left_out;
 pub mod openai;
 mod options;
+mod place;
 mod prompt_cache;
 pub mod vendor;
 mod wait;

@@ -4,7 +4,6 @@ mod blocks;
 mod messages;
 mod parameters;
 mod piece;
-mod place;
 mod tools;
 mod wire;
 
@@ -17,10 +16,10 @@ use super::Version;
 use super::decode::Reader;
 use crate::domain::{Block, CacheBreakpoint, Identity, PromptCache, Role};
 use crate::protocol::left_out::LeftOut;
+use crate::protocol::place::Place;
 use crate::protocol::prompt_cache::{self, Lifetime, Rules, Section, Slot, Takes};
 use crate::protocol::{Delivery, Exchange, Order, Unfit, json, options};
 use piece::Prompt;
-use place::Place;
 use wire::CacheControl;
 
 /// What the prompt cache can do.

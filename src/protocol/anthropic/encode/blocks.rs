@@ -5,7 +5,6 @@ use serde_json::value::RawValue;
 use super::super::Version;
 use super::super::fields::Fields;
 use super::piece::{Content, Piece};
-use super::place::Place;
 use super::wire::{self, Citing, Source};
 use super::{Encoding, lacks};
 use crate::domain::{
@@ -13,6 +12,7 @@ use crate::domain::{
     ToolInput, ToolResult,
 };
 use crate::protocol::Unfit;
+use crate::protocol::place::Place;
 
 const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
 

@@ -2,11 +2,11 @@
 
 use super::super::fields::Fields;
 use super::piece::Content;
-use super::place::Place;
 use super::wire::Turn;
 use super::{Encoding, lacks};
 use crate::domain::{BlockKind, Message, Role};
 use crate::protocol::Unfit;
+use crate::protocol::place::Place;
 
 impl<'a> Encoding<'a> {
     pub(super) fn system(&mut self) -> Result<Vec<Content<'a>>, Unfit> {

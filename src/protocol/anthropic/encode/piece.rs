@@ -4,8 +4,8 @@
 use serde::{Serialize, Serializer};
 
 use super::super::fields::Fields;
-use super::place::Place;
 use super::wire::{Block, CacheControl, Function, Turn};
+use crate::protocol::place::Place;
 use crate::protocol::prompt_cache::{Slot, Takes};
 
 /// A piece of content.

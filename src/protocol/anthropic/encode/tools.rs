@@ -4,11 +4,11 @@ use serde_json::value::RawValue;
 
 use super::super::fields::Fields;
 use super::piece::Piece;
-use super::place::Place;
 use super::wire::{Choice, Function, Thinking};
 use super::{Encoding, lacks};
 use crate::domain::{FunctionTool, ProviderTool, Tool, ToolChoiceMode, ToolKind};
 use crate::protocol::Unfit;
+use crate::protocol::place::Place;
 
 /// The schema of a function without parameters.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;

@@ -1,5 +1,6 @@
 //! What was used, from a provider's sums to disjoint items.
 
+use std::num::NonZero;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -8,8 +9,6 @@ use serde_json::value::RawValue;
 use super::wire::{count, object};
 use crate::domain::{Modality, PicoUsd, Tokens, Usage, UsageItem, UsageKind};
 
-/// How many items are looked for: three forms each of the prompt and of the answer, two more of each, and tools.
-const KINDS: usize = 12;
 /// Pico-dollars in a tick, of which 10^10 are a dollar.
 const PICO_PER_TICK: i64 = 100;
 
@@ -89,11 +88,13 @@ pub(super) fn reported(raw: Option<&RawValue>) -> Option<Reported> {
     if wire.prompt_tokens.is_none() && wire.completion_tokens.is_none() {
         return None;
     }
-    let mut items = Vec::with_capacity(KINDS);
+    let mut items = Vec::new();
     input(&wire, &mut items);
     output(&wire, &mut items);
     for (tool, calls) in [("sources", wire.num_sources_used), ("search_queries", wire.num_search_queries)] {
-        items.push(UsageItem::calls(tool, tokens(calls).get()));
+        if let Some(calls) = NonZero::new(tokens(calls).get()) {
+            items.push(UsageItem::calls(tool, calls.get()));
+        }
     }
     // A number that cannot be true is none: what it should have told is estimated.
     let is_number = |raw: Option<&RawValue>| raw.is_none() || count(raw).is_some_and(|count| count >= 0);
@@ -123,8 +124,8 @@ fn input(wire: &Wire<'_>, items: &mut Vec<UsageItem>) {
     let audio = tokens(details.audio_tokens).min(fresh);
     let image = tokens(details.image_tokens).min(fresh.saturating_sub(audio));
     by_form(&UsageKind::Input, fresh, audio, image, items);
-    items.push(UsageItem::tokens(UsageKind::CacheRead, read));
-    items.push(UsageItem::tokens(UsageKind::CacheWrite, written));
+    some(UsageKind::CacheRead, read, items);
+    some(UsageKind::CacheWrite, written, items);
 }
 
 /// The answer: its sum includes reasoning, but not with every server; the total tells.
@@ -146,8 +147,15 @@ fn output(wire: &Wire<'_>, items: &mut Vec<UsageItem>) {
     let audio = tokens(details.audio_tokens).min(said);
     let image = tokens(details.image_tokens).min(said.saturating_sub(audio));
     by_form(&UsageKind::Output, said, audio, image, items);
-    items.push(UsageItem::tokens(UsageKind::Reasoning, reasoning));
-    items.push(UsageItem::tokens(UsageKind::RejectedPrediction, rejected));
+    some(UsageKind::Reasoning, reasoning, items);
+    some(UsageKind::RejectedPrediction, rejected, items);
+}
+
+/// Adds an item, unless there is nothing of it.
+fn some(kind: UsageKind, tokens: Tokens, items: &mut Vec<UsageItem>) {
+    if tokens > Tokens::ZERO {
+        items.push(UsageItem::tokens(kind, tokens));
+    }
 }
 
 /// Splits `all` by form; what is neither sound nor image is text, which is said only where there is something else.
@@ -155,7 +163,9 @@ fn by_form(kind: &UsageKind, all: Tokens, audio: Tokens, image: Tokens, items: &
     let text = all.saturating_sub(audio).saturating_sub(image);
     let rest = if text == all { Modality::Unspecified } else { Modality::Text };
     for (modality, tokens) in [(rest, text), (Modality::Audio, audio), (Modality::Image, image)] {
-        items.push(UsageItem { modality, ..UsageItem::tokens(kind.clone(), tokens) });
+        if tokens > Tokens::ZERO {
+            items.push(UsageItem { modality, ..UsageItem::tokens(kind.clone(), tokens) });
+        }
     }
 }
 

@@ -232,7 +232,7 @@ pub(super) fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
     let raw = raw?.get();
     let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
     // It is known to be JSON: without an escape it is its own text.
-    if !inner.as_bytes().contains(&b'\\') {
+    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
         return Some(Cow::Borrowed(inner));
     }
     match serde_json::from_str::<Borrowed<'_>>(raw) {
@@ -270,7 +270,8 @@ pub(super) fn some_text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
 
 /// A JSON number that counts something, in whatever form it came: `12`, `12.0`, `"12"`.
 pub(super) fn count(raw: Option<&RawValue>) -> Option<i64> {
-    let digits = raw?.get().trim_matches('"');
+    let raw = raw?.get();
+    let digits = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).unwrap_or(raw);
     digits.parse().ok().or_else(|| {
         let number = digits.parse::<f64>().ok().filter(|number| number.is_finite())?;
         format!("{number:.0}").parse().ok()

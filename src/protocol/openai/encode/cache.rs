@@ -176,12 +176,12 @@ fn set(encoder: &Encoder<'_>, placed: &mut Placed<'_>, mark: Mark) {
 
 /// Reports what of the breakpoint of this part was left out: something of it, or all where there are no marks.
 fn leave_out(encoder: &mut Encoder<'_>, placed: &Placement, at: usize, part: &Placed<'_>) {
-    let Some((_, path)) = &part.breakpoint else { return };
+    let Some((_, place)) = &part.breakpoint else { return };
     if placed.marks.is_empty() {
-        encoder.left_out.foreign(LeftOut::Breakpoint.path(path));
+        encoder.left_out.foreign(LeftOut::Breakpoint.path(place));
     }
     for (_, what) in placed.left_out.iter().filter(|(of, _)| *of == at) {
-        encoder.left_out.foreign(what.path(path));
+        encoder.left_out.foreign(what.path(place));
     }
 }
 

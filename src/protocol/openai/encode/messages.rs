@@ -14,24 +14,25 @@ use crate::domain::{Audio, Block, BlockKind, Message, Role, ToolCall, ToolInput,
 use crate::protocol::Unfit;
 use crate::protocol::openai::kept::{Kept, TOOL_CALL};
 use crate::protocol::openai::{Passback, ToolIds};
+use crate::protocol::place::Place;
 
 /// All messages, the system prompt first.
 pub(super) fn messages<'a>(encoder: &mut Encoder<'a>) -> Result<Vec<WireMessage<'a>>, Unfit> {
     let request = encoder.order.request;
     let mut wire = Vec::with_capacity(request.messages.len() + 1);
     if !request.system.is_empty() {
-        let content = encoder.content(&request.system, "system_blocks")?;
+        let content = encoder.content(&request.system, |block| Place::System { block })?;
         wire.push(WireMessage { role: encoder.dialect.system_role, content: Some(content), ..WireMessage::default() });
     }
     for (index, message) in request.messages.iter().enumerate() {
-        let path = format!("messages[{index}].content");
+        let place = |block| Place::Message { message: index, block };
         match message.role {
             Role::User => {
-                let content = Some(encoder.content(&message.content, &path)?);
+                let content = Some(encoder.content(&message.content, place)?);
                 wire.push(WireMessage { role: "user", content, ..WireMessage::default() });
             }
-            Role::Assistant => wire.push(encoder.assistant(message, &path)?),
-            Role::Tool => encoder.results(message, &path, &mut wire)?,
+            Role::Assistant => wire.push(encoder.assistant(message, place)?),
+            Role::Tool => encoder.results(message, index, &mut wire)?,
         }
     }
     Ok(wire)
@@ -39,44 +40,52 @@ pub(super) fn messages<'a>(encoder: &mut Encoder<'a>) -> Result<Vec<WireMessage<
 
 impl<'a> Encoder<'a> {
     /// Blocks that are not the model's, as parts.
-    fn content(&mut self, blocks: &'a [Block], path: &str) -> Result<Content<'a>, Unfit> {
+    fn content(&mut self, blocks: &'a [Block], place: impl Fn(usize) -> Place) -> Result<Content<'a>, Unfit> {
         let mut parts = Vec::with_capacity(blocks.len());
         for (index, block) in blocks.iter().enumerate() {
-            parts.extend(self.user_part(block, &format!("{path}[{index}]"))?);
+            parts.extend(self.user_part(block, place(index))?);
         }
         Ok(parts_or_nothing(parts).unwrap_or(Content::Text(Cow::Borrowed(""))))
     }
 
-    fn results(&mut self, message: &'a Message, path: &str, wire: &mut Vec<WireMessage<'a>>) -> Result<(), Unfit> {
-        for (index, block) in message.content.iter().enumerate() {
-            let path = format!("{path}[{index}]");
-            match &block.kind {
-                BlockKind::ToolResult(result) => wire.push(self.result(result, block, &path)?),
-                BlockKind::Provider(_) => self.left_out.foreign(path),
-                _ => return Err(lacks(path, "cannot take this kind of block in this message")),
+    fn results(&mut self, message: &'a Message, index: usize, wire: &mut Vec<WireMessage<'a>>) -> Result<(), Unfit> {
+        for (block, what) in message.content.iter().enumerate() {
+            let place = Place::Message { message: index, block };
+            match &what.kind {
+                BlockKind::ToolResult(result) => {
+                    let inner = |inner| Place::Result { message: index, block, inner };
+                    wire.push(self.result(result, what, (place, inner))?);
+                }
+                BlockKind::Provider(_) => self.left_out.foreign(place),
+                _ => return Err(lacks(place, "cannot take this kind of block in this message")),
             }
         }
         Ok(())
     }
 
-    fn result(&mut self, result: &'a ToolResult, outer: &'a Block, path: &str) -> Result<WireMessage<'a>, Unfit> {
+    fn result(
+        &mut self,
+        result: &'a ToolResult,
+        outer: &'a Block,
+        (place, inner): (Place, impl Fn(usize) -> Place),
+    ) -> Result<WireMessage<'a>, Unfit> {
         if result.is_error {
-            self.left_out.foreign(format!("{path}.tool_result.is_error"));
+            self.left_out.foreign(format!("{place}.tool_result.is_error"));
         }
         let last = result.content.len().checked_sub(1);
         let mut parts = Vec::with_capacity(result.content.len());
         for (index, block) in result.content.iter().enumerate() {
-            let path = format!("{path}.tool_result.content[{index}]");
+            let place = inner(index);
             match &block.kind {
                 BlockKind::Text(text) => {
                     let part = Part { r#type: "text", text: Some(&text.text), ..Part::default() };
                     // A breakpoint behind the result is one behind its last part.
                     let ends = Some(index) == last && block.cache_breakpoint.is_none();
-                    parts.push(self.placed(part, if ends { outer } else { block }, &path)?);
+                    parts.push(self.placed(part, if ends { outer } else { block }, place)?);
                 }
-                BlockKind::Provider(own) => parts.extend(self.verbatim(own, block, &path)?),
-                BlockKind::Image(_) => return Err(lacks(path, "cannot take images in tool results")),
-                _ => return Err(lacks(path, "cannot take anything but text in tool results")),
+                BlockKind::Provider(own) => parts.extend(self.verbatim(own, block, place)?),
+                BlockKind::Image(_) => return Err(lacks(place, "cannot take images in tool results")),
+                _ => return Err(lacks(place, "cannot take anything but text in tool results")),
             }
         }
         let content = parts_or_nothing(parts).unwrap_or(Content::Text(Cow::Borrowed("")));
@@ -84,11 +93,11 @@ impl<'a> Encoder<'a> {
         Ok(WireMessage { role: "tool", content: Some(content), tool_call_id, ..WireMessage::default() })
     }
 
-    fn assistant(&mut self, message: &'a Message, path: &str) -> Result<WireMessage<'a>, Unfit> {
+    fn assistant(&mut self, message: &'a Message, place: impl Fn(usize) -> Place) -> Result<WireMessage<'a>, Unfit> {
         let mut wire = WireMessage { role: "assistant", ..WireMessage::default() };
         let mut parts = Vec::new();
         for (index, block) in message.content.iter().enumerate() {
-            self.spoken(block, &format!("{path}[{index}]"), &mut wire, &mut parts)?;
+            self.spoken(block, place(index), &mut wire, &mut parts)?;
         }
         wire.content = parts_or_nothing(parts);
         // Null is for messages that say something else instead.
@@ -102,7 +111,7 @@ impl<'a> Encoder<'a> {
     fn spoken(
         &mut self,
         block: &'a Block,
-        path: &str,
+        place: Place,
         wire: &mut WireMessage<'a>,
         parts: &mut Vec<Placed<'a>>,
     ) -> Result<(), Unfit> {
@@ -112,21 +121,21 @@ impl<'a> Encoder<'a> {
             }
             BlockKind::Refusal(refusal) => {
                 let part = Part { r#type: "text", text: Some(&refusal.text), ..Part::default() };
-                parts.push(self.placed(part, block, path)?);
+                parts.push(self.placed(part, block, place)?);
             }
-            BlockKind::Reasoning(reasoning) => self.reasoning(block, &reasoning.text, path, wire, parts),
-            BlockKind::ToolCall(call) => wire.tool_calls.push(self.call(call, block, path)?),
-            BlockKind::Audio(audio) => self.said(audio, block, path, wire, parts),
+            BlockKind::Reasoning(reasoning) => self.reasoning(block, &reasoning.text, place, wire, parts),
+            BlockKind::ToolCall(call) => wire.tool_calls.push(self.call(call, block, place)?),
+            BlockKind::Audio(audio) => self.said(audio, block, place, wire, parts),
             BlockKind::Provider(own) if own.kind.starts_with(TOOL_CALL) => {
                 if own.vendor == self.order.identity.vendor {
-                    wire.tool_calls.push(Piece::Borrowed(raw(&own.json, path)?));
+                    wire.tool_calls.push(Piece::Borrowed(raw(&own.json, place)?));
                 } else {
-                    self.left_out.foreign(path);
+                    self.left_out.foreign(place);
                 }
             }
-            BlockKind::Text(_) | BlockKind::Provider(_) => parts.extend(self.user_part(block, path)?),
+            BlockKind::Text(_) | BlockKind::Provider(_) => parts.extend(self.user_part(block, place)?),
             BlockKind::Image(_) | BlockKind::Document(_) | BlockKind::ToolResult(_) => {
-                return Err(lacks(path, "cannot take this kind of block in an assistant message"));
+                return Err(lacks(place, "cannot take this kind of block in an assistant message"));
             }
         }
         Ok(())
@@ -137,7 +146,7 @@ impl<'a> Encoder<'a> {
         &mut self,
         block: &'a Block,
         text: &'a str,
-        path: &str,
+        place: Place,
         wire: &mut WireMessage<'a>,
         parts: &mut Vec<Placed<'a>>,
     ) {
@@ -155,11 +164,11 @@ impl<'a> Encoder<'a> {
                 let signature = kept.signature;
                 parts.push(unmarked(Part { r#type: "thinking", thinking, signature, ..Part::default() }));
             }
-            _ => self.left_out.foreign(path),
+            _ => self.left_out.foreign(place),
         }
     }
 
-    fn call(&self, call: &'a ToolCall, block: &'a Block, path: &str) -> Result<Piece<'a, Call<'a>>, Unfit> {
+    fn call(&self, call: &'a ToolCall, block: &'a Block, place: Place) -> Result<Piece<'a, Call<'a>>, Unfit> {
         let id = tool_call_id(self.dialect.tool_ids, &call.id);
         let extra_content: Option<Box<RawValue>> =
             Kept::open(block.state.as_ref(), self.order.identity).and_then(|kept| kept.extra_content);
@@ -172,10 +181,10 @@ impl<'a> Encoder<'a> {
                 let custom = Some(CalledCustom { name: &call.name, input });
                 Call { id, r#type: "custom", function: None, custom, extra_content }
             }
-            ToolInput::Text(_) => return Err(lacks(path, "cannot take tools whose input is free text")),
+            ToolInput::Text(_) => return Err(lacks(place, "cannot take tools whose input is free text")),
         };
         match block.provider_options.get(&self.order.identity.vendor) {
-            Some(json) => merged(wire, json, path),
+            Some(json) => merged(wire, json, place),
             None => Ok(Piece::Known(wire)),
         }
     }
@@ -185,7 +194,7 @@ impl<'a> Encoder<'a> {
         &mut self,
         audio: &'a Audio,
         block: &'a Block,
-        path: &str,
+        place: Place,
         wire: &mut WireMessage<'a>,
         parts: &mut Vec<Placed<'a>>,
     ) {
@@ -195,7 +204,7 @@ impl<'a> Encoder<'a> {
             wire.audio = Some(AudioId { id });
             return;
         }
-        self.left_out.foreign(path);
+        self.left_out.foreign(place);
         if !audio.transcript.is_empty() {
             parts.push(unmarked(Part { r#type: "text", text: Some(&audio.transcript), ..Part::default() }));
         }

@@ -7,6 +7,7 @@ use super::wire::{
 use super::{Encoder, lacks};
 use crate::domain::{CustomTool, FunctionTool, Tool, ToolChoice, ToolChoiceMode, ToolKind};
 use crate::protocol::Unfit;
+use crate::protocol::place::Place;
 
 /// The tools of the body.
 pub(super) fn tools<'a>(encoder: &mut Encoder<'a>) -> Result<Vec<Piece<'a, WireTool<'a>>>, Unfit> {
@@ -29,31 +30,31 @@ pub(super) fn tools<'a>(encoder: &mut Encoder<'a>) -> Result<Vec<Piece<'a, WireT
 }
 
 fn one<'a>(encoder: &mut Encoder<'a>, index: usize, tool: &'a Tool) -> Result<Piece<'a, WireTool<'a>>, Unfit> {
-    let path = format!("tools[{index}]");
+    let place = Place::Tool { tool: index };
     if tool.cache_breakpoint.is_some() {
-        encoder.left_out.foreign(format!("{path}.cache_breakpoint"));
+        encoder.left_out.foreign(format!("{place}.cache_breakpoint"));
     }
     match &tool.kind {
         ToolKind::Function(tool) => {
             let options = tool.provider_options.get(&encoder.order.identity.vendor);
-            let wire = function(tool, &path)?;
+            let wire = function(tool, place)?;
             match options {
-                Some(json) => merged(wire, json, &path),
+                Some(json) => merged(wire, json, place),
                 None => Ok(Piece::Known(wire)),
             }
         }
         ToolKind::Custom(tool) if encoder.dialect.custom_tools => Ok(Piece::Known(custom(tool))),
-        ToolKind::Custom(_) => Err(lacks(path, "cannot take tools whose input is free text")),
+        ToolKind::Custom(_) => Err(lacks(place, "cannot take tools whose input is free text")),
         ToolKind::Provider(tool) if tool.vendor == encoder.order.identity.vendor => {
-            Ok(Piece::Borrowed(raw(&tool.json, &path)?))
+            Ok(Piece::Borrowed(raw(&tool.json, place)?))
         }
-        ToolKind::Provider(_) => Err(lacks(path, "cannot take a tool of another vendor")),
+        ToolKind::Provider(_) => Err(lacks(place, "cannot take a tool of another vendor")),
     }
 }
 
-fn function<'a>(tool: &'a FunctionTool, path: &str) -> Result<WireTool<'a>, Unfit> {
+fn function<'a>(tool: &'a FunctionTool, place: Place) -> Result<WireTool<'a>, Unfit> {
     let parameters = match &tool.parameters {
-        Some(json) => Some(raw(json, &format!("{path}.function.parameters_json"))?),
+        Some(json) => Some(raw(json, &format!("{place}.function.parameters_json"))?),
         None => None,
     };
     let function = Function { name: &tool.name, description: &tool.description, parameters, strict: tool.strict };

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::CacheBreakpoint;
 use crate::protocol::json;
+use crate::protocol::place::Place;
 
 /// The body.
 #[derive(Debug, Serialize)]
@@ -153,9 +154,9 @@ pub(super) enum Content<'a> {
 #[serde(transparent)]
 pub(super) struct Placed<'a> {
     pub(super) piece: Piece<'a, Part<'a>>,
-    /// The breakpoint and the path of its block.
+    /// The breakpoint and the place of its block.
     #[serde(skip)]
-    pub(super) breakpoint: Option<(CacheBreakpoint, String)>,
+    pub(super) breakpoint: Option<(CacheBreakpoint, Place)>,
 }
 
 /// Whose marks count.

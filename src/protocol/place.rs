@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Where a block stands.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// Among the tools.
     Tool { tool: usize },
@@ -25,5 +25,11 @@ impl fmt::Display for Place {
                 write!(f, "messages[{message}].content[{block}].tool_result.content[{inner}]")
             }
         }
+    }
+}
+
+impl From<Place> for String {
+    fn from(place: Place) -> Self {
+        place.to_string()
     }
 }
