@@ -4,12 +4,14 @@
 //! beginning and at its end, each time for a moment. Calls that have ended stand in a queue by their ends, and leave it at
 //! its front, so that nothing is searched for what is too old.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
 use std::mem::size_of;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use foldhash::HashMap;
+use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -134,7 +136,7 @@ impl Completions {
     /// Keeps calls as `settings` say.
     pub fn new(settings: &CompletionSettings) -> Self {
         let shard_bytes = usize::try_from(settings.max_bytes).unwrap_or(usize::MAX) / SHARDS;
-        Self { shards: Arc::default(), hasher: RandomState::new(), keep: settings.keep, shard_bytes }
+        Self { shards: Arc::default(), hasher: RandomState::default(), keep: settings.keep, shard_bytes }
     }
 
     pub(super) fn begun(&self, asked: &Asked, ledger: &Ledger) {

@@ -1,7 +1,6 @@
 //! The metrics of the generative AI conventions, by their latest names, by those before, or by both.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter};
 
@@ -227,7 +226,7 @@ impl GenAi {
             legacy_tokens: is_legacy
                 .then(|| distribution(meter, names::LEGACY_TOKEN_USAGE, "Tokens of prompts and of answers.")),
         };
-        Self { instruments, models: Names::default(), answers: Names::default(), at_hand: HashMap::new() }
+        Self { instruments, models: Names::default(), answers: Names::default(), at_hand: HashMap::default() }
     }
 
     pub(super) fn count(&mut self, completion: &CompletionRecord, is_known: &dyn Fn(&str) -> bool) {

@@ -1,8 +1,8 @@
 //! The instruments that the records of calls go into.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter};
 
@@ -215,7 +215,7 @@ mod tests {
         metrics
     }
 
-    fn call(metrics: &Metrics) -> (CallSpan, CallTrace) {
+    fn call(metrics: &Metrics) -> (Box<CallSpan>, CallTrace) {
         let id = CallId::new(uuid::Uuid::nil());
         let mut call = CallSpan::start(&Tracer::off(), &HeaderMap::new(), Rpc::Complete, id).counted_by(metrics);
         let request = Request { model: Some(ModelName::new("smart")), ..Request::default() };

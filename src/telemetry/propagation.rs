@@ -4,8 +4,14 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry::trace::{SpanContext, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+/// The length of a `traceparent`.
+const PARENT_BYTES: usize = 55;
 
 /// The caller's trace, with the baggage that is among `keys`; an empty context where the headers carry none, or none that
 /// can be read.
@@ -22,12 +28,37 @@ pub(super) fn extract(headers: &HeaderMap, keys: &[String]) -> Context {
     if kept.is_empty() { context } else { context.with_baggage(kept) }
 }
 
-/// Adds the trace of `context` to `headers`; nothing where there is none.
+/// Adds the trace of `context` to `headers`; nothing where there is none. It is done for each call, and so without the
+/// propagator, which formats a text and checks it as a header's.
 pub(super) fn inject(context: &Context, headers: &mut HeaderMap) {
-    TraceContextPropagator::new().inject_context(context, &mut Outgoing(headers));
+    let span = context.span();
+    let trace = span.span_context();
+    if trace.is_valid() {
+        headers.extend(HeaderValue::try_from(traceparent(trace)).ok().map(|value| (TRACEPARENT, value)));
+        // An empty `tracestate` says nothing, and some servers refuse it.
+        let state = Some(trace.trace_state().header()).filter(|state| !state.is_empty());
+        headers.extend(state.and_then(|state| HeaderValue::try_from(state).ok()).map(|value| (TRACESTATE, value)));
+    }
     if !context.baggage().is_empty() {
         BaggagePropagator::new().inject_context(context, &mut Outgoing(headers));
     }
+}
+
+/// Version 00, as the W3C has it: the trace, the span and the flags as hexadecimal numbers.
+fn traceparent(trace: &SpanContext) -> String {
+    let mut text = String::with_capacity(PARENT_BYTES);
+    text.push_str("00-");
+    hexadecimal(&mut text, &trace.trace_id().to_bytes());
+    text.push('-');
+    hexadecimal(&mut text, &trace.span_id().to_bytes());
+    text.push('-');
+    hexadecimal(&mut text, &[trace.trace_flags().to_u8()]);
+    text
+}
+
+fn hexadecimal(text: &mut String, bytes: &[u8]) {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    text.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
 }
 
 struct Incoming<'a>(&'a HeaderMap);
@@ -46,10 +77,6 @@ struct Outgoing<'a>(&'a mut HeaderMap);
 
 impl Injector for Outgoing<'_> {
     fn set(&mut self, key: &str, value: String) {
-        // An empty `tracestate` says nothing, and some servers refuse it.
-        if value.is_empty() {
-            return;
-        }
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) {
             self.0.insert(name, value);
         }
@@ -59,7 +86,6 @@ impl Injector for Outgoing<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use opentelemetry::trace::TraceContextExt;
 
     #[test]
     fn a_trace_goes_through_unchanged_and_anything_else_is_no_trace() {
