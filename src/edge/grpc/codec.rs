@@ -1,7 +1,8 @@
 //! Protobuf on the wire with small buffers.
 //!
 //! tonic's own codec holds 8 KiB for every open stream, even an idle one; events of a completion are a few hundred
-//! bytes, so 1 KiB is enough to begin with, and it grows where a message is larger.
+//! bytes, so 1 KiB is enough to begin with. What is read or written whole and then gone begins with more, so that most
+//! messages are not moved while they grow.
 
 use std::marker::PhantomData;
 
@@ -11,9 +12,12 @@ use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 use super::expansion;
+use crate::proto;
 
 /// The bytes that a stream's buffer begins with.
 const BUFFER_BYTES: usize = 1024;
+/// Those of a message that comes alone.
+const ALONE_BYTES: usize = 4 * 1024;
 /// The bytes of ready messages that are gathered into one write.
 const YIELD_BYTES: usize = 16 * 1024;
 
@@ -29,7 +33,7 @@ impl<T, U> Default for Codec<T, U> {
 
 impl<T, U> tonic::codec::Codec for Codec<T, U>
 where
-    T: Message + Send + 'static,
+    T: Message + Name + Send + 'static,
     U: Message + Name + Default + Send + 'static,
 {
     type Encode = T;
@@ -50,11 +54,13 @@ where
 #[derive(Debug)]
 pub struct Side<M>(PhantomData<M>);
 
-fn settings() -> BufferSettings {
-    BufferSettings::new(BUFFER_BYTES, YIELD_BYTES)
+/// How much room messages of this kind have: an event of a stream, or one that comes alone.
+fn settings<M: Name>() -> BufferSettings {
+    let is_event = M::NAME == proto::StreamCompleteResponse::NAME;
+    BufferSettings::new(if is_event { BUFFER_BYTES } else { ALONE_BYTES }, YIELD_BYTES)
 }
 
-impl<M: Message> Encoder for Side<M> {
+impl<M: Message + Name> Encoder for Side<M> {
     type Item = M;
     type Error = Status;
 
@@ -63,7 +69,7 @@ impl<M: Message> Encoder for Side<M> {
     }
 
     fn buffer_settings(&self) -> BufferSettings {
-        settings()
+        settings::<M>()
     }
 }
 
@@ -83,6 +89,6 @@ impl<M: Message + Name + Default> Decoder for Side<M> {
     }
 
     fn buffer_settings(&self) -> BufferSettings {
-        settings()
+        settings::<M>()
     }
 }

@@ -20,6 +20,7 @@ use super::calls::Completions;
 use super::complete_status::{CompleteStatus, CompleteStatusLayer};
 use super::convert::{LedgerView, RequestRules};
 use super::door::Door;
+use super::foremost::Foremost;
 use super::reflection::Reflections;
 use super::scraped::Scraped;
 use super::streaming::Streaming;
@@ -104,10 +105,10 @@ impl Faces {
             .accept_compressed(CompressionEncoding::Zstd)
             .send_compressed(CompressionEncoding::Gzip)
             .send_compressed(CompressionEncoding::Zstd);
-        let routes = Routes::new(completions).add_service(self.health(&self.drain));
-        let routes = self.reflections.public.added_to(routes, &self.drain);
+        let others = self.reflections.public.added_to(Routes::new(self.health(&self.drain)), &self.drain);
+        let services = Foremost::new(completions, others);
         let way_in = (Door::Callers(self.roster.clone()), self.admission.clone());
-        let grpc = self.admitted(with_statuses(routes), way_in.clone(), load);
+        let grpc = self.admitted(with_statuses(services), way_in.clone(), load);
         let plain = self.admitted(streaming, way_in, load);
         BoxCloneSyncService::new(Beside::new(
             (grpc, plain),
@@ -159,13 +160,13 @@ impl Faces {
         };
         let admission = self.apart();
         let unread = admission.unread();
-        let routes = self.admitted(with_statuses(routes), (door, admission), load);
+        let routes = self.admitted(with_statuses(routes.prepare()), (door, admission), load);
         BoxCloneSyncService::new(Apart::new(routes, self.metrics.clone(), unread))
     }
 
     /// What probes reach: health and metrics, which tell no secret and ask for no key.
     pub fn ops(&self, load: &Load) -> Served {
-        let routes = with_statuses(Routes::new(self.health(&self.backstage)));
+        let routes = with_statuses(Routes::new(self.health(&self.backstage)).prepare());
         let scraped = Scraped::new(routes, self.metrics.clone());
         served(self.admitted(scraped, (Door::Anyone, self.apart()), load))
     }
@@ -199,7 +200,7 @@ where
     BoxCloneSyncService::new(inner.map_request(|request: http::Request<Incoming>| request.map(Body::new)))
 }
 
-/// The routes, whose every failure says what a caller has to know.
-fn with_statuses(routes: Routes) -> CompleteStatus<Routes> {
-    CompleteStatusLayer::new(Arc::new(|| CallId::new(Uuid::now_v7()))).layer(routes.prepare())
+/// Services whose every failure says what a caller has to know.
+fn with_statuses<S>(services: S) -> CompleteStatus<S> {
+    CompleteStatusLayer::new(Arc::new(|| CallId::new(Uuid::now_v7()))).layer(services)
 }

@@ -14,6 +14,7 @@ mod door;
 mod expansion;
 mod faces;
 mod failure;
+mod foremost;
 mod kind;
 mod reflection;
 mod refusal;

@@ -1,14 +1,14 @@
 //! How often the caller's own client has sent a call before: the header `grpc-previous-rpc-attempts`, which gRPC
 //! clients set when they try again by themselves (gRFC A6).
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
-const HEADER: &str = "grpc-previous-rpc-attempts";
+static HEADER: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
 
 /// The attempts of the client before this one; 0 where it does not say, or says what is no number: the header is a
 /// hint, and no call fails for it.
 pub(crate) fn previous_attempts(headers: &HeaderMap) -> u32 {
-    headers.get(HEADER).and_then(|value| value.to_str().ok()).and_then(parse).unwrap_or(0)
+    headers.get(&HEADER).and_then(|value| value.to_str().ok()).and_then(parse).unwrap_or(0)
 }
 
 fn parse(text: &str) -> Option<u32> {
@@ -38,7 +38,7 @@ mod tests {
             (b"\xff", 0),
         ] {
             let mut headers = HeaderMap::new();
-            headers.insert(HEADER, http::HeaderValue::from_bytes(text).unwrap());
+            headers.insert(&HEADER, http::HeaderValue::from_bytes(text).unwrap());
             assert_eq!(previous_attempts(&headers), expected, "{text:?}");
         }
     }

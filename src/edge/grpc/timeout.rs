@@ -2,20 +2,22 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use crate::domain::Error;
 
-const HEADER: &str = "grpc-timeout";
+static HEADER: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// The time that the caller gives the call; none: it did not say.
 ///
 /// # Errors
 /// `INVALID_REQUEST` when the header is not 1 to 8 digits and a unit.
 pub(crate) fn grpc_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
-    let Some(value) = headers.get(HEADER) else { return Ok(None) };
+    let Some(value) = headers.get(&HEADER) else { return Ok(None) };
     let timeout = value.to_str().ok().and_then(parse);
-    timeout.map(Some).ok_or_else(|| Error::invalid(HEADER, "must be 1 to 8 digits and a unit: H, M, S, m, u or n"))
+    timeout
+        .map(Some)
+        .ok_or_else(|| Error::invalid(HEADER.as_str(), "must be 1 to 8 digits and a unit: H, M, S, m, u or n"))
 }
 
 fn parse(text: &str) -> Option<Duration> {
@@ -42,7 +44,7 @@ mod tests {
 
     fn with(value: &[u8]) -> Result<Option<Duration>, Error> {
         let mut headers = HeaderMap::new();
-        headers.insert(HEADER, http::HeaderValue::from_bytes(value).unwrap());
+        headers.insert(&HEADER, http::HeaderValue::from_bytes(value).unwrap());
         grpc_timeout(&headers)
     }
 
