@@ -25,10 +25,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         // Small buffers and our own words for bytes that are no message: see src/edge/grpc/codec.rs.
         .codec_path("crate::proto::Codec")
-        // They are much larger than what may stand in their place.
+        // They are much larger than what may stand in their place, or than the rest of what is handed from hand to hand.
+        .boxed(".completiond.v1.CompleteResponse.outcome")
         .boxed(".completiond.v1.StreamCompleteResponse.event.completed")
         .boxed(".completiond.v1.BatchResult.result.response")
         .boxed(".completiond.v1.BatchItem.request")
+        // What is told of an answer stands in such a map already.
+        .btree_map(".completiond.v1.CompletionOutcome.provider_metadata")
         .bytes(".completiond.v1.Media.data")
         .bytes(".completiond.v1.StreamCompleteResponse.BlockDelta.audio")
         .compile_fds_with_config(descriptors, config)?;

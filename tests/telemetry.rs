@@ -96,7 +96,7 @@ fn call(tracer: &Tracer, headers: &HeaderMap) -> Vec<HeaderMap> {
         sent.push(headers);
         attempt.response(status);
         if status.is_success() {
-            attempt.first_event();
+            attempt.first_event(tokio::time::Instant::now());
         }
         attempt.settle(outcome);
     }

@@ -153,7 +153,7 @@ impl Gateway {
             id,
             caller: Arc::clone(&self.caller),
             trace: span.completion(&request),
-            request,
+            request: Box::new(request),
             delivery: self.delivery,
             received: Instant::now(),
             patience: None,

@@ -24,5 +24,5 @@ pub(crate) fn response() -> Result<Round, Failure> {
 
 /// The request that a message is.
 pub(crate) fn understood(message: CompleteRequest) -> Result<Request, Failure> {
-    Ok(convert::request(message, &RequestRules::default())?)
+    Ok(*convert::request(message, &RequestRules::default())?)
 }

@@ -134,6 +134,11 @@ impl Identity {
         let account = AccountTag::of(&provider);
         Self { provider, vendor, model, account }
     }
+
+    /// `provider/model`, as a request may name it. Made for each call, and so without the machinery of formatting.
+    pub fn name(&self) -> String {
+        [self.provider.as_str(), "/", self.model.as_str()].concat()
+    }
 }
 
 impl fmt::Display for Identity {

@@ -134,26 +134,30 @@ impl AddAssign for PicoSum {
 impl fmt::Display for PicoSum {
     /// A decimal number of dollars without needless zeros.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const ONE: u128 = 1_000_000_000_000;
+        const ONE: u64 = 1_000_000_000_000;
         let amount = self.0.unsigned_abs();
         if self.0 < 0 {
             f.write_str("-")?;
         }
-        // Nearly always: arithmetic of 128 bits takes many times as long.
-        match u64::try_from(amount / ONE) {
-            Ok(whole) => f.write_str(itoa::Buffer::new().format(whole))?,
-            Err(_) => f.write_str(itoa::Buffer::new().format(amount / ONE))?,
-        }
-        let mut rest = u64::try_from(amount % ONE).unwrap_or_default();
+        let rest = match u64::try_from(amount) {
+            // Nearly always: arithmetic of 128 bits takes many times as long.
+            Ok(amount) => {
+                f.write_str(itoa::Buffer::new().format(amount / ONE))?;
+                amount % ONE
+            }
+            Err(_) => {
+                f.write_str(itoa::Buffer::new().format(amount / u128::from(ONE)))?;
+                u64::try_from(amount % u128::from(ONE)).unwrap_or_default()
+            }
+        };
         if rest == 0 {
             return Ok(());
         }
-        let mut digits = [b'.'; 13];
-        for digit in digits.iter_mut().skip(1).rev() {
-            *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
-            rest /= 10;
-        }
-        f.write_str(std::str::from_utf8(&digits).unwrap_or_default().trim_end_matches('0'))
+        // With a digit before them that is left out, the others keep their leading zeros.
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(ONE + rest).get(1..).unwrap_or_default();
+        f.write_str(".")?;
+        f.write_str(digits.trim_end_matches('0'))
     }
 }
 

@@ -36,8 +36,8 @@ pub struct Call {
     pub id: CallId,
     /// Who calls.
     pub caller: Arc<Caller>,
-    /// What is asked.
-    pub request: Request,
+    /// What is asked. In a box: a call is handed on from layer to layer.
+    pub request: Box<Request>,
     /// Whether its caller wants the answer as it is made or whole.
     pub delivery: Delivery,
     /// When it came.

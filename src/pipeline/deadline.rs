@@ -135,7 +135,7 @@ mod tests {
     use tower::{ServiceExt, service_fn};
 
     use super::*;
-    use crate::domain::{CallId, Request};
+    use crate::domain::CallId;
     use crate::pool::Ledger;
     use crate::protocol::Delivery;
     use crate::telemetry::CallTrace;
@@ -147,7 +147,7 @@ mod tests {
         Call {
             caller: std::sync::Arc::default(),
             id: CallId::new(uuid::Uuid::nil()),
-            request: Request::default(),
+            request: Box::default(),
             delivery: Delivery::Stream,
             received: Instant::now(),
             patience,

@@ -102,7 +102,7 @@ mod tests {
     use tower::{ServiceExt, service_fn};
 
     use super::*;
-    use crate::domain::{CallId, Delta, Request};
+    use crate::domain::{CallId, Delta};
     use crate::pool::Ledger;
     use crate::telemetry::CallTrace;
 
@@ -121,7 +121,7 @@ mod tests {
         let call = Call {
             caller: std::sync::Arc::default(),
             id: CallId::new(uuid::Uuid::nil()),
-            request: Request::default(),
+            request: Box::default(),
             delivery,
             received: Instant::now(),
             patience: None,

@@ -107,7 +107,7 @@ impl Drop for Settling {
     fn drop(&mut self) {
         let reserved = self.reserved.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(reserved) = reserved {
-            reserved.settle(used(&self.ledger.lines()));
+            reserved.settle(self.ledger.look(used));
         }
     }
 }

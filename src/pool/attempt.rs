@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::Stream;
 use futures_util::stream;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, USER_AGENT};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, timeout_at};
 
@@ -337,7 +337,8 @@ fn framing(head: &Incoming, delivery: Delivery) -> Result<Framing, Error> {
 }
 
 fn request_id(headers: &HeaderMap) -> Option<String> {
-    let id = headers.get("request-id").or_else(|| headers.get("x-request-id"))?.to_str().ok()?;
+    static NAMES: [HeaderName; 2] = [HeaderName::from_static("request-id"), HeaderName::from_static("x-request-id")];
+    let id = NAMES.iter().find_map(|name| headers.get(name))?.to_str().ok()?;
     Some(id.chars().take(128).collect())
 }
 

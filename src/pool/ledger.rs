@@ -47,6 +47,11 @@ impl Ledger {
         self.lock().ended.clone()
     }
 
+    /// What `look` makes of what was tried so far.
+    pub fn look<T>(&self, look: impl FnOnce(&[Attempt]) -> T) -> T {
+        look(&self.lock().ended)
+    }
+
     /// Who was asked last; none: nobody was asked yet.
     pub fn last_asked(&self) -> Option<Identity> {
         self.lock().last_asked.clone()
@@ -89,19 +94,19 @@ impl Entry {
         }
     }
 
-    /// The first event came.
-    pub fn accepted(&mut self) {
+    /// An event came: the first one, or a later one.
+    pub fn accepted(&mut self, now: Instant) {
         if self.first_event.is_none() {
-            self.first_event = Some(self.sent.elapsed());
+            self.first_event = Some(now.saturating_duration_since(self.sent));
             self.meter.accepted();
-            self.span.first_event();
-            self.lease.accepted(Instant::now());
+            self.span.first_event(now);
+            self.lease.accepted(now);
         }
     }
 
     /// Something came that makes an event of the answer.
-    pub(super) fn chunk(&mut self) {
-        self.span.chunk();
+    pub(super) fn chunk(&mut self, now: Instant) {
+        self.span.chunk(now);
     }
 
     /// What the call waits for.
@@ -126,7 +131,7 @@ impl Entry {
 
     /// The provider's filter stopped the prompt: that is an answer, and no work was done for it.
     pub fn filtered(&mut self) {
-        self.accepted();
+        self.accepted(Instant::now());
         self.succeeded(Usage::default(), None);
     }
 
@@ -150,23 +155,35 @@ impl Entry {
     }
 
     fn succeeded(&mut self, usage: Usage, cost: Option<Cost>) {
+        let now = Instant::now();
         if !self.settled {
-            self.budget.succeeded(Instant::now());
+            self.budget.succeeded(now);
         }
-        self.settle(AttemptOutcome::Finished, Settled::Finished, usage, cost);
+        self.settle_at(now, AttemptOutcome::Finished, Settled::Finished, usage, cost);
+    }
+
+    fn settle(&mut self, outcome: AttemptOutcome, health: Settled<'_>, usage: Usage, cost: Option<Cost>) {
+        self.settle_at(Instant::now(), outcome, health, usage, cost);
     }
 
     /// Only the first word counts.
-    fn settle(&mut self, outcome: AttemptOutcome, health: Settled<'_>, usage: Usage, cost: Option<Cost>) {
+    fn settle_at(
+        &mut self,
+        now: Instant,
+        outcome: AttemptOutcome,
+        health: Settled<'_>,
+        usage: Usage,
+        cost: Option<Cost>,
+    ) {
         if std::mem::replace(&mut self.settled, true) {
             return;
         }
-        self.lease.settle(health, Instant::now());
+        self.lease.settle(health, now);
         self.span.settle(outcome);
         self.ledger.push(Attempt {
             endpoint: self.meter.identity().clone(),
             outcome,
-            duration: Some(self.sent.elapsed()),
+            duration: Some(now.saturating_duration_since(self.sent)),
             time_to_first_event: self.first_event,
             usage: Some(usage).filter(|usage| !usage.is_unknown()),
             cost,
@@ -214,7 +231,7 @@ mod tests {
         let ledger = Ledger::default();
         let mut entry = begun(&ledger);
         tokio::time::advance(Duration::from_secs(2)).await;
-        entry.accepted();
+        entry.accepted(Instant::now());
         tokio::time::advance(Duration::from_secs(3)).await;
         entry.finished(&mut Finish::new(FinishReason::Stop, ""), &Terms::default());
         drop(entry);

@@ -16,6 +16,8 @@ use crate::protocol::{Decoder, Frame, Signal};
 use crate::telemetry::Waits;
 use crate::transport::{Body, Framed, Framer, TransportError};
 
+/// The events that an answer that comes whole has most often, at most.
+const WHOLE_EVENTS: usize = 8;
 /// How much of one answer is read before other calls have a turn, in bytes: an upstream that is never out of bytes would
 /// keep its worker for itself.
 const TURN_BYTES: usize = 256 * 1024;
@@ -72,15 +74,15 @@ impl Upstream {
         most_bytes: u64,
         entry: Box<Entry>,
     ) -> Self {
-        let reading = match framing {
-            Framing::Frames => Reading::Frames(body, Framer::default()),
-            Framing::Whole => Reading::Whole(body),
+        let (reading, fresh) = match framing {
+            Framing::Frames => (Reading::Frames(body, Framer::default()), Vec::new()),
+            Framing::Whole => (Reading::Whole(body), Vec::with_capacity(WHOLE_EVENTS)),
         };
         Self {
             reading,
             decoder,
             ready: VecDeque::new(),
-            fresh: Vec::new(),
+            fresh,
             answering: Answering::NotYet,
             accepted: None,
             patience,
@@ -188,10 +190,11 @@ impl Upstream {
             self.answering = Answering::Yes;
         }
         self.patience.progress(self.answering);
-        self.accepted.get_or_insert_with(Instant::now);
-        self.entry.accepted();
+        let now = Instant::now();
+        self.accepted.get_or_insert(now);
+        self.entry.accepted(now);
         if !self.fresh.is_empty() {
-            self.entry.chunk();
+            self.entry.chunk(now);
         }
         self.measure();
         self.ready.extend(self.fresh.drain(..));

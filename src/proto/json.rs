@@ -66,13 +66,13 @@ mod tests {
     fn messages_become_json_with_the_contracts_own_names() {
         let message = proto::CompleteResponse {
             text: "Hello".to_owned(),
-            outcome: Some(proto::CompletionOutcome {
+            outcome: Some(Box::new(proto::CompletionOutcome {
                 finish_reason: proto::FinishReason::MaxTokens.into(),
                 max_tokens: 8192,
                 message_state: vec![1, 2],
                 cost: Some(proto::Cost { pico_usd: 1 << 60, ..proto::Cost::default() }),
                 ..proto::CompletionOutcome::default()
-            }),
+            })),
             message: None,
         };
         let expected = serde_json::json!({

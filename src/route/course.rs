@@ -71,9 +71,10 @@ impl Course {
         }
         // Between two steps no attempt is under way: what the last one cost is on record.
         self.running = PicoUsd::default();
-        let step = with_view(scene, |view| self.itinerary.next(view));
-        for (identity, access) in with_view(scene, |view| self.itinerary.passed_over(step.as_ref(), view)) {
-            let Some(error) = not_asked(access, Instant::now()) else { continue };
+        let now = Instant::now();
+        let step = with_view(scene, now, |view| self.itinerary.next(view));
+        for (identity, access) in with_view(scene, now, |view| self.itinerary.passed_over(step.as_ref(), view)) {
+            let Some(error) = not_asked(access, now) else { continue };
             scene.asked.trace.turn(Turn::PassedOver { endpoint: &identity, standing: standing_word(access) });
             scene.asked.ledger.skip(identity, error.reason);
             self.failures.passed_over(error);
@@ -87,7 +88,7 @@ impl Course {
         let endpoint = Arc::clone(&target.endpoint);
         let now = Instant::now();
         let left = scene.asked.deadline.saturating_duration_since(now);
-        let others = with_view(scene, |view| self.itinerary.others(step.place, view));
+        let others = with_view(scene, now, |view| self.itinerary.others(step.place, view));
         let share = share(&endpoint, likely_delivery(&scene.asked), (left, now), others);
         let Plan { exchange, conclusion } = match plan(&endpoint, &scene.asked, &scene.rules, share) {
             Ok(plan) => plan,
@@ -143,9 +144,10 @@ impl Course {
 
     /// A second attempt beside one that is late; none where there is nobody to ask, or it may not be made.
     pub(super) fn beside(&mut self, scene: &Scene) -> Option<Box<Leg>> {
-        let place = with_view(scene, |view| self.itinerary.beside(view))?;
+        let now = Instant::now();
+        let place = with_view(scene, now, |view| self.itinerary.beside(view))?;
         let hedging = scene.hedging.as_ref().filter(|hedging| hedging.spend())?;
-        let leg = self.leg(scene, Step { place, at: Instant::now(), right: Right::Standing }).ok();
+        let leg = self.leg(scene, Step { place, at: now, right: Right::Standing }).ok();
         if leg.is_none() {
             hedging.give_back();
         }
@@ -207,8 +209,7 @@ const fn standing_word(access: Access) -> &'static str {
     }
 }
 
-fn with_view<T>(scene: &Scene, question: impl FnOnce(&View<'_>) -> T) -> T {
-    let now = Instant::now();
+fn with_view<T>(scene: &Scene, now: Instant, question: impl FnOnce(&View<'_>) -> T) -> T {
     let delivery = likely_delivery(&scene.asked);
     let standing = |target: &Target| target.endpoint.health.standing(delivery, now);
     question(&View {

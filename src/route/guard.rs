@@ -78,11 +78,13 @@ pub(super) fn afford(
 
 /// What the attempts of a call have cost until now; none: that is not known of one that used something.
 pub(super) fn spent(ledger: &Ledger) -> Option<PicoUsd> {
-    let mut sum = 0_i64;
-    for attempt in ledger.lines().iter().filter(|attempt| attempt.usage.is_some()) {
-        sum = sum.saturating_add(attempt.cost.as_ref()?.amount.get());
-    }
-    Some(PicoUsd::new(sum))
+    ledger.look(|attempts| {
+        let mut sum = 0_i64;
+        for attempt in attempts.iter().filter(|attempt| attempt.usage.is_some()) {
+            sum = sum.saturating_add(attempt.cost.as_ref()?.amount.get());
+        }
+        Some(PicoUsd::new(sum))
+    })
 }
 
 fn unknown(message: impl Into<std::borrow::Cow<'static, str>>) -> TooDear {

@@ -129,7 +129,7 @@ impl Itinerary {
             targets.sort_by_key(|target| target.priority);
             let mut priority = None;
             for target in targets {
-                let name = target.endpoint.identity.to_string();
+                let name = target.endpoint.identity.name();
                 if stops.iter().any(|stop| stop.name == name) {
                     continue;
                 }

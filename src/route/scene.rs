@@ -17,7 +17,7 @@ pub struct Asked {
     /// The call.
     pub id: CallId,
     /// What is asked.
-    pub request: Request,
+    pub request: Box<Request>,
     /// Whether the caller wants the answer as it is made or whole.
     pub delivery: Delivery,
     /// When it must have ended.

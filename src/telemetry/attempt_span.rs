@@ -154,8 +154,8 @@ pub struct AttemptSpan {
 
 impl AttemptSpan {
     /// Something of the answer came that makes an event.
-    pub fn chunk(&mut self) {
-        self.chunks.came(Instant::now());
+    pub fn chunk(&mut self, now: Instant) {
+        self.chunks.came(now);
     }
 
     /// What the call waits for.
@@ -195,8 +195,8 @@ impl AttemptSpan {
     }
 
     /// The first event of the answer came. Only the first one of the call counts.
-    pub fn first_event(&self) {
-        let elapsed = self.trace.started.elapsed();
+    pub fn first_event(&self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.trace.started);
         let is_first = self.trace.note(|tried| {
             let is_first = tried.first_event.is_none();
             tried.first_event.get_or_insert(elapsed);

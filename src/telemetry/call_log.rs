@@ -203,7 +203,7 @@ mod tests {
         written.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    fn start() -> CallSpan {
+    fn start() -> Box<CallSpan> {
         CallSpan::start(&Tracer::off(), &http::HeaderMap::new(), Rpc::Complete, CallId::new(uuid::Uuid::nil()))
     }
 

@@ -1,7 +1,10 @@
 //! The spans of one call: the RPC as the caller sees it, and under it the completion with all its attempts.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use http::HeaderMap;
-use opentelemetry::trace::{Span as _, SpanKind, Status, TraceContextExt, Tracer as _};
+use opentelemetry::trace::{Span as _, SpanContext, SpanKind, Status, TraceContextExt, Tracer as _};
 use opentelemetry::{Context, KeyValue};
 use tokio::time::Instant;
 
@@ -140,8 +143,8 @@ pub struct CallSpan {
 }
 
 impl CallSpan {
-    /// Begins the span of a call, under the caller's own where `headers` carry one.
-    pub fn start(tracer: &Tracer, headers: &HeaderMap, rpc: Rpc, id: CallId) -> Self {
+    /// Begins the span of a call, under the caller's own where `headers` carry one. In a box: it is handed from hand to hand.
+    pub fn start(tracer: &Tracer, headers: &HeaderMap, rpc: Rpc, id: CallId) -> Box<Self> {
         let server =
             tracer.child(&propagation::extract(headers, tracer.baggage()), rpc.full_name(), SpanKind::Server, || {
                 vec![
@@ -151,7 +154,7 @@ impl CallSpan {
                 ]
             });
         let log = CallLog::start(id, rpc, server.span().span_context());
-        Self {
+        Box::new(Self {
             tracer: tracer.clone(),
             rpc,
             caller: None,
@@ -165,19 +168,22 @@ impl CallSpan {
             model: None,
             said: None,
             open: true,
-        }
+        })
     }
 
     /// The same call, which leaves in `metrics` how it ended.
-    pub fn counted_by(mut self, metrics: &Metrics) -> Self {
+    pub fn counted_by(mut self: Box<Self>, metrics: &Metrics) -> Box<Self> {
         self.metrics = Some(metrics.clone());
         self
     }
 
     /// The same call, made by `caller`.
-    pub fn of_caller(mut self, caller: &CallerName) -> Self {
+    pub fn of_caller(mut self: Box<Self>, caller: &CallerName) -> Box<Self> {
         if !caller.is_nobody() {
-            self.server.span().set_attribute(KeyValue::new(semconv::CALLER, caller.to_string()));
+            let span = self.server.span();
+            if span.is_recording() {
+                span.set_attribute(KeyValue::new(semconv::CALLER, caller.to_string()));
+            }
             self.caller = Some(caller.clone());
             self.log.caller(self.caller.clone());
         }
@@ -190,10 +196,10 @@ impl CallSpan {
     }
 
     /// One call of the batch whose span this is: it has a log line and a completion of its own.
-    pub fn item(&self, id: CallId) -> Self {
+    pub fn item(&self, id: CallId) -> Box<Self> {
         let mut log = CallLog::start(id, self.rpc, self.server.span().span_context());
         log.caller(self.caller.clone());
-        Self {
+        Box::new(Self {
             tracer: self.tracer.clone(),
             rpc: self.rpc,
             caller: self.caller.clone(),
@@ -207,13 +213,16 @@ impl CallSpan {
             model: None,
             said: None,
             open: true,
-        }
+        })
     }
 
     /// The request was understood: begins the span of the completion. What is returned makes the spans of its attempts.
     pub fn completion(&mut self, request: &Request) -> CallTrace {
         self.log.request(request);
-        let name = request.model.as_ref().map_or_else(|| "chat".to_owned(), |model| format!("chat {model}"));
+        let name = request
+            .model
+            .as_ref()
+            .map_or(Cow::Borrowed("chat"), |model| Cow::Owned(["chat ", model.as_str()].concat()));
         let stream = self.rpc.is_stream();
         let context = self.tracer.child(&self.server, name, SpanKind::Client, || {
             let mut attributes = request_attributes(request);
@@ -264,7 +273,7 @@ impl CallSpan {
     }
 
     /// The call is over.
-    pub fn finish(mut self, end: CallEnd<'_>) {
+    pub fn finish(mut self: Box<Self>, end: CallEnd<'_>) {
         self.end(Some(end));
     }
 
@@ -295,7 +304,7 @@ impl CallSpan {
         }
         let tried = self.completion.as_ref().map(CallTrace::tried).unwrap_or_default();
         if let Some(metrics) = &self.metrics {
-            self.count(metrics, end, (status, reason), &tried);
+            self.count(metrics, end, (status, reason, duration), &tried);
         }
         self.log.write(&tried, status, reason, duration);
     }
@@ -305,10 +314,9 @@ impl CallSpan {
         &self,
         metrics: &Metrics,
         end: Option<CallEnd<'_>>,
-        (status, reason): (&'static str, Option<&'static str>),
+        (status, reason, duration): (&'static str, Option<&'static str>, Duration),
         tried: &Tried,
     ) {
-        let duration = self.started.elapsed();
         if let Some(CallEnd::Failed { error, .. }) = end
             && self.completion.is_none()
             && matches!(error.reason, Reason::Overloaded | Reason::ShuttingDown)
@@ -337,7 +345,7 @@ impl CallSpan {
             })
         });
         let rpc = (!self.is_item).then_some((status, duration));
-        let overhead = self.overhead(end, completion.is_some());
+        let overhead = self.overhead(end, completion.is_some(), duration);
         metrics.leave(Record::Call(CallRecord {
             method: self.rpc.full_name(),
             system: self.rpc.system(),
@@ -349,7 +357,7 @@ impl CallSpan {
 
     /// The gateway's own time; none: it is not known what the call waited for. One that waited for what is made for another
     /// has nothing to tell of, and a batch's results wait for each other.
-    fn overhead(&self, end: Option<CallEnd<'_>>, asked: bool) -> Option<std::time::Duration> {
+    fn overhead(&self, end: Option<CallEnd<'_>>, asked: bool, duration: Duration) -> Option<Duration> {
         if self.is_item || !(self.rpc == Rpc::Complete || self.rpc.is_stream()) {
             return None;
         }
@@ -359,7 +367,7 @@ impl CallSpan {
             }
             _ => asked,
         };
-        is_own.then(|| self.started.elapsed().saturating_sub(self.waits.total()))
+        is_own.then(|| duration.saturating_sub(self.waits.total()))
     }
 
     fn end_server(&self, status: &'static str, reason: Option<&'static str>) {
@@ -433,15 +441,20 @@ impl Tracer {
     }
 
     /// The context of a new span under `parent`; `parent` itself where no spans are made, so that a caller's trace goes
-    /// through. `attributes` are asked for only when the span is sampled.
+    /// through, and where it is our own and not sampled: then none of the samplers samples what is below it, and a span of
+    /// which nobody hears needs no place. `attributes` are asked for only when the span is sampled.
     pub(super) fn child(
         &self,
         parent: &Context,
-        name: impl Into<std::borrow::Cow<'static, str>>,
+        name: impl Into<Cow<'static, str>>,
         kind: SpanKind,
         attributes: impl FnOnce() -> Vec<KeyValue>,
     ) -> Context {
         let Some(tracer) = &self.spans else { return parent.clone() };
+        let (span, is_ours) = (parent.span(), |above: &SpanContext| above.is_valid() && !above.is_remote());
+        if is_ours(span.span_context()) && !span.span_context().is_sampled() {
+            return parent.clone();
+        }
         let mut span = tracer.build_with_context(tracer.span_builder(name).with_kind(kind), parent);
         if span.is_recording() {
             span.set_attributes(attributes());

@@ -26,7 +26,7 @@ async fn ask(pair: &Pair, way: Way) -> (Code, String, Option<CompletionOutcome>)
     let mut events = Events::of(head);
     let outcome = if way.streams() {
         events.all(0).await.pop().map(|event| match event {
-            Event::Completed(outcome) => *outcome,
+            Event::Completed(outcome) => outcome,
             other => panic!("the last event is {other:?}"),
         })
     } else {
@@ -38,7 +38,7 @@ async fn ask(pair: &Pair, way: Way) -> (Code, String, Option<CompletionOutcome>)
     };
     while events.next_bytes().await.is_some() {}
     let end = events.status();
-    (end.code, end.reason, outcome)
+    (end.code, end.reason, outcome.map(|outcome| *outcome))
 }
 
 #[tokio::test]

@@ -109,7 +109,7 @@ impl Pair {
     pub(crate) async fn call(&self, request: Request, delivery: Delivery) -> Result<Outcome, Error> {
         let asked = Asked {
             id: CallId::new(uuid::Uuid::nil()),
-            request,
+            request: Box::new(request),
             delivery,
             deadline: Instant::now() + Duration::from_secs(3600),
             previous_attempts: 0,

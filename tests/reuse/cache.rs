@@ -81,7 +81,7 @@ async fn each_mode_does_what_it_says() {
     let stage = Stage::with(CACHED).await;
     let wire = stage.wire().await;
     let script = "tokens=2 first_event=0ms pace=0ms";
-    let of = async |mode| whole(&wire, &wanting(script, mode)).await.outcome.unwrap();
+    let of = async |mode| *whole(&wire, &wanting(script, mode)).await.outcome.unwrap();
     let end = wire.complete(&wanting(script, CacheMode::OnlyIfCached), &[]).await;
     end.expect(FailedPrecondition, "CACHE_MISS", "");
     assert_eq!(status(&of(CacheMode::Bypass).await), CacheStatus::Bypassed);

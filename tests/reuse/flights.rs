@@ -14,7 +14,7 @@ async fn a_hundred_that_ask_the_same_are_one_request_upstream() {
     let streams = join_all((0..50).map(|_| async { folded(wire.stream(&request, &[]).await).await.unwrap() }));
     let wholes = join_all((0..50).map(|_| whole(&wire, &request)));
     let (streams, wholes) = within("all are answered", futures_util::future::join(streams, wholes)).await;
-    let wholes = wholes.into_iter().map(|answer| (answer.text, answer.outcome.unwrap()));
+    let wholes = wholes.into_iter().map(|answer| (answer.text, *answer.outcome.unwrap()));
     let all: Vec<_> = streams.into_iter().chain(wholes).collect();
     assert_eq!(upstream(&stage), 1);
     assert!(all.iter().all(|(text, _)| *text == all[0].0 && !text.is_empty()));

@@ -42,7 +42,7 @@ async fn a_call_that_is_finished_for_whom_it_lost_is_billed_once() {
     assert_eq!(status(&again), CacheStatus::Replayed);
     assert_eq!(again.cost.unwrap().pico_usd, 0);
     let whole = whole(&wire, &request).await;
-    assert_eq!((whole.text, whole.outcome.as_ref().map(status)), (text, Some(CacheStatus::Replayed)));
+    assert_eq!((whole.text, whole.outcome.as_deref().map(status)), (text, Some(CacheStatus::Replayed)));
     assert_eq!(whole.outcome.unwrap().id, again.id);
     let found = within("its end is on record", async {
         loop {

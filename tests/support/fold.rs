@@ -99,7 +99,7 @@ impl Folding {
         let text = text.collect();
         let provider_state = outcome.message_state.clone();
         let message = Message { role: Role::Assistant.into(), content: self.blocks, provider_state };
-        Ok(CompleteResponse { outcome: Some(outcome), message: Some(message), text })
+        Ok(CompleteResponse { outcome: Some(Box::new(outcome)), message: Some(message), text })
     }
 }
 

@@ -145,7 +145,7 @@ async fn checked(address: SocketAddr, asked: (Wire, Shape, Delivery), status: Ca
 
 fn outcome(told: &Told, delivery: Delivery) -> Result<CompletionOutcome, Failure> {
     let outcome = match delivery {
-        Delivery::Whole => CompleteResponse::decode(told.last.clone())?.outcome,
+        Delivery::Whole => CompleteResponse::decode(told.last.clone())?.outcome.map(|outcome| *outcome),
         Delivery::Stream => match StreamCompleteResponse::decode(told.last.clone())?.event {
             Some(Event::Completed(outcome)) => Some(*outcome),
             _ => None,

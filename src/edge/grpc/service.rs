@@ -191,7 +191,8 @@ impl CompletionService for Completions {
 
 /// A response that is compressed only where that makes it smaller.
 fn sized(message: proto::CompleteResponse) -> Response<proto::CompleteResponse> {
-    let is_small = message.encoded_len() < WORTH_COMPRESSING;
+    // A long text says so by itself; to add up all lengths takes as long as to write them.
+    let is_small = message.text.len() < WORTH_COMPRESSING && message.encoded_len() < WORTH_COMPRESSING;
     let mut response = Response::new(message);
     if is_small {
         response.disable_compression();

@@ -28,7 +28,7 @@ pub(super) struct Told {
     /// What was tried for it.
     pub(super) ledger: Ledger,
     /// Its span and its log line; none once they were written.
-    span: Option<CallSpan>,
+    span: Option<Box<CallSpan>>,
     /// What the admission has taken for it.
     charge: Option<Arc<Charge>>,
     /// What is kept about it; none: it is no completion, or its end is on record.

@@ -43,13 +43,14 @@ pub(super) fn rows(
     let mut rows: Vec<(Key, Sums)> = Vec::with_capacity(1);
     let mut last = None;
     for attempt in attempts.iter().filter(|attempt| !matches!(attempt.outcome, AttemptOutcome::Skipped(_))) {
-        let key = key(endpoint(attempt, made_up));
+        let at = place(&mut rows, key(endpoint(attempt, made_up)));
         if attempt.outcome == AttemptOutcome::Finished || !matches!(fate, Fate::Succeeded(_)) || last.is_none() {
-            last = Some(key.clone());
+            last = Some(at);
         }
-        *sums(&mut rows, key) += &of_attempt(attempt);
+        *sums(&mut rows, at) += &of_attempt(attempt);
     }
-    let call = sums(&mut rows, last.unwrap_or_else(|| key(String::new())));
+    let at = last.unwrap_or_else(|| place(&mut rows, key(String::new())));
+    let call = sums(&mut rows, at);
     match fate {
         Fate::Succeeded(_) => call.succeeded += 1,
         Fate::Failed { .. } => call.failed += 1,
@@ -58,11 +59,16 @@ pub(super) fn rows(
     rows
 }
 
-fn sums(rows: &mut Vec<(Key, Sums)>, key: Key) -> &mut Sums {
+/// Where the row of `key` stands.
+fn place(rows: &mut Vec<(Key, Sums)>, key: Key) -> usize {
     let at = rows.iter().position(|(other, _)| *other == key).unwrap_or(rows.len());
     if at == rows.len() {
         rows.push((key, Sums::default()));
     }
+    at
+}
+
+fn sums(rows: &mut [(Key, Sums)], at: usize) -> &mut Sums {
     #[expect(clippy::indexing_slicing, reason = "it was found there, or put there")]
     &mut rows[at].1
 }
@@ -72,7 +78,7 @@ fn endpoint(attempt: &Attempt, made_up: bool) -> String {
         AttemptOutcome::Failed(Reason::ProviderModelNotFound) if made_up => {
             format!("{}/{UNKNOWN}", attempt.endpoint.provider)
         }
-        _ => attempt.endpoint.to_string(),
+        _ => attempt.endpoint.name(),
     }
 }
 

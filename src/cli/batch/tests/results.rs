@@ -19,7 +19,8 @@ fn usage(input: i32, output: i32) -> Option<Usage> {
 }
 
 fn answer(outcome: CompletionOutcome) -> told::Told {
-    let response = CompleteResponse { outcome: Some(outcome), text: "hi".to_owned(), ..CompleteResponse::default() };
+    let response =
+        CompleteResponse { outcome: Some(Box::new(outcome)), text: "hi".to_owned(), ..CompleteResponse::default() };
     told::result("a", BatchResult { id: "i".to_owned(), result: Some(Outcome::Response(Box::new(response))) })
 }
 

@@ -20,7 +20,7 @@ pub fn response(answer: Answer, view: LedgerView) -> proto::CompleteResponse {
         content: answer.message.content.into_iter().map(block::block).collect(),
         provider_state,
     };
-    proto::CompleteResponse { outcome: Some(outcome), message: Some(message), text }
+    proto::CompleteResponse { outcome: Some(Box::new(outcome)), message: Some(message), text }
 }
 
 /// How a completion ended.
@@ -53,7 +53,7 @@ pub(super) fn outcome(outcome: Outcome, view: LedgerView) -> proto::CompletionOu
         max_tokens: outcome.max_tokens.as_i32(),
         service_tier,
         message_state: message_state.map(|state| state.to_bytes()).unwrap_or_default(),
-        provider_metadata: metadata.into_iter().collect(),
+        provider_metadata: metadata,
         simulated: outcome.simulated,
         saved: outcome.saved.map(saved),
         cache_status: cache_status(outcome.origin).into(),

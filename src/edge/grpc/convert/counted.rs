@@ -12,7 +12,7 @@ use crate::route::Counted;
 /// Every rule that it breaks.
 pub(crate) fn to_count(asked: proto::CountTokensRequest, rules: &RequestRules) -> Result<Request, Error> {
     let asked = asked.request.ok_or_else(|| Error::invalid("request", "must be set: its tokens are counted"))?;
-    request(asked, rules)
+    request(asked, rules).map(|request| *request)
 }
 
 /// What was counted.

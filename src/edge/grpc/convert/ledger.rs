@@ -16,7 +16,7 @@ pub(crate) fn attempt(attempt: Attempt, view: LedgerView) -> proto::Attempt {
         AttemptOutcome::Skipped(reason) => (Proto::Skipped, Some(reason)),
     };
     let endpoint = match view {
-        LedgerView::Full => attempt.endpoint.to_string(),
+        LedgerView::Full => attempt.endpoint.name(),
         LedgerView::WithoutEndpoints => String::new(),
     };
     proto::Attempt {

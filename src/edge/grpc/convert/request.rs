@@ -32,14 +32,14 @@ const MAX_STOP_SEQUENCES: usize = 16;
 ///
 /// # Errors
 /// `INVALID_REQUEST` with every field that is wrong, 20 at most, and the rule that it breaks.
-pub fn request(mut message: proto::CompleteRequest, rules: &RequestRules) -> Result<Request, Error> {
+pub fn request(mut message: proto::CompleteRequest, rules: &RequestRules) -> Result<Box<Request>, Error> {
     let mut all = Violations::default();
     let found = &mut all;
     let sampling = parameter::sampling(&message, found);
     let reasoning = parameter::reasoning(message.reasoning.take(), message.max_tokens, found);
     let tool_choice = tool::choice(message.tool_choice.take(), &message.tools, found);
     let request_id = reuse::request_id(&message.request_id, found);
-    let request = Request {
+    let request = Box::new(Request {
         model: model(&message.model, &Path::ROOT.field("model"), found),
         fallback_models: fallback_models(&message.fallback_models, found),
         system: system(message.system, message.system_blocks, found),
@@ -64,7 +64,7 @@ pub fn request(mut message: proto::CompleteRequest, rules: &RequestRules) -> Res
         on_disconnect: reuse::on_disconnect(message.on_disconnect, !message.request_id.is_empty(), found),
         cache: reuse::cache(message.cache, found),
         prompt_cache: parameter::prompt_cache(message.prompt_cache, found),
-    };
+    });
     all.judge().map(|()| request)
 }
 

@@ -100,7 +100,7 @@ impl Simulation {
             tokio::time::advance(at.saturating_duration_since(Instant::now())).await;
             match next {
                 Next::Begins { then } => {
-                    entry.accepted();
+                    entry.accepted(Instant::now());
                     self.plan(Instant::now() + then, entry, Next::Ends);
                 }
                 Next::Ends => {

@@ -241,7 +241,7 @@ pub(super) fn ordinary() -> Asked {
     let message = Message { role: Role::User, content: vec![Block::text("Hello?")], state: None };
     Asked {
         id: CallId::new(uuid::Uuid::nil()),
-        request: Request { messages: vec![message], ..Request::default() },
+        request: Box::new(Request { messages: vec![message], ..Request::default() }),
         delivery: Delivery::Stream,
         deadline: Instant::now() + 3600 * SECOND,
         previous_attempts: 0,

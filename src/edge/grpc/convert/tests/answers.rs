@@ -245,7 +245,7 @@ impl Client {
         let text = self.content.iter().map(text).collect();
         let provider_state = outcome.message_state.clone();
         let message = proto::Message { role: proto::Role::Assistant.into(), content: self.content, provider_state };
-        proto::CompleteResponse { outcome: Some(outcome), message: Some(message), text }
+        proto::CompleteResponse { outcome: Some(Box::new(outcome)), message: Some(message), text }
     }
 }
 

@@ -136,7 +136,7 @@ fn a_prompt_is_a_whole_request() {
         messages: vec![Message { role: Role::User, content: vec![Block::text("Why is the sky blue?")], state: None }],
         ..Request::default()
     };
-    assert_eq!(request(asked, &RequestRules::default()), Ok(expected));
+    assert_eq!(request(asked, &RequestRules::default()), Ok(Box::new(expected)));
 }
 
 #[test]
