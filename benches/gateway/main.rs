@@ -20,6 +20,7 @@ mod reference;
 mod report;
 mod samples;
 mod shapes;
+mod training;
 mod upstream;
 mod workers;
 
@@ -38,6 +39,12 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if training::is_on()
+        && arguments.role.is_some()
+        && let Err(error) = training::ends_when_told()
+    {
+        eprintln!("gateway benchmark: {error}");
+    }
     let done = match arguments.role {
         Some(Role::Upstream { listen, threads }) => upstream::run(listen, threads),
         Some(Role::Reference { listen, upstream, threads }) => reference::run(listen, upstream, threads),

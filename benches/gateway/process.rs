@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::Failure;
 use crate::cores::Cores;
+use crate::training;
 
 /// How long one may take to listen; what is not ours may read a lot before it does.
 const START: Duration = Duration::from_secs(120);
@@ -85,6 +86,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if training::is_on() {
+            training::end(&mut self.child);
+        }
         let started = descendants(self.child.id());
         if !started.is_empty() {
             let started = started.iter().map(u32::to_string);
