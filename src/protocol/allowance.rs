@@ -2,33 +2,42 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::header::{AsHeaderName, HeaderMap, HeaderName};
 
 use crate::domain::{Allowance, Quota};
 
 /// What the headers of one limit are called.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Names {
-    pub(super) limit: &'static str,
-    pub(super) remaining: &'static str,
-    pub(super) reset: &'static str,
+    limit: HeaderName,
+    remaining: HeaderName,
+    reset: HeaderName,
 }
 
 impl Names {
+    /// These names: for the limit itself, what is left of it, and when it is full again.
+    pub(super) const fn new(limit: &'static str, remaining: &'static str, reset: &'static str) -> Self {
+        Self {
+            limit: HeaderName::from_static(limit),
+            remaining: HeaderName::from_static(remaining),
+            reset: HeaderName::from_static(reset),
+        }
+    }
+
     /// What the headers say about this limit; none without a number that is left. A limit or a time that cannot be
     /// read is one that was not said.
-    pub(super) fn quota(self, headers: &HeaderMap, wait: impl FnOnce(&str) -> Option<Duration>) -> Option<Quota> {
-        let count = |name: &str| text(headers, name)?.parse::<u64>().ok();
+    pub(super) fn quota(&self, headers: &HeaderMap, wait: impl FnOnce(&str) -> Option<Duration>) -> Option<Quota> {
+        let count = |name: &HeaderName| text(headers, name)?.parse::<u64>().ok();
         Some(Quota {
-            remaining: count(self.remaining)?,
-            limit: count(self.limit),
-            resets_in: text(headers, self.reset).and_then(wait),
+            remaining: count(&self.remaining)?,
+            limit: count(&self.limit),
+            resets_in: text(headers, &self.reset).and_then(wait),
         })
     }
 }
 
 /// A header's value without the white space around it.
-pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     std::str::from_utf8(headers.get(name)?.as_bytes()).ok().map(str::trim)
 }
 

@@ -22,6 +22,13 @@ pub(super) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> serde_json::Resul
     }
 }
 
+/// The text of a JSON string that has no escapes; none for any other value. It is known to be JSON, so that it need not be read
+/// a second time.
+pub(super) fn plain(raw: &RawValue) -> Option<&str> {
+    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    memchr::memchr(b'\\', inner.as_bytes()).is_none().then_some(inner)
+}
+
 /// Writes `value`.
 ///
 /// # Errors
@@ -77,6 +84,22 @@ mod tests {
         text: &'a str,
         #[serde(serialize_with = "some_text")]
         some: Option<&'a str>,
+    }
+
+    #[test]
+    fn a_string_without_escapes_is_its_own_text() {
+        for (json, expected) in [
+            (r#""a b""#, Some("a b")),
+            (r#""""#, Some("")),
+            (r#""a\nb""#, None),
+            (r#""a\"""#, None),
+            (r#""\u00e4""#, None),
+            ("5", None),
+            ("null", None),
+            (r#"["a"]"#, None),
+        ] {
+            assert_eq!(plain(serde_json::from_str(json).unwrap()), expected, "{json}");
+        }
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 mod block;
 mod citation;
 mod envelope;
+mod message;
 mod tally;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use crate::domain::{Decoded, Error, Event, Finish, Identity, ModelId, Started, T
 use crate::protocol::{Decoder, Frame, Signal, json};
 use block::Open;
 use envelope::{Ending, Envelope};
+use message::{Blocks, Message};
 
 /// The most blocks that an answer may have: each takes far more memory than bytes on the wire.
 const MOST_BLOCKS: u32 = 16_384;
@@ -70,17 +72,6 @@ struct Said<'a> {
     delta: Option<&'a RawValue>,
 }
 
-/// An answer that came whole, its blocks not read yet.
-#[derive(Deserialize)]
-struct Whole<'a> {
-    #[serde(rename = "type", borrow, default)]
-    kind: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    content: Option<Vec<&'a RawValue>>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-}
-
 impl Decoder for Reader {
     fn frame(&mut self, frame: Frame<'_>, events: &mut Vec<Decoded>) -> Result<Signal, Error> {
         if matches!(self.stage, Stage::Over(..)) {
@@ -94,7 +85,10 @@ impl Decoder for Reader {
         };
         match said.kind.as_deref().unwrap_or(frame.event) {
             "ping" => return Ok(Signal::KeepAlive),
-            "message_start" => self.begin(part(said.message, "message")?, events)?,
+            "message_start" => {
+                let message = serde_json::from_str(part(said.message, "message")?);
+                self.begin(message.map_err(|error| unreadable("the message", &error))?, events)?;
+            }
             "content_block_start" => {
                 return self.start_block(said.index, part(said.content_block, "content_block")?, events);
             }
@@ -120,18 +114,19 @@ impl Decoder for Reader {
     }
 
     fn whole(&mut self, body: &[u8], events: &mut Vec<Decoded>) -> Result<(), Error> {
-        let whole: Whole<'_> = json::read(body).map_err(|error| match error.is_eof() {
+        let body = std::str::from_utf8(body).map_err(|_| Error::protocol("the answer is not text"))?;
+        let mut message: Message<'_> = serde_json::from_str(body).map_err(|error| match error.is_eof() {
             true => Error::cut_short(),
             false => unreadable("the answer", &error),
         })?;
-        if whole.error.is_some() {
-            let filtered = refuse::inside(&self.identity, body)?;
+        if message.error.is_some() {
+            let filtered = refuse::inside(&self.identity, body.as_bytes())?;
             return self.filter(&filtered, events);
         }
-        let Some(blocks) = whole.content.filter(|_| matches!(whole.kind.as_deref(), None | Some("message"))) else {
+        let blocks = message.content.take().and_then(Blocks::listed);
+        let Some(blocks) = blocks.filter(|_| matches!(message.kind.as_deref(), None | Some("message"))) else {
             return Err(Error::protocol("the answer is no message"));
         };
-        let message = std::str::from_utf8(body).map_err(|_| Error::protocol("the answer is not text"))?;
         self.begin(message, events)?;
         // Only a message that is still being made has no reason for its end.
         if !self.answering()?.envelope.is_ended() {
@@ -174,11 +169,11 @@ impl Reader {
         Self { identity, stage: Stage::Waiting, next: 0 }
     }
 
-    fn begin(&mut self, message: &str, events: &mut Vec<Decoded>) -> Result<(), Error> {
+    fn begin(&mut self, message: Message<'_>, events: &mut Vec<Decoded>) -> Result<(), Error> {
         if !matches!(self.stage, Stage::Waiting) {
             return Err(Error::protocol("the message begins twice"));
         }
-        let envelope = Envelope::open(message)?;
+        let envelope = Envelope::open(message);
         let model = envelope.model().map_or_else(|| self.identity.model.clone(), ModelId::new);
         events.push(Event::Started(Started::new(self.identity.provider.clone(), model)));
         let usage = envelope.usage().cut_short();
@@ -257,7 +252,7 @@ impl Reader {
     /// The provider's filter ended the answer, or took the place of one.
     fn filter(&mut self, filtered: &Finish, events: &mut Vec<Decoded>) -> Result<(), Error> {
         if matches!(self.stage, Stage::Waiting) {
-            self.begin("{}", events)?;
+            self.begin(Message::default(), events)?;
         }
         self.close(events)?;
         let mut finish = self.answering()?.envelope.finish(filtered.reason, &filtered.raw_reason);

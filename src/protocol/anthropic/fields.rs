@@ -7,6 +7,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::protocol::json;
+
 /// The fields of a JSON object. A name stands once; the last value wins.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fields(Vec<(String, Box<RawValue>)>);
@@ -33,7 +35,8 @@ impl Fields {
 
     /// The field, where it is a string.
     pub(super) fn text(&self, name: &str) -> Option<Cow<'_, str>> {
-        serde_json::from_str(self.get(name)?.get()).map(|Text(text)| text).ok()
+        let raw = self.get(name)?;
+        json::plain(raw).map(Cow::Borrowed).or_else(|| serde_json::from_str(raw.get()).map(|Text(text)| text).ok())
     }
 
     /// Takes a field out.
@@ -44,7 +47,8 @@ impl Fields {
 
     /// Takes a field out, where it is a string; it is gone in any case.
     pub(super) fn take_text(&mut self, name: &str) -> Option<String> {
-        serde_json::from_str(self.take(name)?.get()).ok()
+        let raw = self.take(name)?;
+        json::plain(&raw).map(str::to_owned).or_else(|| serde_json::from_str(raw.get()).ok())
     }
 
     /// Sets a field; one that is there keeps its place.

@@ -10,35 +10,35 @@ use crate::domain::Allowance;
 use crate::protocol::allowance::{Names, tightest};
 use crate::protocol::wait;
 
-const REQUESTS: Names = Names {
-    limit: "anthropic-ratelimit-requests-limit",
-    remaining: "anthropic-ratelimit-requests-remaining",
-    reset: "anthropic-ratelimit-requests-reset",
-};
+static REQUESTS: Names = Names::new(
+    "anthropic-ratelimit-requests-limit",
+    "anthropic-ratelimit-requests-remaining",
+    "anthropic-ratelimit-requests-reset",
+);
 
 /// The first is the tightest in force where the provider says it; the others are what it is made of.
-const TOKENS: [Names; 3] = [
-    Names {
-        limit: "anthropic-ratelimit-tokens-limit",
-        remaining: "anthropic-ratelimit-tokens-remaining",
-        reset: "anthropic-ratelimit-tokens-reset",
-    },
-    Names {
-        limit: "anthropic-ratelimit-input-tokens-limit",
-        remaining: "anthropic-ratelimit-input-tokens-remaining",
-        reset: "anthropic-ratelimit-input-tokens-reset",
-    },
-    Names {
-        limit: "anthropic-ratelimit-output-tokens-limit",
-        remaining: "anthropic-ratelimit-output-tokens-remaining",
-        reset: "anthropic-ratelimit-output-tokens-reset",
-    },
+static TOKENS: [Names; 3] = [
+    Names::new(
+        "anthropic-ratelimit-tokens-limit",
+        "anthropic-ratelimit-tokens-remaining",
+        "anthropic-ratelimit-tokens-reset",
+    ),
+    Names::new(
+        "anthropic-ratelimit-input-tokens-limit",
+        "anthropic-ratelimit-input-tokens-remaining",
+        "anthropic-ratelimit-input-tokens-reset",
+    ),
+    Names::new(
+        "anthropic-ratelimit-output-tokens-limit",
+        "anthropic-ratelimit-output-tokens-remaining",
+        "anthropic-ratelimit-output-tokens-reset",
+    ),
 ];
 
 /// What the headers of an answer say about the account's limits.
 pub(super) fn allowance(headers: &HeaderMap, now: SystemTime) -> Allowance {
-    let quota = |names: Names| names.quota(headers, |text| wait::until_rfc3339(text, now));
-    Allowance { requests: quota(REQUESTS), tokens: tightest(TOKENS.into_iter().filter_map(quota)) }
+    let quota = |names: &Names| names.quota(headers, |text| wait::until_rfc3339(text, now));
+    Allowance { requests: quota(&REQUESTS), tokens: tightest(TOKENS.iter().filter_map(quota)) }
 }
 
 #[cfg(test)]

@@ -11,22 +11,16 @@ use crate::domain::Allowance;
 use crate::protocol::allowance::Names;
 use crate::protocol::wait;
 
-const REQUESTS: Names = Names {
-    limit: "x-ratelimit-limit-requests",
-    remaining: "x-ratelimit-remaining-requests",
-    reset: "x-ratelimit-reset-requests",
-};
+static REQUESTS: Names =
+    Names::new("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests");
 
-const TOKENS: Names = Names {
-    limit: "x-ratelimit-limit-tokens",
-    remaining: "x-ratelimit-remaining-tokens",
-    reset: "x-ratelimit-reset-tokens",
-};
+static TOKENS: Names =
+    Names::new("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens");
 
 /// What the headers of an answer say about the account's limits.
 pub(super) fn allowance(headers: &HeaderMap, now: SystemTime) -> Allowance {
-    let quota = |names: Names| names.quota(headers, |text| reset(text, now));
-    Allowance { requests: quota(REQUESTS), tokens: quota(TOKENS) }
+    let quota = |names: &Names| names.quota(headers, |text| reset(text, now));
+    Allowance { requests: quota(&REQUESTS), tokens: quota(&TOKENS) }
 }
 
 fn reset(text: &str, now: SystemTime) -> Option<Duration> {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::block::Open;
+use super::message::Message;
 use super::tally::Tally;
 use super::unreadable;
 use crate::domain::{
@@ -40,20 +41,9 @@ struct Stop {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct StopDetails {
+pub(super) struct StopDetails {
     category: Option<String>,
     explanation: Option<String>,
-}
-
-/// A message without its blocks.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Message {
-    id: Option<String>,
-    model: Option<String>,
-    usage: Option<Box<RawValue>>,
-    diagnostics: Option<Box<RawValue>>,
-    context_management: Option<Box<RawValue>>,
 }
 
 /// What `message_delta` carries.
@@ -72,23 +62,25 @@ struct Container {
 }
 
 impl Envelope {
-    /// Reads a message's beginning, or the whole of it.
-    pub(super) fn open(message: &str) -> Result<Self, Error> {
-        let read = |error: serde_json::Error| unreadable("the message", &error);
-        let head: Message = serde_json::from_str(message).map_err(read)?;
-        let stop: Stop = serde_json::from_str(message).map_err(read)?;
+    /// What surrounds the blocks of a message that begins, or came whole.
+    pub(super) fn open(message: Message<'_>) -> Self {
         let mut envelope = Self {
-            model: head.model.map(|model| model.chars().take(256).collect()),
-            tally: Tally::read(head.usage.as_deref()).unwrap_or_default(),
+            model: message.model.map(|model| model.chars().take(256).collect()),
+            tally: Tally::read(message.usage).unwrap_or_default(),
             ..Self::default()
         };
-        if let Some(id) = head.id {
-            envelope.metadata.insert("message_id".to_owned(), id);
+        if let Some(id) = message.id {
+            envelope.metadata.insert("message_id".to_owned(), id.into_owned());
         }
-        envelope.report("diagnostics", head.diagnostics);
-        envelope.report("context_management", head.context_management);
-        envelope.stop(stop);
-        Ok(envelope)
+        envelope.report("diagnostics", message.diagnostics.map(ToOwned::to_owned));
+        envelope.report("context_management", message.context_management.map(ToOwned::to_owned));
+        envelope.stop(Stop {
+            stop_reason: message.stop_reason,
+            stop_sequence: message.stop_sequence,
+            stop_details: message.stop_details,
+            container: message.container.map(ToOwned::to_owned),
+        });
+        envelope
     }
 
     /// Reads a `message_delta`: it replaces what it says, and leaves the rest.

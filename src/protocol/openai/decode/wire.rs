@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::Error;
 use crate::protocol::few::Few;
+use crate::protocol::json;
 
 /// The most choices of a chunk: one was asked for.
 const MOST_CHOICES: usize = 16;
@@ -229,11 +230,13 @@ struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The text of a JSON string; none for anything else.
 pub(super) fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
-    let raw = raw?.get();
-    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    // It is known to be JSON: without an escape it is its own text.
-    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
-        return Some(Cow::Borrowed(inner));
+    let raw = raw?;
+    if let Some(plain) = json::plain(raw) {
+        return Some(Cow::Borrowed(plain));
+    }
+    let raw = raw.get();
+    if !raw.starts_with('"') {
+        return None;
     }
     match serde_json::from_str::<Borrowed<'_>>(raw) {
         Ok(Borrowed(text)) => Some(text),
