@@ -59,6 +59,11 @@ bench *arguments:
 alternatives *arguments:
     benches/with.sh litellm portkey -- {{ just_executable() }} bench {{ arguments }} --only alternatives
 
+# The same of a server and a benchmark that a profile has guided, as the image is built: `just guided measure --quick`, `just guided
+# train`. A build takes twice as long as one for `just bench`, and training that again.
+guided *arguments:
+    benches/guided.sh {{ arguments }}
+
 # The same calls by somebody else's load, ghz, beside our own figures; installed once into a cache folder.
 witness *arguments:
     benches/with.sh ghz -- {{ just_executable() }} bench {{ arguments }} --only calls,latency,witness

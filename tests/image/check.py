@@ -6,6 +6,7 @@ the binaries must be the same to the byte. That takes many minutes.
 """
 
 import hashlib
+import lzma
 import os
 import pathlib
 import re
@@ -34,6 +35,7 @@ def main():
         "images are pinned by tag, and have a place for a digest": pinned,
         "the compiler is one that the source takes": compiler,
         "nothing tells when or where it was built": reproducible,
+        "it is guided by the profile, as the benchmark is": guided,
         "it runs as nobody, and says what it is": runs,
         "the chart starts it as it is": chart,
     }.items():
@@ -108,6 +110,18 @@ def reproducible():
     holds("org.opencontainers.image.created" not in str(IMAGE), "a label has a date")
 
 
+def guided():
+    flags = re.search(r'RUSTFLAGS="([^"]*)"', " ".join(rest for _, rest in BUILD))[1].split()
+    flags = [flag.split("=/src/target/")[0] for flag in flags if not flag.startswith("--remap-path-prefix=")]
+    holds("-Cprofile-use" in flags, "the compiler is told of no profile")
+    benchmark = (ROOT / "benches/guided.sh").read_text()
+    equal([flag for flag in flags if flag not in benchmark], [], "flags that the benchmark's build does not have")
+    packed = re.search(r"xz --decompress --stdout (\S+)", " ".join(rest for word, rest in BUILD if word == "RUN"))[1]
+    profile = lzma.decompress((ROOT / packed).read_bytes())
+    # As LLVM's indexed profiles begin.
+    equal(profile[:8], b"\xfflprofi\x81", "what the profile begins with")
+
+
 def runs():
     equal([rest for word, rest in IMAGE if word == "USER"], ["65532:65532"], "the user, as a number")
     holds(all(word != "RUN" for word, _ in IMAGE), "there is no shell to run anything")
@@ -150,7 +164,8 @@ def build(folder):
     """What the recipe's first stage makes of the context in `folder`."""
 
     def here(text):
-        return text.strip('"').replace("=/src=", f"={folder}=").replace("/usr/local/cargo=", f"{CARGO_HOME}=")
+        here = text.strip('"').replace("=/src=", f"={folder}=").replace("=/src/", f"={folder}/")
+        return here.replace("/usr/local/cargo=", f"{CARGO_HOME}=")
 
     command = re.sub(r"--mount=\S+ ", "", next(rest for word, rest in BUILD if word == "RUN"))
     settings = [pair for word, rest in BUILD if word == "ENV" for pair in re.findall(r'(\w+)=("[^"]*"|\S+)', rest)]
