@@ -17,7 +17,8 @@ COPY proto proto
 COPY data data
 COPY src src
 # The seconds since 1970 of the commit: nothing in the binary tells when or where it was built. The profile is that of
-# benches/guided.sh, which has the same flags: it tells the compiler which code runs often (docs/adr/0035-guided-by-a-profile.md).
+# benches/guided.sh, which has the same flags and names its target too, on which the names of functions depend: it tells the
+# compiler which code runs often (docs/adr/0035-guided-by-a-profile.md).
 ARG SOURCE_DATE_EPOCH=0
 ENV SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} \
     CARGO_INCREMENTAL=0 \
@@ -26,8 +27,9 @@ ENV SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} \
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
     mkdir -p target && xz --decompress --stdout data/guided.profdata.xz > target/guided.profdata \
-    && cargo build --locked --release --bin completiond \
-    && install -D -m 0755 target/release/completiond /out/completiond \
+    && machine="$(rustc -vV | sed -n 's/^host: //p')" \
+    && cargo build --locked --release --target "$machine" --bin completiond \
+    && install -D -m 0755 "target/$machine/release/completiond" /out/completiond \
     && /out/completiond --version
 
 FROM gcr.io/distroless/cc-debian12:${BASE_TAG}${BASE_DIGEST}

@@ -9,6 +9,8 @@
 #
 # Needs xz, and to train rustup's component `llvm-tools`.
 set -euo pipefail
+# What fails within `$(...)` ends this as well.
+shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 profile=data/guided.profdata.xz
@@ -43,7 +45,9 @@ train() {
 # The same flags as those of the Dockerfile.
 build_guided() {
     mkdir -p "$guided"
-    xz --decompress --stdout "$profile" > "$guided/guided.profdata"
+    xz --decompress --stdout "$profile" > "$guided/unpacked"
+    # All is built again behind a profile that is newer.
+    cmp --silent "$guided/unpacked" "$guided/guided.profdata" || mv "$guided/unpacked" "$guided/guided.profdata"
     build "$guided" "-Cprofile-use=$guided/guided.profdata -Cllvm-args=-pgo-warn-missing-function=false \
 -Clink-arg=-Wl,-z,keep-text-section-prefix"
 }

@@ -19,9 +19,10 @@ pub(crate) fn is_on() -> bool {
 /// Lets this process end when it is told to.
 pub(crate) fn ends_when_told() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut told = runtime.block_on(async { signal(SignalKind::terminate()) })?;
     std::thread::Builder::new().spawn(move || {
-        let told = runtime.block_on(async { signal(SignalKind::terminate()).ok()?.recv().await });
-        std::process::exit(i32::from(told.is_none()));
+        runtime.block_on(told.recv());
+        std::process::exit(0);
     })?;
     Ok(())
 }

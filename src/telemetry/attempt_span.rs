@@ -176,7 +176,8 @@ impl AttemptSpan {
         }
     }
 
-    /// Adds `traceparent` and `tracestate` to the request, so that the provider's spans are children of this one.
+    /// Adds `traceparent` and `tracestate` to the request, so that the provider's spans are children of this one; of the call's, where
+    /// it is not sampled.
     pub fn inject(&self, headers: &mut HeaderMap) {
         propagation::inject(&self.context, headers);
     }

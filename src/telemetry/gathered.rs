@@ -1,7 +1,7 @@
 //! Lines of calls on their way out: those that come together are written together.
 //!
 //! To write is a call of the system, and one for each line is a fifteenth of what a call takes of this process. So a line that
-//! tells a call that went as it should waits for a moment, in which others come. Everything else is written at once, behind what
+//! tells of a call and is no warning waits for a moment, in which others come. Everything else is written at once, behind what
 //! waits, so that lines stay in their order.
 
 use std::io::{self, Write};
@@ -130,8 +130,7 @@ impl<W: Write> Shared<W> {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         let Out { sink, leaving } = &mut *out;
         std::mem::swap(leaving, &mut self.waiting().lines);
-        // Nobody is left to be told that a line could not be written.
-        let _ = sink.write_all(leaving);
+        write_lines(sink, leaving);
         leaving.clear();
     }
 
@@ -150,6 +149,26 @@ impl<W: Write> Shared<W> {
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes what can be written. Nobody is left to be told of a line that cannot; those behind it are tried all the same.
+fn write_lines(sink: &mut impl Write, mut lines: &[u8]) {
+    let mut is_torn = false;
+    while !lines.is_empty() {
+        match sink.write(lines) {
+            Ok(written) if written > 0 => {
+                let (gone, rest) = lines.split_at(written.min(lines.len()));
+                (is_torn, lines) = (gone.last() != Some(&b'\n'), rest);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(_) | Err(_) => {
+                // Of a line that has begun its end is still to come, so that the next one is a line of its own.
+                let end = memchr::memchr(b'\n', lines).unwrap_or(lines.len());
+                let (_, rest) = lines.split_at((end + usize::from(!is_torn || end == 0)).min(lines.len()));
+                lines = rest;
+            }
+        }
     }
 }
 
@@ -227,6 +246,42 @@ mod tests {
         drop(gathered);
         let rest: String = pieces.iter().collect();
         assert!(rest.contains("the last one"), "{rest}");
+    }
+
+    /// Takes so many bytes each time, or fails.
+    struct Stubborn {
+        answers: Vec<io::Result<usize>>,
+        taken: Vec<u8>,
+    }
+
+    impl Write for Stubborn {
+        fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+            let answer = if self.answers.is_empty() { Ok(piece.len()) } else { self.answers.remove(0) };
+            answer.inspect(|count| self.taken.extend_from_slice(&piece[..*count]))
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_written_takes_no_other_with_it() {
+        let full = || Err(io::ErrorKind::WouldBlock.into());
+        for (answers, expected) in [
+            (vec![], "one\ntwo\nthree\n"),
+            (vec![full()], "two\nthree\n"),
+            (vec![Ok(5), full()], "one\nt\nthree\n"),
+            (vec![Ok(4), full(), full()], "one\n"),
+            (vec![Ok(1), full(), full(), Ok(4)], "otwo\nthree\n"),
+            (vec![Err(io::ErrorKind::Interrupted.into()), Ok(3)], "one\ntwo\nthree\n"),
+            (vec![Ok(0)], "two\nthree\n"),
+        ] {
+            let shown = format!("{answers:?}");
+            let mut sink = Stubborn { answers, taken: Vec::new() };
+            write_lines(&mut sink, b"one\ntwo\nthree\n");
+            assert_eq!(String::from_utf8(sink.taken).unwrap(), expected, "{shown}");
+        }
     }
 
     #[test]

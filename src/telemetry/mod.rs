@@ -129,7 +129,7 @@ impl From<Tracer> for Instruments {
     }
 }
 
-/// Keeps telemetry running. Dropping it sends what is left, and waits for that at most five seconds.
+/// Keeps telemetry running. Dropping it writes the lines that wait, and sends what is left, for at most five seconds.
 #[derive(Debug)]
 pub struct Guard {
     /// Lines that wait to be written; none: this process writes none.
@@ -205,11 +205,11 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if let Some(pipeline) = &self.pipeline {
-            pipeline.end(&self.metrics);
-        }
         if let Some(lines) = &self.lines {
             lines.flush();
+        }
+        if let Some(pipeline) = &self.pipeline {
+            pipeline.end(&self.metrics);
         }
     }
 }

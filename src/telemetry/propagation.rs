@@ -34,10 +34,16 @@ pub(super) fn inject(context: &Context, headers: &mut HeaderMap) {
     let span = context.span();
     let trace = span.span_context();
     if trace.is_valid() {
-        headers.extend(HeaderValue::try_from(traceparent(trace)).ok().map(|value| (TRACEPARENT, value)));
+        if let Ok(value) = HeaderValue::try_from(traceparent(trace)) {
+            headers.insert(TRACEPARENT, value);
+        }
+        let state = trace.trace_state().header();
         // An empty `tracestate` says nothing, and some servers refuse it.
-        let state = Some(trace.trace_state().header()).filter(|state| !state.is_empty());
-        headers.extend(state.and_then(|state| HeaderValue::try_from(state).ok()).map(|value| (TRACESTATE, value)));
+        if !state.is_empty()
+            && let Ok(value) = HeaderValue::try_from(state)
+        {
+            headers.insert(TRACESTATE, value);
+        }
     }
     if !context.baggage().is_empty() {
         BaggagePropagator::new().inject_context(context, &mut Outgoing(headers));
@@ -96,9 +102,10 @@ mod tests {
         headers.insert("tracestate", HeaderValue::from_static("a=1,b=2"));
         let context = extract(&headers, &[]);
         assert!(context.span().span_context().is_remote());
-        let mut sent = HeaderMap::new();
+        // What the configuration sets itself does not go beside it.
+        let mut sent = HeaderMap::from_iter([(TRACEPARENT, HeaderValue::from_static("00-another"))]);
         inject(&context, &mut sent);
-        assert_eq!(sent.get("traceparent").unwrap(), parent);
+        assert_eq!(sent.get_all("traceparent").iter().collect::<Vec<_>>(), [parent]);
         assert_eq!(sent.get("tracestate").unwrap(), "a=1,b=2");
 
         for bad in ["", "00-zz-b7ad6b7169203331-01", "00-00000000000000000000000000000000-b7ad6b7169203331-01", "ff"] {

@@ -110,7 +110,7 @@ impl Work {
 #[derive(Debug)]
 #[must_use = "the span ends when it is dropped"]
 pub struct WorkSpan {
-    /// That of the span; the caller's where no spans are made.
+    /// That of the span; where none is made, or the call is not sampled, the one above it.
     context: Option<Context>,
     is_ours: bool,
 }
@@ -137,6 +137,7 @@ impl WorkSpan {
 impl Drop for WorkSpan {
     fn drop(&mut self) {
         if let Some(context) = self.context.as_ref().filter(|_| self.is_ours) {
+            // Where it is the one above, nothing is recorded and nothing ends.
             context.span().end();
         }
     }

@@ -116,6 +116,8 @@ def guided():
     holds("-Cprofile-use" in flags, "the compiler is told of no profile")
     benchmark = (ROOT / "benches/guided.sh").read_text()
     equal([flag for flag in flags if flag not in benchmark], [], "flags that the benchmark's build does not have")
+    made = " ".join(rest for word, rest in BUILD if word == "RUN")
+    holds('--target "$machine"' in made and '--target "$machine"' in benchmark, "one of both names no target")
     packed = re.search(r"xz --decompress --stdout (\S+)", " ".join(rest for word, rest in BUILD if word == "RUN"))[1]
     profile = lzma.decompress((ROOT / packed).read_bytes())
     # As LLVM's indexed profiles begin.

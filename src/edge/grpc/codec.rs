@@ -54,10 +54,16 @@ where
 #[derive(Debug)]
 pub struct Side<M>(PhantomData<M>);
 
-/// How much room messages of this kind have: an event of a stream, or one that comes alone.
+/// Those of which a stream has many.
+const STREAMED: [&str; 3] = [
+    proto::StreamCompleteResponse::NAME,
+    proto::StreamBatchCompleteRequest::NAME,
+    proto::StreamBatchCompleteResponse::NAME,
+];
+
+/// How much room messages of this kind have to begin with.
 fn settings<M: Name>() -> BufferSettings {
-    let is_event = M::NAME == proto::StreamCompleteResponse::NAME;
-    BufferSettings::new(if is_event { BUFFER_BYTES } else { ALONE_BYTES }, YIELD_BYTES)
+    BufferSettings::new(if STREAMED.contains(&M::NAME) { BUFFER_BYTES } else { ALONE_BYTES }, YIELD_BYTES)
 }
 
 impl<M: Message + Name> Encoder for Side<M> {

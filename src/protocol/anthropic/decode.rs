@@ -72,6 +72,13 @@ struct Said<'a> {
     delta: Option<&'a RawValue>,
 }
 
+/// What came in place of an answer.
+#[derive(Deserialize)]
+struct Failed<'a> {
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
 impl Decoder for Reader {
     fn frame(&mut self, frame: Frame<'_>, events: &mut Vec<Decoded>) -> Result<Signal, Error> {
         if matches!(self.stage, Stage::Over(..)) {
@@ -114,17 +121,21 @@ impl Decoder for Reader {
     }
 
     fn whole(&mut self, body: &[u8], events: &mut Vec<Decoded>) -> Result<(), Error> {
-        let body = std::str::from_utf8(body).map_err(|_| Error::protocol("the answer is not text"))?;
-        let mut message: Message<'_> = serde_json::from_str(body).map_err(|error| match error.is_eof() {
-            true => Error::cut_short(),
-            false => unreadable("the answer", &error),
-        })?;
-        if message.error.is_some() {
-            let filtered = refuse::inside(&self.identity, body.as_bytes())?;
+        let read: Result<Message<'_>, _> = json::read(body);
+        let tells_error = match &read {
+            Ok(message) => message.error.is_some(),
+            Err(error) if error.is_eof() => return Err(Error::cut_short()),
+            // An error is told, whatever stands beside it.
+            Err(_) => json::read(body).is_ok_and(|Failed { error }| error.is_some()),
+        };
+        if tells_error {
+            let filtered = refuse::inside(&self.identity, body)?;
             return self.filter(&filtered, events);
         }
+        let mut message = read.map_err(|error| unreadable("the answer", &error))?;
+        let is_message = message.kind.is_none_or(|kind| json::plain(kind) == Some("message"));
         let blocks = message.content.take().and_then(Blocks::listed);
-        let Some(blocks) = blocks.filter(|_| matches!(message.kind.as_deref(), None | Some("message"))) else {
+        let Some(blocks) = blocks.filter(|_| is_message) else {
             return Err(Error::protocol("the answer is no message"));
         };
         self.begin(message, events)?;

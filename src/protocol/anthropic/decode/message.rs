@@ -8,12 +8,15 @@ use serde_json::value::RawValue;
 
 use super::envelope::StopDetails;
 
+/// One more than an answer may have: by that one it is seen that there are too many.
+const MOST_READ: usize = 16 * 1024 + 1;
+
 /// The message, its blocks not read yet.
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
 pub(super) struct Message<'a> {
     #[serde(rename = "type", borrow)]
-    pub(super) kind: Option<Cow<'a, str>>,
+    pub(super) kind: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) content: Option<Blocks<'a>>,
     #[serde(borrow)]
@@ -57,9 +60,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Blocks<'a> {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Blocks<'de>, A::Error> {
                 let mut blocks = Vec::new();
-                while let Some(block) = list.next_element()? {
+                while blocks.len() < MOST_READ
+                    && let Some(block) = list.next_element()?
+                {
                     blocks.push(block);
                 }
+                while list.next_element::<IgnoredAny>()?.is_some() {}
                 Ok(Blocks(Some(blocks)))
             }
 
