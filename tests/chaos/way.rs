@@ -63,7 +63,7 @@ impl Way {
             match client.complete(request).await {
                 Ok(response) => {
                     let response = response.into_inner();
-                    Saw::Answer { text: response.text, restarts: 0, outcome: response.outcome.unwrap().into() }
+                    Saw::Answer { text: response.text, restarts: 0, outcome: response.outcome.unwrap() }
                 }
                 Err(status) => Saw::Refusal(Seen::of(&status)),
             }
@@ -89,7 +89,7 @@ async fn streamed(mut client: Client, request: Request<CompleteRequest>) -> Saw 
     }
     let folded = fold::fold(&told).unwrap_or_else(|error| panic!("{error}: {told:#?}"));
     let restarts = told.iter().filter(|told| matches!(told.event, Some(Event::Restarted(_)))).count();
-    Saw::Answer { text: folded.text, restarts, outcome: folded.outcome.unwrap().into() }
+    Saw::Answer { text: folded.text, restarts, outcome: folded.outcome.unwrap() }
 }
 
 /// The text so far: what came before a restart is void.

@@ -15,7 +15,7 @@ use crate::protocol::Unfit;
 use crate::protocol::place::Place;
 
 /// Checked JSON text as it goes out, byte for byte.
-pub(super) fn raw<'a>(json: &'a str, field: impl Into<String>) -> Result<&'a RawValue, Unfit> {
+pub(super) fn raw(json: &str, field: impl Into<String>) -> Result<&RawValue, Unfit> {
     serde_json::from_str(json).map_err(|_| lacks(field, "cannot take text that is not JSON"))
 }
 

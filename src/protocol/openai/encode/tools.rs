@@ -54,7 +54,7 @@ fn one<'a>(encoder: &mut Encoder<'a>, index: usize, tool: &'a Tool) -> Result<Pi
 
 fn function<'a>(tool: &'a FunctionTool, place: Place) -> Result<WireTool<'a>, Unfit> {
     let parameters = match &tool.parameters {
-        Some(json) => Some(raw(json, &format!("{place}.function.parameters_json"))?),
+        Some(json) => Some(raw(json, format!("{place}.function.parameters_json"))?),
         None => None,
     };
     let function = Function { name: &tool.name, description: &tool.description, parameters, strict: tool.strict };
