@@ -16,18 +16,17 @@ COPY Cargo.toml Cargo.lock build.rs ./
 COPY proto proto
 COPY data data
 COPY src src
-# The seconds since 1970 of the commit: nothing in the binary tells when or where it was built. The profile is that of
-# benches/guided.sh, which has the same flags and names its target too, on which the names of functions depend: it tells the
-# compiler which code runs often (docs/adr/0035-guided-by-a-profile.md).
+# The seconds since 1970 of the commit: nothing in the binary tells when or where it was built.
 ARG SOURCE_DATE_EPOCH=0
 ENV SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} \
     CARGO_INCREMENTAL=0 \
-    RUSTFLAGS="--remap-path-prefix=/src=completiond --remap-path-prefix=/usr/local/cargo=cargo -Cprofile-use=/src/target/guided.profdata -Cllvm-args=-pgo-warn-missing-function=false -Clink-arg=-Wl,-z,keep-text-section-prefix" \
+    RUSTFLAGS="--remap-path-prefix=/src=completiond --remap-path-prefix=/usr/local/cargo=cargo" \
     CFLAGS="-ffile-prefix-map=/src=completiond -ffile-prefix-map=/usr/local/cargo=cargo"
+# Guided by a profile: docs/adr/0035-guided-by-a-profile.md.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
-    mkdir -p target && xz --decompress --stdout data/guided.profdata.xz > target/guided.profdata \
-    && machine="$(rustc -vV | sed -n 's/^host: //p')" \
+    mkdir -p target && machine="$(rustc -vV | sed -n 's/^host: //p')" \
+    && export RUSTFLAGS="$RUSTFLAGS $(data/guided/flags "$PWD/target")" \
     && cargo build --locked --release --target "$machine" --bin completiond \
     && install -D -m 0755 "target/$machine/release/completiond" /out/completiond \
     && /out/completiond --version

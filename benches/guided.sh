@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The server and the benchmark, guided by a profile: what was counted while the benchmark's own load ran tells the compiler which
-# code runs often. `data/guided.profdata.xz` is that profile, and the image is built with it as well.
+# code runs often, and the linker which stands together. `data/guided` has that profile, and the image is built with it as well.
 #
 #   benches/guided.sh build            target/guided/completiond, and the benchmark beside it
 #   benches/guided.sh measure [...]    and then the benchmark, of the one with the other; what follows are its arguments
@@ -13,7 +13,6 @@ set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-profile=data/guided.profdata.xz
 guided=$PWD/target/guided
 machine=$(rustc -vV | sed -n 's/^host: //p')
 
@@ -29,27 +28,36 @@ build() { # FOLDER FLAGS
     unset CARGO_TARGET_DIR RUSTFLAGS
 }
 
+# The functions that were run, the one with the busiest block first.
+in_order() { # LLVM-PROFDATA PROFILE
+    "$1" show --all-functions --counts "$2" | awk '
+        /^  [^ ].*:$/ { name = $0; sub(/^  /, "", name); sub(/:$/, "", name); sub(/^[^;]*;/, "", name); next }
+        /Block counts: \[/ {
+            gsub(/.*\[|\]/, "")
+            most = 0
+            count = split($0, counts, ", ")
+            for (i = 1; i <= count; i++) if (counts[i] + 0 > most) most = counts[i] + 0
+            if (most > 0) print most "\t" name
+        }' | sort -s -k 1,1nr | cut -f 2 | awk '!seen[$0]++'
+}
+
 train() {
-    local merge counted=$guided/counted trained
-    merge="$(rustc --print target-libdir)/../bin/llvm-profdata"
-    [[ -x $merge ]] || { echo "llvm-profdata is not there: rustup component add llvm-tools" >&2; exit 1; }
+    local profdata counted=$guided/counted trained
+    profdata="$(rustc --print target-libdir)/../bin/llvm-profdata"
+    [[ -x $profdata ]] || { echo "llvm-profdata is not there: rustup component add llvm-tools" >&2; exit 1; }
     rm -rf "$counted" && mkdir -p "$counted"
     trained=$(build "$guided/train" "-Cprofile-generate=$counted")
     COMPLETIOND=$guided/train/completiond LLVM_PROFILE_FILE="$counted/%p.profraw" \
         "$trained" --bench --quick --rounds 1 --only calls,events,latency,start >&2
-    "$merge" merge --sparse -o "$guided/counted.profdata" "$counted"/*.profraw
-    xz --stdout -9 "$guided/counted.profdata" > "$profile"
-    echo "$profile"
+    "$profdata" merge --sparse -o "$guided/merged" "$counted"/*.profraw
+    xz --stdout -9 "$guided/merged" > data/guided/counts.xz
+    in_order "$profdata" "$guided/merged" | xz --stdout -9 > data/guided/order.xz
+    ls -l data/guided
 }
 
-# The same flags as those of the Dockerfile.
 build_guided() {
     mkdir -p "$guided"
-    xz --decompress --stdout "$profile" > "$guided/unpacked"
-    # All is built again behind a profile that is newer.
-    cmp --silent "$guided/unpacked" "$guided/guided.profdata" || mv "$guided/unpacked" "$guided/guided.profdata"
-    build "$guided" "-Cprofile-use=$guided/guided.profdata -Cllvm-args=-pgo-warn-missing-function=false \
--Clink-arg=-Wl,-z,keep-text-section-prefix"
+    build "$guided" "$(data/guided/flags "$guided")"
 }
 
 case ${1:-} in

@@ -117,6 +117,8 @@ impl Server {
 
     /// What it has logged.
     pub(crate) fn log(&self) -> String {
+        // Lines of calls are written a little after they came.
+        std::thread::sleep(Duration::from_millis(200));
         std::fs::read_to_string(self.log_path()).unwrap()
     }
 

@@ -60,6 +60,8 @@ impl Server {
 
     /// What was logged so far.
     pub(crate) fn log(&self) -> String {
+        // Lines of calls are written a little after they came.
+        std::thread::sleep(Duration::from_millis(200));
         self.log.lock().unwrap().join("\n")
     }
 

@@ -81,6 +81,8 @@ impl Server {
     /// The lines of its log that have these words.
     #[allow(dead_code, reason = "not every test looks at the log")]
     pub(super) fn logged(&self, words: &str) -> Vec<String> {
+        // Lines of calls are written a little after they came.
+        std::thread::sleep(Duration::from_millis(200));
         self.log.lock().unwrap().iter().filter(|line| line.contains(words)).cloned().collect()
     }
 
