@@ -82,7 +82,7 @@ impl Server {
     #[allow(dead_code, reason = "not every test looks at the log")]
     pub(super) fn logged(&self, words: &str) -> Vec<String> {
         // Lines of calls are written a little after they came.
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::sleep(std::time::Duration::from_millis(200));
         self.log.lock().unwrap().iter().filter(|line| line.contains(words)).cloned().collect()
     }
 
