@@ -26,7 +26,7 @@ ENV SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} \
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
     mkdir -p target && machine="$(rustc -vV | sed -n 's/^host: //p')" \
-    && export RUSTFLAGS="$RUSTFLAGS $(data/guided/flags "$PWD/target")" \
+    && flags="$(data/guided/flags "$PWD/target")" && export RUSTFLAGS="$RUSTFLAGS $flags" \
     && cargo build --locked --release --target "$machine" --bin completiond \
     && install -D -m 0755 "target/$machine/release/completiond" /out/completiond \
     && /out/completiond --version
