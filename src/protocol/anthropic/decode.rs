@@ -294,3 +294,61 @@ fn unreadable(what: &str, error: &serde_json::Error) -> Error {
 fn following(index: u32) -> Result<u32, Error> {
     Some(index + 1).filter(|next| *next < MOST_BLOCKS).ok_or_else(|| Error::protocol("the answer has too many blocks"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{ProviderId, Reason, Vendor};
+
+    fn reader() -> Reader {
+        Reader::new(Identity::new(ProviderId::new("one"), Vendor::new("anthropic"), ModelId::new("a-model")))
+    }
+
+    fn failure(body: &[u8]) -> Reason {
+        reader().whole(body, &mut Vec::new()).unwrap_err().reason
+    }
+
+    #[test]
+    fn an_error_is_told_whatever_stands_beside_it() {
+        let error = r#""type": "error", "error": {"type": "rate_limit_error", "message": "slowly"}"#;
+        for beside in ["", r#", "id": 5"#, r#", "model": {}"#, r#", "stop_reason": []"#, r#", "content": "text""#] {
+            assert_eq!(failure(format!("{{{error}{beside}}}").as_bytes()), Reason::ProviderRateLimited, "{beside}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_ends_early_is_cut_though_it_ends_within_a_letter() {
+        let whole = r#"{"type": "message", "content": [{"type": "text", "text": "ä"}], "stop_reason": "end_turn"}"#;
+        assert!(reader().whole(whole.as_bytes(), &mut Vec::new()).is_ok());
+        let letter = whole.find('ä').unwrap();
+        for end in [letter, letter + 1, letter + 2, whole.len() - 1] {
+            assert_eq!(failure(&whole.as_bytes()[..end]), Reason::StreamInterrupted, "{end}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_no_empty_answer() {
+        for body in ["{}", r#"{"content": "text"}"#, r#"{"content": {}}"#, r#"{"type": "other", "content": []}"#, "[]"]
+        {
+            assert_eq!(failure(body.as_bytes()), Reason::ProviderProtocolError, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_answer_has_no_more_blocks_than_it_may() {
+        let block = r#"{"type": "text", "text": ""},"#.repeat(20_000);
+        let body = format!(r#"{{"content": [{}], "stop_reason": "end_turn"}}"#, block.trim_end_matches(','));
+        assert_eq!(failure(body.as_bytes()), Reason::ProviderProtocolError);
+    }
+
+    #[test]
+    fn a_message_that_begins_is_read_whatever_stands_in_place_of_its_blocks() {
+        for content in ["[]", "null", r#""text""#, "{\"a\": 1}", "5", "true"] {
+            let data = format!(r#"{{"type": "message_start", "message": {{"id": "m", "content": {content}}}}}"#);
+            let mut events = Vec::new();
+            let frame = Frame { event: "message_start", data: data.as_bytes() };
+            assert!(reader().frame(frame, &mut events).is_ok(), "{content}");
+            assert!(matches!(events.first(), Some(Event::Started(_))), "{content}");
+        }
+    }
+}

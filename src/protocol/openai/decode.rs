@@ -69,8 +69,7 @@ enum Phase {
 }
 
 impl ChatDecoder {
-    /// Reads the answer to `order`; `think_tags` says whether reasoning may stand in the text between tags.
-    /// Reads the answer to `order`; `kept_for`: for how long what it writes to the prompt cache is kept, where that is
+    /// Reads the answer to `order`; `think_tags` says whether reasoning may stand in the text between tags; `kept_for`: for how long what it writes to the prompt cache is kept, where that is
     /// known and not the provider's default.
     pub(super) fn new(order: &Order<'_>, think_tags: bool, kept_for: Option<Duration>) -> Self {
         Self {
