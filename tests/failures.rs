@@ -44,8 +44,17 @@ struct Scene {
 
 impl Scene {
     async fn new(settings: &str) -> Self {
+        Self::over(settings, false).await
+    }
+
+    /// Asked over HTTP/1.1, and another that is asked over HTTP/2: nobody shall see a difference.
+    async fn both(settings: &str) -> [Self; 2] {
+        [Self::over(settings, false).await, Self::over(settings, true).await]
+    }
+
+    async fn over(settings: &str, http2: bool) -> Self {
         let upstream = Upstream::start(Simulator::default()).await.unwrap();
-        let server = at(&upstream.url(), settings).await;
+        let server = at(&upstream.url(), settings, http2).await;
         Self { upstream, server }
     }
 
@@ -69,8 +78,10 @@ impl Scene {
 }
 
 /// One attempt for each call: what is tried again, and where, has tests of its own.
-async fn at(url: &str, settings: &str) -> Server {
-    let providers: String = PROTOCOLS.iter().map(|protocol| provider(protocol, protocol, url)).collect();
+async fn at(url: &str, settings: &str, http2: bool) -> Server {
+    let own = format!(", http2: {http2} }}");
+    let providers: String =
+        PROTOCOLS.iter().map(|protocol| provider(protocol, protocol, url).replace(" }", &own)).collect();
     Server::start(&format!("retry: {{ max_attempts: 1 }}\n{settings}\nproviders:\n{providers}")).await
 }
 
@@ -205,19 +216,20 @@ const REFUSALS: &[Refusal] = &[
 
 #[tokio::test]
 async fn an_upstream_that_refuses_has_its_row_in_every_way_of_asking() {
-    let scene = &Scene::new("").await;
-    let each = |case: &'static Refusal, mode: Mode| async move {
-        let (directives, reason, hint, statuses) = case;
-        for (protocol, status) in PROTOCOLS.into_iter().zip(statuses) {
-            let context = format!("{protocol} {directives} {mode:?}");
-            let seen = scene.refusal(protocol, directives, mode).await;
-            check(&seen, protocol, reason, *hint, &context);
-            assert_eq!(seen.metadata["upstreamStatus"], status.to_string(), "{context}");
-            assert!(seen.metadata["upstreamRequestId"].starts_with("req_sim_"), "{context}");
-            assert_eq!(seen.failure().attempts.len(), 1, "{context}");
-        }
-    };
-    join_all(REFUSALS.iter().flat_map(|case| MODES.map(|mode| each(case, mode)))).await;
+    for scene in &Scene::both("").await {
+        let each = |case: &'static Refusal, mode: Mode| async move {
+            let (directives, reason, hint, statuses) = case;
+            for (protocol, status) in PROTOCOLS.into_iter().zip(statuses) {
+                let context = format!("{protocol} {directives} {mode:?}");
+                let seen = scene.refusal(protocol, directives, mode).await;
+                check(&seen, protocol, reason, *hint, &context);
+                assert_eq!(seen.metadata["upstreamStatus"], status.to_string(), "{context}");
+                assert!(seen.metadata["upstreamRequestId"].starts_with("req_sim_"), "{context}");
+                assert_eq!(seen.failure().attempts.len(), 1, "{context}");
+            }
+        };
+        join_all(REFUSALS.iter().flat_map(|case| MODES.map(|mode| each(case, mode)))).await;
+    }
 }
 
 #[tokio::test]
@@ -284,18 +296,19 @@ const BROKEN: &[(&str, &str, &[Mode])] = &[
 
 #[tokio::test]
 async fn an_answer_that_breaks_before_anything_left_is_a_failure_without_a_beginning() {
-    let scene = &Scene::new("").await;
-    let each = |(directives, reason, modes): &'static (&str, &str, &[Mode])| async move {
-        for (protocol, mode) in
-            PROTOCOLS.into_iter().flat_map(|protocol| modes.iter().map(move |mode| (protocol, *mode)))
-        {
-            let context = format!("{protocol} {directives} {mode:?}");
-            let seen = scene.refusal(protocol, directives, mode).await;
-            check(&seen, protocol, reason, None, &context);
-            assert_eq!(seen.failure().attempts.len(), 1, "{context}");
-        }
-    };
-    join_all(BROKEN.iter().map(each)).await;
+    for scene in &Scene::both("").await {
+        let each = |(directives, reason, modes): &'static (&str, &str, &[Mode])| async move {
+            for (protocol, mode) in
+                PROTOCOLS.into_iter().flat_map(|protocol| modes.iter().map(move |mode| (protocol, *mode)))
+            {
+                let context = format!("{protocol} {directives} {mode:?}");
+                let seen = scene.refusal(protocol, directives, mode).await;
+                check(&seen, protocol, reason, None, &context);
+                assert_eq!(seen.failure().attempts.len(), 1, "{context}");
+            }
+        };
+        join_all(BROKEN.iter().map(each)).await;
+    }
 }
 
 /// How many frames the upstream's answer has, and after how many of them a block has begun and the answer is complete.
@@ -303,27 +316,28 @@ const FRAMES: [(&str, u32, u32, u32); 2] = [("anthropic", 8, 2, 8), ("openai", 7
 
 #[tokio::test]
 async fn an_answer_that_is_cut_at_any_frame_never_looks_complete() {
-    let scene = &Scene::new("").await;
-    for (protocol, frames, begun, complete) in FRAMES {
-        for cut in 0..=frames {
-            let directives = format!("cut_after={cut}");
-            let context = format!("{protocol} {directives}");
-            if cut >= complete {
-                let streamed = scene.play(protocol, &directives, Mode::Stream).await.unwrap();
-                assert_eq!(streamed.fold().text, TEXT, "{context}");
-                assert!(scene.play(protocol, &directives, Mode::Folded).await.is_ok(), "{context}");
-                continue;
-            }
-            let seen = scene.refusal(protocol, &directives, Mode::Folded).await;
-            check(&seen, protocol, "PROVIDER_UNAVAILABLE", None, &context);
-            if cut < begun {
-                let seen = scene.refusal(protocol, &directives, Mode::Stream).await;
+    for scene in &Scene::both("").await {
+        for (protocol, frames, begun, complete) in FRAMES {
+            for cut in 0..=frames {
+                let directives = format!("cut_after={cut}");
+                let context = format!("{protocol} {directives}");
+                if cut >= complete {
+                    let streamed = scene.play(protocol, &directives, Mode::Stream).await.unwrap();
+                    assert_eq!(streamed.fold().text, TEXT, "{context}");
+                    assert!(scene.play(protocol, &directives, Mode::Folded).await.is_ok(), "{context}");
+                    continue;
+                }
+                let seen = scene.refusal(protocol, &directives, Mode::Folded).await;
                 check(&seen, protocol, "PROVIDER_UNAVAILABLE", None, &context);
-            } else {
-                let (events, seen) = scene.interruption(protocol, &directives).await;
-                check(&seen, protocol, "STREAM_INTERRUPTED", None, &context);
-                assert!(matches!(events[0], Event::Started(_)), "{context}");
-                assert!(!events.iter().any(|event| matches!(event, Event::Completed(_))), "{context}: {events:#?}");
+                if cut < begun {
+                    let seen = scene.refusal(protocol, &directives, Mode::Stream).await;
+                    check(&seen, protocol, "PROVIDER_UNAVAILABLE", None, &context);
+                } else {
+                    let (events, seen) = scene.interruption(protocol, &directives).await;
+                    check(&seen, protocol, "STREAM_INTERRUPTED", None, &context);
+                    assert!(matches!(events[0], Event::Started(_)), "{context}");
+                    assert!(!events.iter().any(|event| matches!(event, Event::Completed(_))), "{context}: {events:#?}");
+                }
             }
         }
     }
@@ -331,17 +345,18 @@ async fn an_answer_that_is_cut_at_any_frame_never_looks_complete() {
 
 #[tokio::test]
 async fn a_connection_that_is_reset_at_any_frame_never_looks_complete() {
-    let scene = &Scene::new("").await;
-    for (protocol, _, _, complete) in FRAMES {
-        for cut in 0..complete {
-            let directives = format!("reset_after={cut}");
-            let context = format!("{protocol} {directives}");
-            let seen = scene.refusal(protocol, &directives, Mode::Folded).await;
-            check(&seen, protocol, "PROVIDER_UNAVAILABLE", None, &context);
-            // A reset may take bytes with it that were on their way.
-            match scene.play(protocol, &directives, Mode::Stream).await {
-                Err(seen) => check(&seen, protocol, "PROVIDER_UNAVAILABLE", None, &context),
-                Ok(begun) => check(&begun.failure.unwrap(), protocol, "STREAM_INTERRUPTED", None, &context),
+    for scene in &Scene::both("").await {
+        for (protocol, _, _, complete) in FRAMES {
+            for cut in 0..complete {
+                let directives = format!("reset_after={cut}");
+                let context = format!("{protocol} {directives}");
+                let seen = scene.refusal(protocol, &directives, Mode::Folded).await;
+                check(&seen, protocol, "PROVIDER_UNAVAILABLE", None, &context);
+                // A reset may take bytes with it that were on their way.
+                match scene.play(protocol, &directives, Mode::Stream).await {
+                    Err(seen) => check(&seen, protocol, "PROVIDER_UNAVAILABLE", None, &context),
+                    Ok(begun) => check(&begun.failure.unwrap(), protocol, "STREAM_INTERRUPTED", None, &context),
+                }
             }
         }
     }
@@ -349,67 +364,70 @@ async fn a_connection_that_is_reset_at_any_frame_never_looks_complete() {
 
 #[tokio::test]
 async fn after_the_first_message_a_named_error_keeps_its_row_and_silence_is_an_interruption() {
-    let scene = &Scene::new("timeouts: { idle: 1s }").await;
-    let cases = [
-        ("error_after=3", "PROVIDER_UNAVAILABLE"),
-        ("finish=error", "PROVIDER_UNAVAILABLE"),
-        ("error_after=3&type=rate_limit", "PROVIDER_RATE_LIMITED"),
-        ("error_after=3&type=quota", "PROVIDER_QUOTA_EXHAUSTED"),
-        ("error_after=3&type=unavailable", "PROVIDER_UNAVAILABLE"),
-        ("malformed_after=3", "PROVIDER_PROTOCOL_ERROR"),
-        ("endless_after=3", "PROVIDER_PROTOCOL_ERROR"),
-        ("no_end", "STREAM_INTERRUPTED"),
-        ("stall_after=3", "STREAM_INTERRUPTED"),
-    ];
-    let each = |(directives, reason): (&'static str, &'static str)| async move {
-        for protocol in PROTOCOLS {
-            let context = format!("{protocol} {directives}");
-            let (events, seen) = scene.interruption(protocol, directives).await;
-            check(&seen, protocol, reason, None, &context);
-            assert!(matches!(events[0], Event::Started(_)) && events.len() > 1, "{context}: {events:#?}");
-            assert!(!events.iter().any(|event| matches!(event, Event::Completed(_))), "{context}: {events:#?}");
-        }
-    };
-    join_all(cases.map(each)).await;
+    for scene in &Scene::both("timeouts: { idle: 1s }").await {
+        let cases = [
+            ("error_after=3", "PROVIDER_UNAVAILABLE"),
+            ("finish=error", "PROVIDER_UNAVAILABLE"),
+            ("error_after=3&type=rate_limit", "PROVIDER_RATE_LIMITED"),
+            ("error_after=3&type=quota", "PROVIDER_QUOTA_EXHAUSTED"),
+            ("error_after=3&type=unavailable", "PROVIDER_UNAVAILABLE"),
+            ("malformed_after=3", "PROVIDER_PROTOCOL_ERROR"),
+            ("endless_after=3", "PROVIDER_PROTOCOL_ERROR"),
+            ("no_end", "STREAM_INTERRUPTED"),
+            ("stall_after=3", "STREAM_INTERRUPTED"),
+        ];
+        let each = |(directives, reason): (&'static str, &'static str)| async move {
+            for protocol in PROTOCOLS {
+                let context = format!("{protocol} {directives}");
+                let (events, seen) = scene.interruption(protocol, directives).await;
+                check(&seen, protocol, reason, None, &context);
+                assert!(matches!(events[0], Event::Started(_)) && events.len() > 1, "{context}: {events:#?}");
+                assert!(!events.iter().any(|event| matches!(event, Event::Completed(_))), "{context}: {events:#?}");
+            }
+        };
+        join_all(cases.map(each)).await;
+    }
 }
 
 #[tokio::test]
 async fn an_upstream_that_is_too_slow_before_anything_left_is_a_timeout() {
-    let scene = &Scene::new("timeouts: { connect: 500ms, first_event: 1s, idle: 1s, attempt: 1s }").await;
-    let cases: [(&str, &[Mode]); 7] = [
-        ("silence", &MODES),
-        ("head=1m", &MODES),
-        ("first_event=1m", &MODES),
-        ("first_event=1m&ping=50ms", &[Mode::Folded, Mode::Stream]),
-        ("stall_after=0", &MODES),
-        ("stall_after=1", &[Mode::Folded, Mode::Stream]),
-        ("stall_after=3", &[Mode::Folded, Mode::Whole]),
-    ];
-    let each = |(directives, modes): (&'static str, &'static [Mode])| async move {
-        for protocol in PROTOCOLS {
-            let all = modes.iter().map(|mode| scene.refusal(protocol, directives, *mode));
-            for (seen, mode) in join_all(all).await.iter().zip(modes) {
-                check(seen, protocol, "PROVIDER_TIMEOUT", None, &format!("{protocol} {directives} {mode:?}"));
+    for scene in &Scene::both("timeouts: { connect: 500ms, first_event: 1s, idle: 1s, attempt: 1s }").await {
+        let cases: [(&str, &[Mode]); 7] = [
+            ("silence", &MODES),
+            ("head=1m", &MODES),
+            ("first_event=1m", &MODES),
+            ("first_event=1m&ping=50ms", &[Mode::Folded, Mode::Stream]),
+            ("stall_after=0", &MODES),
+            ("stall_after=1", &[Mode::Folded, Mode::Stream]),
+            ("stall_after=3", &[Mode::Folded, Mode::Whole]),
+        ];
+        let each = |(directives, modes): (&'static str, &'static [Mode])| async move {
+            for protocol in PROTOCOLS {
+                let all = modes.iter().map(|mode| scene.refusal(protocol, directives, *mode));
+                for (seen, mode) in join_all(all).await.iter().zip(modes) {
+                    check(seen, protocol, "PROVIDER_TIMEOUT", None, &format!("{protocol} {directives} {mode:?}"));
+                }
             }
-        }
-    };
-    join_all(cases.map(each)).await;
+        };
+        join_all(cases.map(each)).await;
+    }
 }
 
 #[tokio::test]
 async fn an_upstream_that_is_given_up_is_told_so() {
-    let scene = Scene::new("timeouts: { connect: 500ms, first_event: 1s, idle: 1s }").await;
-    let mut counts = scene.upstream.simulator().counts();
-    for (dropped, protocol) in (1..).zip(PROTOCOLS) {
-        scene.refusal(protocol, "first_event=1m&ping=50ms", Mode::Stream).await;
-        counts.wait_for(|counts| counts.dropped == dropped && counts.open == 0).await.unwrap();
+    for scene in &Scene::both("timeouts: { connect: 500ms, first_event: 1s, idle: 1s }").await {
+        let mut counts = scene.upstream.simulator().counts();
+        for (dropped, protocol) in (1..).zip(PROTOCOLS) {
+            scene.refusal(protocol, "first_event=1m&ping=50ms", Mode::Stream).await;
+            counts.wait_for(|counts| counts.dropped == dropped && counts.open == 0).await.unwrap();
+        }
     }
 }
 
 #[tokio::test]
 async fn an_upstream_that_nobody_serves_is_unavailable() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let server = at(&format!("http://{port}"), "").await;
+    let server = at(&format!("http://{port}"), "", false).await;
     for (protocol, mode) in PROTOCOLS.into_iter().flat_map(|protocol| MODES.map(|mode| (protocol, mode))) {
         let seen = play(&server, protocol, "", mode).await.unwrap_err();
         check(&seen, protocol, "PROVIDER_UNAVAILABLE", None, &format!("{protocol} {mode:?}"));
@@ -429,7 +447,7 @@ async fn an_upstream_that_takes_no_connection_is_a_timeout() {
         waiting.push(stream.unwrap());
         assert!(waiting.len() < 64, "the queue does not fill");
     }
-    let server = at(&format!("http://{address}"), "timeouts: { connect: 300ms }").await;
+    let server = at(&format!("http://{address}"), "timeouts: { connect: 300ms }", false).await;
     for (protocol, mode) in PROTOCOLS.into_iter().flat_map(|protocol| MODES.map(|mode| (protocol, mode))) {
         let seen = play(&server, protocol, "", mode).await.unwrap_err();
         check(&seen, protocol, "PROVIDER_TIMEOUT", None, &format!("{protocol} {mode:?}"));

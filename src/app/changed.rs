@@ -92,10 +92,21 @@ fn changes<T>(before: &[T], after: &[T], name: fn(&T) -> &str, is_same: fn(&T, &
 /// Whether calls notice no difference.
 fn is_same_provider(one: &Provider, other: &Provider) -> bool {
     // Taken apart without a rest, so that a key that is new does not compile before it is decided about.
-    let Provider { id, vendor, preset: _, base_url, api_key, key_origin: _, headers, timeouts, proxy, concurrency } =
-        one;
+    let Provider {
+        id,
+        vendor,
+        preset: _,
+        base_url,
+        api_key,
+        key_origin: _,
+        headers,
+        timeouts,
+        proxy,
+        http2,
+        concurrency,
+    } = one;
     let secret = |key: &Option<SecretString>| key.as_ref().map(|key| key.expose_secret().to_owned());
-    (id, vendor, base_url, headers, timeouts, proxy, concurrency)
+    (id, vendor, base_url, headers, timeouts, proxy, http2, concurrency)
         == (
             &other.id,
             &other.vendor,
@@ -103,6 +114,7 @@ fn is_same_provider(one: &Provider, other: &Provider) -> bool {
             &other.headers,
             &other.timeouts,
             &other.proxy,
+            &other.http2,
             &other.concurrency,
         )
         && secret(api_key) == secret(&other.api_key)

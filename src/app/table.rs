@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, Version};
 
 use super::StartError;
 use crate::config::Config;
@@ -75,6 +75,7 @@ fn provider(
         headers: HeaderMap::clone(&config.headers),
         timeouts: config.timeouts,
         proxy: config.proxy.clone(),
+        version: if config.http2 { Version::HTTP_2 } else { Version::HTTP_11 },
         simulated: config.base_url.scheme_str() == Some("simulator"),
         account: Arc::new(Account::new(config.concurrency)),
         prices: Arc::clone(prices),
@@ -98,11 +99,12 @@ fn is_same_account(one: &Provider, other: &Provider) -> bool {
         headers,
         timeouts: _,
         proxy,
+        version,
         simulated: _,
         account,
         prices: _,
     } = one;
-    (id, vendor, protocol.name(), base_url, credentials, headers, proxy, account.rule())
+    (id, vendor, protocol.name(), base_url, credentials, headers, proxy, version, account.rule())
         == (
             &other.id,
             &other.vendor,
@@ -111,6 +113,7 @@ fn is_same_account(one: &Provider, other: &Provider) -> bool {
             &other.credentials,
             &other.headers,
             &other.proxy,
+            &other.version,
             other.account.rule(),
         )
 }

@@ -92,6 +92,7 @@ struct PlannedProvider {
     headers: Vec<String>,
     /// Host and port of the proxy.
     proxy: Option<String>,
+    http2: bool,
     /// The most attempts in flight at each of its models; none: without a limit.
     max_in_flight: Option<u32>,
     adaptive_concurrency: bool,
@@ -290,6 +291,7 @@ impl PlannedProvider {
                 let host = proxy.host()?;
                 Some(proxy.port().map_or(host.to_owned(), |port| format!("{host}:{port}")))
             }),
+            http2: provider.http2,
             max_in_flight: provider.concurrency.most,
             adaptive_concurrency: provider.concurrency.adaptive,
             timeouts: PlannedTimeouts::of(&provider.timeouts),
@@ -306,6 +308,9 @@ impl PlannedProvider {
         }
         if let Some(proxy) = &self.proxy {
             line(text, format_args!("    {QUIET}through the proxy {proxy}{QUIET:#}"));
+        }
+        if self.http2 {
+            line(text, format_args!("    {QUIET}over HTTP/2, on connections that calls share{QUIET:#}"));
         }
         if let Some(concurrency) = self.concurrency() {
             line(text, format_args!("    {QUIET}{concurrency}{QUIET:#}"));

@@ -10,7 +10,7 @@ use super::problem::Wrong;
 use super::reader::{Fields, Value};
 use super::secrets::{self, Origin, Secret};
 use super::settings::{Bounds, TimeoutsSection, header_name};
-use super::{address, attempts};
+use super::{address, attempts, quantity};
 use crate::domain::{ProviderId, Vendor};
 use crate::pool::{ConcurrencyRule, Timeouts};
 use crate::protocol::vendor::Preset;
@@ -36,6 +36,8 @@ pub struct Provider {
     pub timeouts: Timeouts,
     /// The HTTP proxy on the way to it; none: it is asked directly.
     pub proxy: Option<Uri>,
+    /// Whether it is asked over HTTP/2, on connections that calls share. Default: over HTTP/1.1, each on its own.
+    pub http2: bool,
     /// The bound on attempts in flight at each of its models. Default: none, not adaptive.
     pub concurrency: ConcurrencyRule,
 }
@@ -59,6 +61,7 @@ impl Provider {
             headers: HeaderMap::new(),
             timeouts,
             proxy: None,
+            http2: false,
             concurrency: ConcurrencyRule::default(),
         }
     }
@@ -148,6 +151,7 @@ fn read_provider(fields: &mut Fields<'_>, id: Option<String>, bounds: &Bounds) -
     let headers = fields.take("headers").map(|value| headers(&value)).unwrap_or_default();
     let timeouts = TimeoutsSection::read_own(fields).over(bounds.timeouts, bounds);
     let proxy = fields.take("proxy").and_then(|value| value.parse(address::proxy));
+    let http2 = http2(fields, proxy.is_some());
     let concurrency = attempts::concurrency(fields);
     let (preset, base_url) = (preset?, url?);
     check_key(fields, preset, &headers, key.as_ref());
@@ -159,7 +163,7 @@ fn read_provider(fields: &mut Fields<'_>, id: Option<String>, bounds: &Bounds) -
     }
     let (api_key, key_origin) = key.map_or((None, None), |key| (Some(key.value), Some(key.origin)));
     let (id, vendor) = (ProviderId::new(id?), Vendor::new(preset.name));
-    Some(Provider { id, vendor, preset, base_url, api_key, key_origin, headers, timeouts, proxy, concurrency })
+    Some(Provider { id, vendor, preset, base_url, api_key, key_origin, headers, timeouts, proxy, http2, concurrency })
 }
 
 /// The row that `protocol` or `preset` names.
@@ -196,6 +200,19 @@ fn preset(fields: &mut Fields<'_>) -> Option<&'static Preset> {
                 .ok_or_else(|| Wrong::new(format!("`{name}` is no preset that is known here"), suggestion(name, names)))
         }),
     }
+}
+
+/// Whether it is asked over HTTP/2.
+fn http2(fields: &mut Fields<'_>, has_proxy: bool) -> bool {
+    let Some(value) = fields.take("http2") else { return false };
+    let http2 = value.parse(quantity::truth).unwrap_or_default();
+    if http2 && has_proxy {
+        value.wrong(Wrong::new(
+            "does not go with `proxy`: through it each call has a connection of its own",
+            "leave out one of them",
+        ));
+    }
+    http2
 }
 
 fn own_url(fields: &Fields<'_>, preset: &Preset) -> Option<Uri> {

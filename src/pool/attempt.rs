@@ -261,6 +261,7 @@ pub(super) fn addressed(
     let mut request = http::Request::new(body);
     *request.method_mut() = http::Method::POST;
     *request.uri_mut() = address;
+    *request.version_mut() = endpoint.provider.version;
     let headers = request.headers_mut();
     // Room for all of them at once.
     headers.reserve(HEADERS + own.len() + endpoint.provider.headers.len());

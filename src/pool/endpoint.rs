@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, Uri, Version};
 
 use super::account::Known;
 use super::{Account, Destinations, Health, Timeouts};
@@ -34,6 +34,8 @@ pub struct Provider {
     pub timeouts: Timeouts,
     /// The proxy on the way to it.
     pub proxy: Option<Uri>,
+    /// The HTTP that it is spoken to in: 1.1, or 2 on connections that calls share.
+    pub version: Version,
     /// Whether it is the built-in simulator.
     pub simulated: bool,
     /// What was learned about it.

@@ -316,6 +316,7 @@ pub(super) mod tests {
             headers: HeaderMap::new(),
             timeouts: Timeouts::default(),
             proxy: None,
+            version: http::Version::HTTP_11,
             simulated: false,
             account: Arc::new(Account::new(ConcurrencyRule::default())),
             prices: crate::price::Prices::built_in(),

@@ -1,6 +1,6 @@
-//! The simulator on a real socket: HTTP/1.1, both wire formats and a list of models.
+//! The simulator on a real socket: HTTP/1.1 and HTTP/2, both wire formats and a list of models.
 //!
-//! Failures are real here: a reset is a TCP reset, a silent upstream keeps its connection open and says nothing.
+//! Failures are real here: a reset is a TCP reset, or the stream's over HTTP/2; a silent upstream keeps its connection open and says nothing.
 //! [`Upstream`] is the same for tests: it keeps what it received, plays scripts, can be down for a while, and stops when
 //! it is dropped.
 
@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming as RequestBody;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -227,10 +227,12 @@ async fn connection(stream: TcpStream, desk: Arc<Desk>) {
     stream.set_nodelay(true).ok();
     let reset = Arc::new(AtomicBool::new(false));
     let io = TokioIo::new(Socket::new(stream, reset.clone()));
-    let service = service_fn(|request| {
+    let service = service_fn(|request: Request<RequestBody>| {
         let (desk, reset) = (desk.clone(), reset.clone());
         async move {
-            let lose = move || reset.store(true, Ordering::Release);
+            // Other streams of a connection go on: HTTP/2 resets the one.
+            let is_alone = request.version() != Version::HTTP_2;
+            let lose = move || reset.fetch_or(is_alone, Ordering::Release);
             match desk.answer(request).await {
                 Ok(response) => Ok(response.map(|body| {
                     body.map_err(move |error| {
@@ -246,7 +248,9 @@ async fn connection(stream: TcpStream, desk: Arc<Desk>) {
         }
     });
     // A connection ends in an error whenever a reset is played or a client goes away: neither is news.
-    hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, service).await.ok();
+    let mut server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new());
+    server.serve_connection(io, service).await.ok();
 }
 
 /// One more, as long as it lives.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Uri;
+use http::{Uri, Version};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
@@ -18,6 +18,13 @@ use crate::count::Count;
 
 /// How often a silent connection is probed, so that a dead peer is noticed.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// How long an unused connection is kept. Load balancers cut theirs after 50 seconds and more; a request on a
+/// connection that the peer is just closing would be lost.
+pub(super) const POOL_IDLE: Duration = Duration::from_secs(30);
+
+/// A connection that is counted.
+pub(super) type Connection = Counted<MaybeHttpsStream<TokioIo<TcpStream>>>;
 
 /// Makes connections, gives up after `timeout`, and counts those that are open.
 #[derive(Clone, Debug)]
@@ -33,19 +40,23 @@ pub(super) struct Connector {
 pub(super) struct TooSlow(pub(super) Duration);
 
 impl Connector {
-    pub(super) fn new(trust: rustls::ClientConfig, timeout: Duration, open: Count) -> Self {
+    /// Over TLS, the peer is told that `version` is to be spoken and nothing else.
+    pub(super) fn new(trust: rustls::ClientConfig, version: Version, timeout: Duration, open: Count) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(TCP_KEEPALIVE));
-        let inner =
-            HttpsConnectorBuilder::new().with_tls_config(trust).https_or_http().enable_http1().wrap_connector(tcp);
+        let builder = HttpsConnectorBuilder::new().with_tls_config(trust).https_or_http();
+        let inner = match version {
+            Version::HTTP_2 => builder.enable_http2().wrap_connector(tcp),
+            _ => builder.enable_http1().wrap_connector(tcp),
+        };
         Self { inner, timeout, open }
     }
 }
 
 impl Service<Uri> for Connector {
-    type Response = Counted<MaybeHttpsStream<TokioIo<TcpStream>>>;
+    type Response = Connection;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 

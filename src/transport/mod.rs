@@ -1,4 +1,4 @@
-//! Bytes to and from an upstream: one trait, one HTTP client, and the framer of event streams.
+//! Bytes to and from an upstream: one trait, one HTTP client for each way, and the framer of event streams.
 //!
 //! Nothing here knows a protocol, a provider or a model.
 
@@ -7,6 +7,7 @@ mod counted;
 mod departure;
 mod direct;
 mod fetch;
+mod multiplexed;
 mod proxied;
 mod schemes;
 mod sse;
@@ -30,7 +31,8 @@ use http_body_util::combinators::UnsyncBoxBody;
 /// What goes out.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// The whole request, with an absolute address.
+    /// The whole request, with an absolute address. Its version is the HTTP by which it is sent: 1.1, or 2 on connections that
+    /// are shared.
     pub request: http::Request<Bytes>,
     /// How long a new connection may take.
     pub connect_timeout: Duration,

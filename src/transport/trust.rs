@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use http::Uri;
+use http::uri::Scheme;
 use hyper_rustls::ConfigBuilderExt;
 use rustls::client::WantsClientCert;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
@@ -26,6 +28,11 @@ impl Trust {
         let config = Arc::new(system()?);
         Ok(Arc::clone(self.0.get_or_init(|| config)))
     }
+
+    /// What is believed on the way to `address`: in plain text nobody has to be.
+    pub(super) fn towards(&self, address: &Uri) -> Result<ClientConfig, BoxError> {
+        if address.scheme() == Some(&Scheme::HTTPS) { Ok(ClientConfig::clone(&*self.config()?)) } else { nobody() }
+    }
 }
 
 fn system() -> Result<ClientConfig, BoxError> {
@@ -38,11 +45,8 @@ fn system() -> Result<ClientConfig, BoxError> {
     }
 }
 
-/// Nobody is believed: for connections in plain text.
-///
-/// # Errors
-/// What no system causes: the library speaks no version of TLS.
-pub(super) fn nobody() -> Result<ClientConfig, BoxError> {
+/// Nobody is believed.
+fn nobody() -> Result<ClientConfig, BoxError> {
     let builder: ConfigBuilder<ClientConfig, WantsClientCert> =
         builder()?.with_root_certificates(RootCertStore::empty());
     Ok(builder.with_no_client_auth())

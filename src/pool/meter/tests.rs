@@ -28,6 +28,7 @@ pub(in crate::pool) fn endpoint(rates: Option<(i64, i64)>) -> Endpoint {
         headers: http::HeaderMap::new(),
         timeouts: Timeouts::default(),
         proxy: None,
+        version: http::Version::HTTP_11,
         simulated: false,
         account: Arc::new(Account::new(ConcurrencyRule::default())),
         prices: Prices::built_in(),
