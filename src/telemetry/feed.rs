@@ -15,6 +15,9 @@ const SHARDS: usize = 16;
 /// The records of one shard that wait: more than a worker leaves between two pulses.
 const MOST_WAITING: usize = 8192;
 
+/// The records for which a list always keeps room.
+const LITTLE_ROOM: usize = 64;
+
 /// What has happened.
 #[derive(Debug)]
 pub(super) enum Record {
@@ -153,8 +156,19 @@ impl Feed {
     /// Takes all records. `spare` is what is left in place of a list, and the list that was there when it returns.
     pub(super) fn take(&self, spare: &mut Vec<Record>, mut each: impl FnMut(Record)) {
         for shard in &self.shards {
-            std::mem::swap(&mut *shard.lock().unwrap_or_else(PoisonError::into_inner), spare);
+            let mut waiting = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            // Whoever leaves nothing here lets the list to those who do.
+            if waiting.is_empty() && waiting.capacity() <= LITTLE_ROOM {
+                continue;
+            }
+            std::mem::swap(&mut *waiting, spare);
+            drop(waiting);
+            let (taken, room) = (spare.len(), spare.capacity());
             spare.drain(..).for_each(&mut each);
+            // The room that a busy moment took is given back; that of a moment much like this one is not, nor a little.
+            if room > LITTLE_ROOM && taken < room / 4 {
+                spare.shrink_to(taken.max(LITTLE_ROOM / 2) * 2);
+            }
         }
     }
 
@@ -181,6 +195,22 @@ mod tests {
         feed.push(Record::Refused("OVERLOADED"));
         feed.take(&mut spare, |_| taken += 1);
         assert_eq!(taken, MOST_WAITING + 1);
+    }
+
+    #[test]
+    fn the_room_of_a_busy_moment_is_given_back() {
+        let (feed, mut spare) = (Feed::default(), Vec::new());
+        let room = |feed: &Feed| feed.shards.iter().map(|shard| shard.lock().unwrap().capacity()).sum::<usize>();
+        let busy = |feed: &Feed| (0..1000).for_each(|_| feed.push(Record::Refused("OVERLOADED")));
+        busy(&feed);
+        feed.take(&mut spare, drop);
+        busy(&feed);
+        // As busy as before: nothing is made anew.
+        feed.take(&mut spare, drop);
+        assert!(spare.capacity() + room(&feed) >= 1000);
+        feed.take(&mut spare, drop);
+        feed.take(&mut spare, drop);
+        assert!(spare.capacity() + room(&feed) <= 2 * LITTLE_ROOM, "{} and {}", spare.capacity(), room(&feed));
     }
 
     #[test]

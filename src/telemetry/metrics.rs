@@ -32,12 +32,12 @@ const FRESH: Duration = Duration::from_secs(1);
 /// How often the records of calls are counted.
 const PULSE: Duration = Duration::from_millis(250);
 /// The series of one instrument. Who feeds it bounds what it tells apart, and no series is lost below that bound.
-const MOST_SERIES: usize = 20_000;
-/// The series of one that tells apart what this server alone has words for. The room for all of them is taken at once, and
-/// what is written in it is spread over it: a page for each series.
+const MOST_SERIES: usize = 14_000;
+/// The series of one that tells apart what this server alone has words for. The library takes the room for all of them at once,
+/// touches a byte of each place, and spreads over it what is written: a page for each series.
 const FEW_SERIES: usize = 1000;
 /// Those of which there are few.
-const FEW: [&str; 22] = [
+const FEW: [&str; 23] = [
     names::RPC_SERVER_CALL_DURATION,
     names::GATEWAY_OVERHEAD,
     names::CALLS_IN_FLIGHT,
@@ -47,6 +47,7 @@ const FEW: [&str; 22] = [
     names::CONNECTIONS_REFUSED,
     names::RELOADS_FAILED,
     names::CERTIFICATE_LEFT,
+    names::CALLERS,
     names::ISSUER_KEYS,
     names::ISSUER_KEYS_AGE,
     names::RUNTIME_BUSY,
