@@ -63,12 +63,14 @@ pub(crate) struct Setting {
     pub(crate) cache: Cache,
     /// What is told.
     pub(crate) telemetry: Telemetry,
+    /// Whether the upstream is asked over HTTP/2.
+    pub(crate) http2: bool,
 }
 
 impl Setting {
     /// Production, with this cache.
     pub(crate) const fn with(cache: Cache) -> Self {
-        Self { cache, telemetry: Telemetry::Sampled }
+        Self { cache, telemetry: Telemetry::Sampled, http2: false }
     }
 }
 
@@ -85,23 +87,23 @@ pub(crate) struct Others {
 pub(crate) fn command(
     binary: &Path,
     listen: SocketAddr,
-    (others, Setting { cache, telemetry }): (Others, Setting),
+    (others, setting): (Others, Setting),
     folder: &Path,
 ) -> Result<Command, Failure> {
     std::fs::create_dir_all(folder)?;
     let file = folder.join("completiond.yaml");
-    std::fs::write(&file, configuration(listen, others.upstream, cache, folder)?)?;
+    std::fs::write(&file, configuration(listen, others.upstream, setting, folder)?)?;
     let mut command = Command::new(binary);
     command.args(["serve", "--config"]).arg(file).env_remove("RUST_LOG").env("BENCH_KEY", "bench-key");
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", others.collector));
-    telemetry.set(&mut command);
-    if let Cache::Shared(server) = cache {
+    setting.telemetry.set(&mut command);
+    if let Cache::Shared(server) = setting.cache {
         command.env("BENCH_REDIS", format!("redis://{server}"));
     }
     Ok(command)
 }
 
-fn configuration(listen: SocketAddr, upstream: SocketAddr, cache: Cache, folder: &Path) -> Result<String, Failure> {
+fn configuration(listen: SocketAddr, upstream: SocketAddr, setting: Setting, folder: &Path) -> Result<String, Failure> {
     let (admin, ops, usage) = (free_address()?, free_address()?, folder.join("usage"));
     let mut text = format!(
         "listen: {listen}\nadmin_listen: {admin}\nops_listen: {ops}\nlog: {{ format: json }}\n\
@@ -113,10 +115,11 @@ fn configuration(listen: SocketAddr, upstream: SocketAddr, cache: Cache, folder:
             Wire::Chat => (wire.name(), "/v1"),
             Wire::Messages => (wire.name(), ""),
         };
+        let http2 = setting.http2;
         let key = "\"${BENCH_KEY}\"";
         writeln!(
             text,
-            "  - {{ id: {name}, protocol: {name}, base_url: \"http://{upstream}{base}\", api_key: {key} }}"
+            "  - {{ id: {name}, protocol: {name}, base_url: \"http://{upstream}{base}\", api_key: {key}, http2: {http2} }}"
         )?;
     }
     writeln!(text, "callers: [{{ name: load, keys: ['{}'], limits: {{ {LIMITS} }} }}]", KeyHash::of(CALLER_KEY))?;
@@ -126,7 +129,7 @@ fn configuration(listen: SocketAddr, upstream: SocketAddr, cache: Cache, folder:
         writeln!(text, "  - id: {name}-{shape}\n    targets: [{{ provider: {name}, model: {shape} }}]")?;
         writeln!(text, "    price: {{ input: 3.0, output: 15.0 }}")?;
     }
-    match cache {
+    match setting.cache {
         Cache::Off => {}
         Cache::Memory => text.push_str("cache: { enabled: true }\n"),
         Cache::Shared(_) => text.push_str("cache: { enabled: true, redis_url: \"${BENCH_REDIS}\" }\n"),

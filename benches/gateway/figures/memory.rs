@@ -24,21 +24,22 @@ pub(super) async fn measure(stage: &Stage, plan: &Plan, report: &mut Report) -> 
             let silent = pair([&process, &process], (Wire::Chat, SILENT, Delivery::Stream))?;
             let short = pair([&process, &process], (Wire::Chat, SHORT, Delivery::Stream))?;
             let (Some(silent), Some(short)) = (silent.get(turn), short.get(turn)) else { continue };
-            one(plan, report, (short.who, &process), [&short.caller, &silent.caller]).await?;
+            one(plan, report, ("", short.who, &process), [&short.caller, &silent.caller]).await?;
         }
     }
     Ok(())
 }
 
-async fn one(
+/// The memory of a process that has made nothing yet; `of` stands before the figures' names.
+pub(super) async fn one(
     plan: &Plan,
     report: &mut Report,
-    (who, process): (&str, &Process),
+    (of, who, process): (&str, &str, &Process),
     [short, silent]: [&Caller; 2],
 ) -> Result<(), Failure> {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let idle = process.memory()?;
-    report.push("memory, idle", Unit::Mebibytes, who, idle / MIB);
+    report.push(&format!("{of}memory, idle"), Unit::Mebibytes, who, idle / MIB);
 
     closed(short, 1, Amount::Calls(10)).await?;
     let before = process.memory()?;
@@ -48,13 +49,13 @@ async fn one(
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let each = (process.memory()? - before) / real(plan.open);
-    report.push("memory per open silent stream", Unit::Kibibytes, who, each / KIB);
+    report.push(&format!("{of}memory per open silent stream"), Unit::Kibibytes, who, each / KIB);
     drop(streams);
 
     closed(short, CALLERS, Amount::Calls(plan.streams)).await?;
     tokio::time::sleep(plan.rest).await;
     let after = process.memory()?;
-    let figure = format!("memory after {} streams", plan.streams);
+    let figure = format!("{of}memory after {} streams", plan.streams);
     report.push(&figure, Unit::Mebibytes, who, after / MIB);
     report.push(&format!("{figure}, against idle"), Unit::Times, who, after / idle);
     Ok(())

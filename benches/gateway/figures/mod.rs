@@ -4,6 +4,7 @@ mod alternatives;
 mod cache;
 mod calls;
 mod events;
+mod http2;
 mod latency;
 mod load;
 mod memory;
@@ -27,7 +28,7 @@ use crate::samples::{micros, real};
 use crate::shapes::{Delivery, Shape, Wire};
 
 /// The groups, in the order in which they are measured.
-pub(crate) const GROUPS: [&str; 11] = [
+pub(crate) const GROUPS: [&str; 12] = [
     "calls",
     "events",
     "latency",
@@ -36,6 +37,7 @@ pub(crate) const GROUPS: [&str; 11] = [
     "telemetry",
     "memory",
     "streams",
+    "http2",
     "start",
     "alternatives",
     "witness",
@@ -52,6 +54,7 @@ pub(crate) async fn measure(group: &str, stage: &Stage, plan: &Plan, report: &mu
         "telemetry" => telemetry::measure(stage, plan, report).await,
         "memory" => memory::measure(stage, plan, report).await,
         "streams" => streams::measure(stage, plan, report).await,
+        "http2" => http2::measure(stage, plan, report).await,
         "start" => start::measure(stage, plan, report).await,
         "alternatives" => alternatives::measure(stage, plan, report).await,
         _ => witness::measure(stage, plan, report).await,

@@ -21,7 +21,9 @@ pub(super) async fn measure(stage: &Stage, plan: &Plan, report: &mut Report) -> 
     let reference = stage.reference()?.listening()?;
     let gateways: Vec<Process> = TOLD
         .iter()
-        .map(|(_, telemetry)| stage.gateway(Setting { cache: Cache::Off, telemetry: *telemetry })?.listening())
+        .map(|(_, telemetry)| {
+            stage.gateway(Setting { telemetry: *telemetry, ..Setting::with(Cache::Off) })?.listening()
+        })
         .collect::<Result<_, Failure>>()?;
     let processes = (&reference, gateways.as_slice());
     one(stage, plan, report, (processes, CALL, Delivery::Whole)).await?;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::Form;
+use super::{Form, HEAD_END, find};
 use crate::shapes::Wire;
 
 /// What is said, piece by piece.
@@ -16,11 +16,20 @@ pub(super) struct Answers {
     chat: Vec<u8>,
     messages: Vec<u8>,
     message: Vec<u8>,
-    chat_stream: Parts,
-    messages_stream: Parts,
+    chat_stream: Streamed,
+    messages_stream: Streamed,
 }
 
-/// A stream in parts; each event is a chunk of its own.
+/// A stream in both forms.
+struct Streamed {
+    /// For HTTP/1.1: with its head, and each event a chunk of its own.
+    chunked: Parts,
+    /// The events themselves.
+    plain: Parts,
+}
+
+/// A stream in parts.
+#[derive(Clone)]
 pub(super) struct Parts {
     beginning: Vec<u8>,
     piece: Vec<u8>,
@@ -50,8 +59,23 @@ impl Answers {
         }
     }
 
-    /// One that comes in pieces.
+    /// Its body alone.
+    pub(super) fn body(&self, form: Form) -> &[u8] {
+        let whole = self.whole(form);
+        find(whole, HEAD_END).and_then(|at| whole.get(at + HEAD_END.len()..)).unwrap_or_default()
+    }
+
+    /// One that comes in pieces, head and all.
     pub(super) fn stream(&self, wire: Wire) -> &Parts {
+        &self.streamed(wire).chunked
+    }
+
+    /// Its events alone.
+    pub(super) fn events(&self, wire: Wire) -> &Parts {
+        &self.streamed(wire).plain
+    }
+
+    fn streamed(&self, wire: Wire) -> &Streamed {
         match wire {
             Wire::Chat => &self.chat_stream,
             Wire::Messages => &self.messages_stream,
@@ -59,17 +83,21 @@ impl Answers {
     }
 }
 
-impl Parts {
+impl Streamed {
     fn new(beginning: &[String], piece: &str, end: &[String]) -> Self {
         let mut head =
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
         head.extend(beginning.iter().flat_map(|event| chunk(event)));
         let mut last: Vec<u8> = end.iter().flat_map(|event| chunk(event)).collect();
         last.extend_from_slice(b"0\r\n\r\n");
-        Self { beginning: head, piece: chunk(piece), end: last }
+        let plain =
+            Parts { beginning: beginning.concat().into(), piece: piece.as_bytes().to_vec(), end: end.concat().into() };
+        Self { chunked: Parts { beginning: head, piece: chunk(piece), end: last }, plain }
     }
+}
 
-    /// The head, and all that stands before the first piece.
+impl Parts {
+    /// All that stands before the first piece.
     pub(super) fn beginning(&self) -> &[u8] {
         &self.beginning
     }
@@ -120,12 +148,12 @@ fn chat_chunk(choices: &str, usage: &str) -> String {
     )
 }
 
-fn chat_stream() -> Parts {
+fn chat_stream() -> Streamed {
     let delta = |delta: &str, finish: &str| {
         let choice = format!(r#"{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":{finish}}}"#);
         chat_chunk(&choice, "null")
     };
-    Parts::new(
+    Streamed::new(
         &[delta(r#"{"role":"assistant","content":""}"#, "null")],
         &delta(&format!(r#"{{"content":"{PIECE}"}}"#), "null"),
         &[delta("{}", r#""stop""#), chat_chunk("", chat_usage()), "data: [DONE]\n\n".to_owned()],
@@ -140,14 +168,14 @@ fn messages(text: &str) -> String {
     )
 }
 
-fn messages_stream() -> Parts {
+fn messages_stream() -> Streamed {
     let event = |kind: &str, rest: &str| format!("event: {kind}\ndata: {{\"type\":\"{kind}\"{rest}}}\n\n");
     let usage = r#"{"input_tokens":250,"output_tokens":1}"#;
     let start =
         format!(r#","message":{{{MESSAGE},"content":[],"stop_reason":null,"stop_sequence":null,"usage":{usage}}}"#);
     let text = format!(r#","index":0,"delta":{{"type":"text_delta","text":"{PIECE}"}}"#);
     let last = r#","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":192}"#;
-    Parts::new(
+    Streamed::new(
         &[
             event("message_start", &start),
             event("content_block_start", r#","index":0,"content_block":{"type":"text","text":""}"#),

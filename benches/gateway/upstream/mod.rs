@@ -1,6 +1,7 @@
 //! A provider that is never the slowest: answers are made at the start, and a request is only looked at for its shape.
 
 mod answers;
+mod http2;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use crate::workers;
 use answers::Answers;
 pub(crate) use answers::{PIECE, PIECES};
 
+/// What stands between the head of a message and its body.
+const HEAD_END: &[u8] = b"\r\n\r\n";
 /// What a request may have, in bytes.
 const LARGEST: usize = 1024 * 1024;
 
@@ -28,7 +31,7 @@ pub(crate) fn run(listen: SocketAddr, threads: usize) -> Result<(), Failure> {
                 let answers = Arc::clone(&answers);
                 tokio::spawn(async move {
                     // A client that goes away ends its connection, and nothing else.
-                    let _ = serve(stream, &answers).await;
+                    let _ = either(stream, answers).await;
                 });
             }
         }
@@ -52,6 +55,13 @@ struct Asked {
     shape: Shape,
 }
 
+/// Serves what the client speaks.
+async fn either(stream: TcpStream, answers: Arc<Answers>) -> Result<(), Failure> {
+    let mut beginning = [0; http2::PREFACE.len()];
+    stream.peek(&mut beginning).await?;
+    if beginning == http2::PREFACE { http2::serve(stream, answers).await } else { serve(stream, &answers).await }
+}
+
 async fn serve(mut stream: TcpStream, answers: &Answers) -> Result<(), Failure> {
     let mut received = Vec::with_capacity(16 * 1024);
     loop {
@@ -61,7 +71,8 @@ async fn serve(mut stream: TcpStream, answers: &Answers) -> Result<(), Failure> 
             }
             continue;
         };
-        let asked = asked(received.get(..end).unwrap_or_default()).ok_or("a request whose shape is not known")?;
+        let asked =
+            Asked::in_whole(received.get(..end).unwrap_or_default()).ok_or("a request whose shape is not known")?;
         received.drain(..end);
         answer(&mut stream, answers, &asked).await?;
     }
@@ -102,7 +113,7 @@ fn whole_request(received: &[u8]) -> Result<Option<usize>, Failure> {
     if received.len() > LARGEST {
         return Err("a request that is too large".into());
     }
-    let Some(head_end) = find(received, b"\r\n\r\n").map(|at| at + 4) else { return Ok(None) };
+    let Some(head_end) = find(received, HEAD_END).map(|at| at + HEAD_END.len()) else { return Ok(None) };
     let head = std::str::from_utf8(received.get(..head_end).unwrap_or_default())?;
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
@@ -112,15 +123,23 @@ fn whole_request(received: &[u8]) -> Result<Option<usize>, Failure> {
     Ok((received.len() >= end).then_some(end))
 }
 
-fn asked(request: &[u8]) -> Option<Asked> {
-    let path = request.strip_prefix(b"POST ")?;
-    let wire = Wire::ALL.into_iter().find(|wire| path.starts_with(wire.path().as_bytes()));
-    let form = wire.map(Form::Json).or_else(|| path.starts_with(b"/ ").then_some(Form::Message))?;
-    let body = request.get(find(request, b"\r\n\r\n")?..)?;
-    let delivery = if find(body, br#""stream":true"#).is_some() { Delivery::Stream } else { Delivery::Whole };
-    let name = body.get(find(body, br#""bench-"#)? + 1..)?;
-    let name = name.get(..name.iter().position(|byte| *byte == b'"')?)?;
-    Some(Asked { form, delivery, shape: Shape::of_model(std::str::from_utf8(name).ok()?)? })
+impl Asked {
+    /// What a request of HTTP/1.1 asks for, from its first line to its end.
+    fn in_whole(request: &[u8]) -> Option<Self> {
+        let path = request.strip_prefix(b"POST ")?;
+        let path = path.get(..path.iter().position(|byte| *byte == b' ')?)?;
+        Self::of(path, request.get(find(request, HEAD_END)?..)?)
+    }
+
+    /// What a body asks for at a path.
+    fn of(path: &[u8], body: &[u8]) -> Option<Self> {
+        let wire = Wire::ALL.into_iter().find(|wire| path == wire.path().as_bytes());
+        let form = wire.map(Form::Json).or_else(|| (path == b"/").then_some(Form::Message))?;
+        let delivery = if find(body, br#""stream":true"#).is_some() { Delivery::Stream } else { Delivery::Whole };
+        let name = body.get(find(body, br#""bench-"#)? + 1..)?;
+        let name = name.get(..name.iter().position(|byte| *byte == b'"')?)?;
+        Some(Self { form, delivery, shape: Shape::of_model(std::str::from_utf8(name).ok()?)? })
+    }
 }
 
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
