@@ -48,7 +48,7 @@ train() {
     rm -rf "$counted" && mkdir -p "$counted"
     trained=$(build "$guided/train" "-Cprofile-generate=$counted")
     COMPLETIOND=$guided/train/completiond LLVM_PROFILE_FILE="$counted/%p.profraw" \
-        "$trained" --bench --quick --rounds 1 --only calls,events,latency,start >&2
+        "$trained" --bench --quick --rounds 1 --only calls,events,latency,start,http2 >&2
     "$profdata" merge --sparse -o "$guided/merged" "$counted"/*.profraw
     xz --stdout -9 "$guided/merged" > data/guided/counts.xz
     in_order "$profdata" "$guided/merged" | xz --stdout -9 > data/guided/order.xz
