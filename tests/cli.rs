@@ -177,7 +177,7 @@ fn check_says_what_a_file_would_do() {
     std::fs::write(
         &path,
         "providers:\n  - id: a\n    protocol: openai\n    base_url: http://127.0.0.1:9/v1\n    api_key: ${SECRET}\n    \
-         max_in_flight: 64\n    adaptive_concurrency: true\n\
+         max_in_flight: 64\n    adaptive_concurrency: true\n    http2: true\n\
          models:\n  - { id: smart, targets: [{ provider: a, model: m }], fallback_models: [fast, a/o], hedge: {} }\n  \
          - { id: fast, targets: [{ provider: a, model: n }] }\nretry: { max_attempts: 6 }\nlimits: { max_in_flight: 100 }\n\
          cache: { enabled: true }\nprompt_cache: { mode: automatic, ttl: 1h }\n",
@@ -192,6 +192,7 @@ fn check_says_what_a_file_would_do() {
     let parts = [
         "ok  ",
         "at http://127.0.0.1:9/v1, key from environment variable SECRET",
+        "    over HTTP/2, on connections that calls share\n",
         "    attempts in flight at each model: as many as it bears, at most 64\n",
         "smart\n    a/m",
         "    then fast, a/o\n    hedged at quantile 0.95, not before 200ms, share of calls 0.05\n",

@@ -316,7 +316,7 @@ fn each_rule_of_a_provider_broken_once() {
         ("id: a, preset: home, base_url: home.example", "c.yaml:2:36: providers[0].base_url: is no absolute address; write it with its scheme, as in `https://host/path`".to_owned()),
         ("id: a, preset: home, key: '${KEY}'", "c.yaml:2:26: providers[0].key: is no key that is known here; did you mean `api_key`?".to_owned()),
         ("id: a, preset: home, models: []", "c.yaml:2:34: providers[0].models: does not stand here; write the top-level `models`, or ask for `provider/model`".to_owned()),
-        ("preset: home, id: a, weight: 1", "c.yaml:2:26: providers[0].weight: is no key that is known here; known: `id`, `protocol`, `preset`, `base_url`, `api_key`, `headers`, `timeouts`, `proxy`, `max_in_flight` or `adaptive_concurrency`".to_owned()),
+        ("preset: home, id: a, weight: 1", "c.yaml:2:26: providers[0].weight: is no key that is known here; known: `id`, `protocol`, `preset`, `base_url`, `api_key`, `headers`, `timeouts`, `proxy`, `http2`, `max_in_flight` or `adaptive_concurrency`".to_owned()),
         ("{preset: home, api_key: sk-hidden, id: a", key(&format!("a key does not belong into the configuration's text; {KEY}"))),
         ("{preset: home, api_key: '${NADA}', id: a", key("the environment variable NADA is not set; set NADA")),
         ("{preset: home, api_key: '${EMPTY}', id: a", key("the key in EMPTY is empty")),
@@ -327,6 +327,8 @@ fn each_rule_of_a_provider_broken_once() {
         ("{preset: home, base_url: 'https://me:sk-hidden@h', id: a", url("must not hold a user or a password; write them as `api_key` or in `headers`")),
         ("{preset: home, base_url: 'https://h/?k=sk-hidden', id: a", url("must not have a query or a fragment; leave out what follows the path")),
         ("id: a, preset: home, proxy: 'socks5://p:1'", "c.yaml:2:33: providers[0].proxy: has the unknown scheme `socks5`; write `https` or `http`".to_owned()),
+        ("id: a, preset: home, http2: 1.1", "c.yaml:2:33: providers[0].http2: `1.1` is no truth value; `true` or `false`".to_owned()),
+        ("id: a, preset: home, proxy: 'http://p:1', http2: true", "c.yaml:2:54: providers[0].http2: does not go with `proxy`: through it each call has a connection of its own; leave out one of them".to_owned()),
         ("id: a, preset: home, headers: [x]", "c.yaml:2:35: providers[0].headers: must be a map; write `key: value` lines".to_owned()),
         ("id: a, preset: home, headers: { Host: x }", "c.yaml:2:43: providers[0].headers.Host: the server sets `host` itself; leave it out".to_owned()),
         ("id: a, preset: home, headers: { x y: x }", "c.yaml:2:42: providers[0].headers.x y: `x y` is no name of a header".to_owned()),
@@ -460,7 +462,7 @@ fn a_whole_file_is_read_as_it_stands() {
     let text = format!(
         "listen: 0.0.0.0:1\nallow_anonymous: true\nadmin_listen: unix:/run/admin.sock\nops_listen: '[::1]:0'\ndefault_model: smart\n\
          providers:\n\
-         \x20 - id: one\n    protocol: talk\n\
+         \x20 - id: one\n    protocol: talk\n    http2: true\n\
          \x20 - id: two\n    preset: acme\n    base_url: https://proxy.example/acme/\n    api_key: file:{}\n    \
          headers: {{ x-team: blue, x-token: 't-${{KEY}}' }}\n    timeouts: {{ idle: 9s }}\n    proxy: http://me:pw@proxy:3128\n\
          models:\n  - id: smart\n    timeouts: {{ first_event: 8s }}\n    targets:\n      - {{ provider: two, model: m-2 }}\n      \
@@ -480,6 +482,7 @@ fn a_whole_file_is_read_as_it_stands() {
     let [one, two] = config.providers.as_slice() else { panic!("{:?}", config.providers) };
     assert_eq!((one.vendor.as_str(), one.base_url.to_string().as_str()), ("talk", "https://api.talk.example/v1"));
     assert_eq!(one.api_key.as_ref().unwrap().expose_secret(), "sk-hidden");
+    assert_eq!((one.http2, two.http2), (true, false));
     assert_eq!(one.key_origin.as_ref().unwrap().to_string(), "environment variable TALK_API_KEY");
     assert_eq!((two.vendor.as_str(), two.base_url.to_string().as_str()), ("acme", "https://proxy.example/acme"));
     assert_eq!(two.api_key.as_ref().unwrap().expose_secret(), "sk-file");

@@ -81,6 +81,7 @@ impl fmt::Debug for Provider {
             .field("base_url", &self.base_url)
             .field("key_origin", &self.key_origin)
             .field("timeouts", &self.timeouts)
+            .field("http2", &self.http2)
             .field("concurrency", &self.concurrency)
             .finish_non_exhaustive()
     }

@@ -143,6 +143,7 @@ const AT_ONCE: [(&str, &str, &str); 85] = [
     ("providers[].headers", "x-team: search", "x-team: other"),
     ("providers[].timeouts", "{ idle: 60s }", "{ idle: 61s }"),
     ("providers[].proxy", ":3128", ":3129"),
+    ("providers[].http2", "http2: false", "http2: true"),
     ("providers[].max_in_flight", "max_in_flight: 64", "max_in_flight: 65"),
     ("providers[].adaptive_concurrency", "adaptive_concurrency: true", "adaptive_concurrency: false"),
     ("models[].id", "fast", "quick"),
