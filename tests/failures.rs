@@ -40,6 +40,7 @@ const MODES: [Mode; 3] = [Mode::Folded, Mode::Whole, Mode::Stream];
 struct Scene {
     upstream: Upstream,
     server: Server,
+    version: http::Version,
 }
 
 impl Scene {
@@ -55,11 +56,14 @@ impl Scene {
     async fn over(settings: &str, http2: bool) -> Self {
         let upstream = Upstream::start(Simulator::default()).await.unwrap();
         let server = at(&upstream.url(), settings, http2).await;
-        Self { upstream, server }
+        let version = if http2 { http::Version::HTTP_2 } else { http::Version::HTTP_11 };
+        Self { upstream, server, version }
     }
 
     async fn play(&self, protocol: &str, directives: &str, mode: Mode) -> Result<Streamed, Seen> {
-        play(&self.server, protocol, directives, mode).await
+        let played = play(&self.server, protocol, directives, mode).await;
+        assert!(self.upstream.received().iter().all(|received| received.version == self.version));
+        played
     }
 
     /// The failure before anything of an answer left for the client.

@@ -55,6 +55,8 @@ pub struct Upstream {
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub struct Received {
+    /// The HTTP that it came in.
+    pub version: Version,
     /// Its method.
     pub method: Method,
     /// Its path and query.
@@ -193,7 +195,13 @@ impl Desk {
             Err(_) => return Ok(page(StatusCode::PAYLOAD_TOO_LARGE, String::new())),
         };
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        self.keep(Received { method: head.method.clone(), path, headers: head.headers.clone(), body: body.clone() });
+        self.keep(Received {
+            version: head.version,
+            method: head.method.clone(),
+            path,
+            headers: head.headers.clone(),
+            body: body.clone(),
+        });
         if head.method == Method::GET && head.uri.path().ends_with("/models") {
             return Ok(page(StatusCode::OK, models()));
         }

@@ -33,6 +33,9 @@ const FRESH: Duration = Duration::from_secs(1);
 const PULSE: Duration = Duration::from_millis(250);
 /// The series of one instrument. Who feeds it bounds what it tells apart, and no series is lost below that bound.
 const MOST_SERIES: usize = 14_000;
+/// The series of one that multiplies what others tell apart: tokens by their type, attempts by their outcome.
+const MANY_SERIES: usize = 28_000;
+const MANY: [&str; 2] = [semconv::USAGE_TOKENS, names::ATTEMPTS];
 /// The series of one that tells apart what this server alone has words for. The library takes the room for all of them at once,
 /// touches a byte of each place, and spreads over it what is written: a page for each series.
 const FEW_SERIES: usize = 1000;
@@ -278,7 +281,11 @@ impl Metrics {
 }
 
 fn bounded(instrument: &Instrument) -> Option<Stream> {
-    let most = if FEW.contains(&instrument.name()) { FEW_SERIES } else { MOST_SERIES };
+    let most = match instrument.name() {
+        few if FEW.contains(&few) => FEW_SERIES,
+        many if MANY.contains(&many) => MANY_SERIES,
+        _ => MOST_SERIES,
+    };
     Stream::builder().with_cardinality_limit(most).build().ok()
 }
 

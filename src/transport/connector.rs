@@ -40,7 +40,7 @@ pub(super) struct Connector {
 pub(super) struct TooSlow(pub(super) Duration);
 
 impl Connector {
-    /// Over TLS, the peer is told that `version` is to be spoken and nothing else.
+    /// Over TLS, the peer is offered HTTP/2 and nothing else where `version` is that, and is told nothing otherwise.
     pub(super) fn new(trust: rustls::ClientConfig, version: Version, timeout: Duration, open: Count) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);

@@ -12,33 +12,33 @@ use pin_project_lite::pin_project;
 use crate::count::Held;
 
 pin_project! {
-    /// Something, and its place in the count.
-    pub(super) struct Counted<Inner> {
+    /// Something, and its place in a count.
+    pub(super) struct Counted<Inner, Place = Held> {
         #[pin]
         inner: Inner,
-        _held: Held,
+        _place: Place,
     }
 }
 
-impl<Inner> Counted<Inner> {
-    pub(super) fn new(inner: Inner, held: Held) -> Self {
-        Self { inner, _held: held }
+impl<Inner, Place> Counted<Inner, Place> {
+    pub(super) fn new(inner: Inner, place: Place) -> Self {
+        Self { inner, _place: place }
     }
 }
 
-impl<Inner: Connection> Connection for Counted<Inner> {
+impl<Inner: Connection, Place> Connection for Counted<Inner, Place> {
     fn connected(&self) -> Connected {
         self.inner.connected()
     }
 }
 
-impl<Inner: Read> Read for Counted<Inner> {
+impl<Inner: Read, Place> Read for Counted<Inner, Place> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         self.project().inner.poll_read(context, into)
     }
 }
 
-impl<Inner: Write> Write for Counted<Inner> {
+impl<Inner: Write, Place> Write for Counted<Inner, Place> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.project().inner.poll_write(context, bytes)
     }
@@ -64,7 +64,7 @@ impl<Inner: Write> Write for Counted<Inner> {
     }
 }
 
-impl<Inner: Body> Body for Counted<Inner> {
+impl<Inner: Body, Place> Body for Counted<Inner, Place> {
     type Data = Inner::Data;
     type Error = Inner::Error;
 

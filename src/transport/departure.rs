@@ -20,6 +20,11 @@ impl Departure {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    /// It was refused before anything was done about it.
+    pub(super) fn did_not_happen(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
     /// Whether any of it may have reached somebody.
     pub fn happened(&self) -> bool {
         self.0.load(Ordering::Relaxed)

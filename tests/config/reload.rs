@@ -98,7 +98,7 @@ const AT_A_RESTART: [(&str, &str, &str); 50] = [
 ];
 
 /// What a running server takes over.
-const AT_ONCE: [(&str, &str, &str); 85] = [
+const AT_ONCE: [(&str, &str, &str); 86] = [
     ("callers[].limits.requests_per_minute", "requests_per_minute: 600", "requests_per_minute: 601"),
     ("callers[].limits.tokens_per_minute", "tokens_per_minute: 200000", "tokens_per_minute: 1"),
     ("callers[].limits.spend_per_day", "spend_per_day: 25.00", "spend_per_day: 24"),

@@ -5,20 +5,20 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body_util::StreamBody;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Frame, Incoming as Asked};
 use hyper::server::conn::http2 as server;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::*;
-use crate::count::Total;
-use crate::transport::{Body, Departure, Incoming};
+use crate::count::{Held, Total};
+use crate::transport::{Body, Departure};
 
 /// What the server is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,11 @@ type Content = UnsyncBoxBody<Bytes, BoxError>;
 impl Peer {
     /// Takes `streams` at a time on a connection.
     async fn with(streams: u32) -> Self {
+        Self::only(usize::MAX, streams).await
+    }
+
+    /// Takes `connections` in all, and `streams` at a time on each.
+    async fn only(connections: usize, streams: u32) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = Self {
             address: listener.local_addr().unwrap(),
@@ -60,10 +65,13 @@ impl Peer {
         };
         let serving = peer.clone();
         tokio::spawn(async move {
-            loop {
+            for _ in 0..connections {
                 let (socket, _) = listener.accept().await.unwrap();
                 tokio::spawn(serving.clone().serve(socket, streams));
             }
+            // The system takes more of them, and nobody says anything.
+            std::future::pending::<()>().await;
+            drop(listener);
         });
         peer
     }
@@ -92,19 +100,30 @@ impl Peer {
             self.refused.once();
             return Err(h2::Error::from(h2::Reason::REFUSED_STREAM).into());
         }
+        let stream = Arc::new(self.streams.one());
         let body = request.into_body().collect().await?.to_bytes();
+        if path == "/silent" {
+            std::future::pending::<()>().await;
+        }
+        let repeated = |bytes: &'static [u8]| {
+            let stream = Arc::clone(&stream);
+            stream::repeat_with(move || {
+                let _stream = &stream;
+                Ok(Frame::data(Bytes::from_static(bytes)))
+            })
+        };
         let begun = stream::iter([Ok(Frame::data(Bytes::from_static(b"begun")))]);
         let body = match path.as_str() {
-            "/held" => begun.chain(stream::once(self.held())).boxed(),
+            "/held" => begun.chain(stream::once(self.held(Arc::clone(&stream)))).boxed(),
             "/broken" => begun.chain(stream::once(broken())).boxed(),
-            "/endless" => stream::repeat_with(|| Ok(Frame::data(Bytes::from_static(&[b'.'; 16 * 1024])))).boxed(),
+            "/endless" => repeated(&[b'.'; 16 * 1024]).boxed(),
+            "/drops" => repeated(&[b'.'; 100]).boxed(),
             _ => stream::iter([Ok(Frame::data(body))]).boxed(),
         };
         Ok(Response::new(StreamBody::new(body).boxed_unsync()))
     }
 
-    async fn held(self) -> Result<Frame<Bytes>, BoxError> {
-        let _stream = self.streams.one();
+    async fn held(self, _stream: Arc<Held>) -> Result<Frame<Bytes>, BoxError> {
         self.told.subscribe().wait_for(|told| *told == Told::End).await?;
         Ok(Frame::data(Bytes::from_static(b"ended")))
     }
@@ -193,12 +212,15 @@ async fn a_call_that_is_given_up_takes_no_other_with_it() {
     let peer = Peer::with(100).await;
     let (client, _) = client();
     let kept = begun(&client, peer.asked("/held")).await;
-    // As many as a library may take for a fault.
+    // Before there is an answer, and within one; as often as a library may take for a fault.
     for _ in 0..30 {
-        drop(join_all((0..50).map(|_| client.send(peer.asked("/endless")))).await);
-        drop(client.send(peer.asked("/held")));
+        let silent: Vec<_> = (0..20).map(|_| tokio::spawn(client.send(peer.asked("/silent")))).collect();
+        let endless = join_all((0..30).map(|_| client.send(peer.asked("/endless")))).await;
+        until("all of them are there", || peer.streams.now() == 1 + 20 + 30).await;
+        silent.iter().for_each(tokio::task::JoinHandle::abort);
+        drop(endless);
+        until("what was given up is told", || peer.streams.now() == 1).await;
     }
-    until("what was given up is told", || peer.streams.now() <= 1).await;
     assert_eq!(peer.accepted.now(), 1);
     peer.tell(Told::End);
     assert_eq!(kept.collect().await.unwrap().to_bytes(), "ended");
@@ -221,17 +243,22 @@ async fn a_call_that_was_refused_before_it_began_is_made_again_a_few_times() {
     let peer = Peer::with(100).await;
     let (client, _) = client();
     assert_eq!(whole(client.send(peer.asked("/full/3")).await).await.unwrap(), "asked");
-    assert!(matches!(client.send(peer.asked("/full/1000")).await, Err(TransportError::Lost(_))));
+    assert_eq!(peer.accepted.now(), 4, "each time where there may be room");
+    let outgoing = peer.asked("/full/1000");
+    let departure = outgoing.departure.clone();
+    assert!(matches!(client.send(outgoing).await, Err(TransportError::Lost(_))));
     assert_eq!(peer.refused.now(), 3 + 4);
+    assert!(!departure.happened(), "it did nothing, so it costs nothing");
 }
 
 #[tokio::test]
 async fn readers_who_stand_still_keep_nobody_else_waiting() {
     let peer = Peer::with(100).await;
     let (client, _) = client();
-    let still = join_all((0..90).map(|_| client.send(peer.asked("/endless")))).await;
+    // In large pieces and in small ones, which a library counts.
+    let still = join_all((0..90).map(|one| client.send(peer.asked(["/endless", "/drops", "/drops"][one % 3])))).await;
     // Long enough for each of them to be sent all that may be sent ahead.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(whole(client.send(peer.asked("/whole")).await).await.unwrap(), "asked");
     assert_eq!(peer.accepted.now(), 1);
     assert!(still.iter().all(Result::is_ok));
@@ -252,27 +279,93 @@ async fn an_upstream_that_goes_away_ends_what_it_has_begun_and_is_asked_again_el
     until("the one that was left is closed", || open.now() == 1).await;
 }
 
+/// A server that plays its part with each connection, and how many have come.
+async fn raw<Played>(part: impl Fn(TcpStream) -> Played + Send + 'static) -> (SocketAddr, Total)
+where
+    Played: Future<Output = std::io::Result<()>> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, accepted) = (listener.local_addr().unwrap(), Total::default());
+    let counted = accepted.clone();
+    tokio::spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            counted.once();
+            tokio::spawn(part(socket));
+        }
+    });
+    (address, accepted)
+}
+
+/// Takes a request, and goes away with an error, as if the streams up to `last` had been begun.
+async fn goes_away(mut socket: TcpStream, last: u8) -> std::io::Result<()> {
+    socket.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await?;
+    let mut received = Vec::new();
+    while !received.ends_with(b"asked") {
+        socket.read_buf(&mut received).await?;
+    }
+    socket.write_all(&[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, last, 0, 0, 0, 2]).await
+}
+
+#[tokio::test]
+async fn what_an_upstream_may_have_begun_is_not_sent_twice_and_what_it_has_not_is() {
+    for (last, sent) in [(1, 1), (0, 4)] {
+        let (address, accepted) = raw(move |socket| goes_away(socket, last)).await;
+        let (client, _) = client();
+        let outgoing = asked(address, "/whole");
+        let departure = outgoing.departure.clone();
+        assert!(matches!(client.send(outgoing).await, Err(TransportError::Lost(_))));
+        assert_eq!((accepted.now(), departure.happened()), (sent, last > 0));
+    }
+}
+
 #[tokio::test]
 async fn who_does_not_speak_it_is_not_reached_and_nothing_has_left() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let old = tokio::spawn(async move {
-        let (mut socket, _) = listener.accept().await.unwrap();
-        let mut received = [0; 24];
-        socket.read_exact(&mut received).await.unwrap();
-        socket.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await.unwrap();
-        // One that says nothing.
-        listener.accept().await.unwrap()
-    });
+    let old = |mut socket: TcpStream| async move {
+        socket.read_exact(&mut [0; 24]).await?;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        socket.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await
+    };
+    let (address, _) = raw(old).await;
     let (client, open) = client();
-    let outgoing = asked(address, "/whole");
-    let departure = outgoing.departure.clone();
-    assert!(matches!(client.send(outgoing).await, Err(TransportError::Connect(_))));
-    assert!(!departure.happened());
-    let outgoing = Outgoing { connect_timeout: Duration::from_millis(200), ..asked(address, "/whole") };
-    assert!(matches!(client.send(outgoing).await, Err(TransportError::ConnectTimeout(_))));
-    drop(old.await.unwrap());
+    let begun = std::time::Instant::now();
+    let all: Vec<_> = (0..50).map(|_| asked(address, "/whole")).collect();
+    let departures: Vec<_> = all.iter().map(|outgoing| outgoing.departure.clone()).collect();
+    for answer in join_all(all.into_iter().map(|outgoing| client.send(outgoing))).await {
+        assert!(matches!(answer, Err(TransportError::Connect(_))), "{answer:?}");
+    }
+    assert!(!departures.iter().any(Departure::happened));
+    // One after the other they would take five seconds.
+    assert!(begun.elapsed() < Duration::from_secs(3));
     until("no connection is left", || open.now() == 0).await;
+}
+
+#[tokio::test]
+async fn who_waits_has_the_room_that_another_call_leaves() {
+    let peer = Peer::only(1, 1).await;
+    let (client, _) = client();
+    let held = begun(&client, peer.asked("/held")).await;
+    let waiting =
+        tokio::spawn(client.send(Outgoing { connect_timeout: Duration::from_secs(5), ..peer.asked("/whole") }));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!waiting.is_finished());
+    drop(held);
+    assert_eq!(whole(waiting.await.unwrap()).await.unwrap(), "asked");
+}
+
+#[tokio::test]
+async fn a_connection_is_made_for_those_who_wait_even_if_the_first_gives_up() {
+    let late = |socket: TcpStream| async move {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        goes_away(socket, 1).await
+    };
+    let (address, accepted) = raw(late).await;
+    let (client, _) = client();
+    let first = tokio::spawn(client.send(asked(address, "/whole")));
+    until("it is being made", || accepted.now() == 1).await;
+    first.abort();
+    assert!(matches!(client.send(asked(address, "/whole")).await, Err(TransportError::Lost(_))));
+    assert_eq!(accepted.now(), 1);
 }
 
 #[tokio::test]
