@@ -24,8 +24,10 @@ use super::departure::Departing;
 use super::{BoxError, Incoming, Outgoing, Sending, TransportError, Trust};
 use crate::count::Count;
 
-/// How often a call asks again that an upstream has refused to begin.
+/// How often a call asks again that an upstream has refused for want of room, or on a connection made for it.
 const REFUSALS: usize = 3;
+/// How often it does where connections end that others have used before: each time there is one less of them.
+const MOVES: usize = 20;
 
 /// The connections of a worker to all upstreams that are asked over HTTP/2.
 #[derive(Debug)]
@@ -70,29 +72,29 @@ async fn send(host: Arc<Host>, outgoing: Outgoing) -> Result<Incoming, Transport
     let Outgoing { mut request, departure, .. } = outgoing;
     // The address says it.
     request.headers_mut().remove(HOST);
-    let mut refusals = 0;
+    let (mut refusals, mut moves) = (0, 0);
     loop {
         let Seat { mut sender, place } = host.seat().await?;
-        // Both directions hold the place: an upstream may answer before it has taken the whole request.
         let (is_new, shared) = (place.is_new, Arc::clone(&place.shared));
+        // Both directions hold the place: an upstream may answer before it has taken the whole request.
         let place = Arc::new(place);
         let body = |body| Counted::new(Departing::new(body, departure.clone()), Arc::clone(&place));
-        let mut error = match sender.try_send_request(request.clone().map(body)).await {
+        let error = match sender.try_send_request(request.clone().map(body)).await {
             Ok(answer) => return Ok(answer.map(|body| Counted::new(body, place).map_err(lost).boxed_unsync())),
-            Err(error) => error,
+            Err(error) => error.into_error(),
         };
-        // A connection may have ended unseen: what comes back was not sent.
-        let is_unsent = error.take_message().is_some();
-        let error = error.into_error();
-        match refusal(&error) {
+        let refusal = refusal(&error);
+        match refusal {
+            Some(Refusal::GoingAway) => shared.is_left(),
             Some(Refusal::Full) => shared.is_full_now(),
-            Some(Refusal::GoingAway) => {}
-            None if is_unsent => {}
+            // A connection may have ended unseen. A body that was not asked for has not left, and without it there is no request.
+            None if !departure.happened() => {}
             None => return Err(lost(error)),
         }
         departure.did_not_happen();
-        refusals += usize::from(!is_unsent || is_new);
-        if refusals > REFUSALS {
+        moves += 1;
+        refusals += usize::from(is_new || matches!(refusal, Some(Refusal::Full)));
+        if refusals > REFUSALS || moves > MOVES {
             return Err(lost(error));
         }
     }

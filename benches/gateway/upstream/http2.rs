@@ -1,7 +1,6 @@
 //! The same provider over HTTP/2, for who speaks that: by hyper, with as many streams on a connection as is usual.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::iter;
 use std::sync::Arc;
 
@@ -38,24 +37,19 @@ pub(super) async fn serve(stream: TcpStream, answers: Arc<Answers>) -> Result<()
     Ok(server.serve_connection(TokioIo::new(stream), service).await?)
 }
 
-fn answer(
-    request: Request<Incoming>,
-    answers: Arc<Answers>,
-) -> impl Future<Output = Result<Response<Body>, Failure>> + Send {
-    async move {
-        let path = request.uri().path().to_owned();
-        let body = request.into_body().collect().await?.to_bytes();
-        let asked = Asked::of(path.as_bytes(), &body).ok_or("a request whose shape is not known")?;
-        let (kind, body) = if asked.delivery == Delivery::Whole {
-            let whole = Full::new(Bytes::copy_from_slice(answers.body(asked.form))).boxed_unsync();
-            (if asked.form == Form::Message { "application/protobuf" } else { "application/json" }, whole)
-        } else {
-            ("text/event-stream", events(&asked, &answers)?)
-        };
-        let mut response = Response::new(body);
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-        Ok(response)
-    }
+async fn answer(request: Request<Incoming>, answers: Arc<Answers>) -> Result<Response<Body>, Failure> {
+    let path = request.uri().path().to_owned();
+    let body = request.into_body().collect().await?.to_bytes();
+    let asked = Asked::of(path.as_bytes(), &body).ok_or("a request whose shape is not known")?;
+    let (kind, body) = if asked.delivery == Delivery::Whole {
+        let whole = Full::new(Bytes::copy_from_slice(answers.body(asked.form))).boxed_unsync();
+        (if asked.form == Form::Message { "application/protobuf" } else { "application/json" }, whole)
+    } else {
+        ("text/event-stream", events(&asked, &answers)?)
+    };
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    Ok(response)
 }
 
 fn events(asked: &Asked, answers: &Answers) -> Result<Body, Failure> {

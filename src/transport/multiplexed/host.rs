@@ -86,7 +86,9 @@ impl Host {
         let mut state = self.state();
         loop {
             // Those who went away want nothing.
-            while state.waiting.pop_front_if(|promise| promise.is_closed()).is_some() {}
+            while state.waiting.front().is_some_and(oneshot::Sender::is_closed) {
+                state.waiting.pop_front();
+            }
             if state.waiting.is_empty() {
                 break;
             }

@@ -122,6 +122,11 @@ impl Shared {
         self.most.fetch_min(self.streams.now().saturating_sub(1), Ordering::Relaxed);
     }
 
+    /// The upstream takes no more calls on it.
+    pub(super) fn is_left(&self) {
+        self.calls.store(CALLS, Ordering::Relaxed);
+    }
+
     /// Whether no call has it, and none has had it since this was asked last.
     pub(super) fn is_unused(&self) -> bool {
         let is_taken = self.streams.now() > 0;
