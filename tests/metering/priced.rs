@@ -47,6 +47,7 @@ impl Place {
             headers: http::HeaderMap::new(),
             timeouts: Timeouts::default(),
             proxy: None,
+            version: http::Version::HTTP_11,
             simulated: false,
             account: Arc::new(Account::new(ConcurrencyRule::default())),
             prices: Prices::built_in(),
