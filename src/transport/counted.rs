@@ -1,4 +1,4 @@
-//! What counts as long as it is open: a connection, the body of an answer.
+//! What counts as long as it is open: a connection, a body.
 
 use std::io;
 use std::pin::Pin;

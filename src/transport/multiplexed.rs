@@ -1,7 +1,7 @@
 //! The HTTP client for upstreams that are asked over HTTP/2: calls share connections.
 //!
 //! A call never waits for another one to end: where every connection has as many streams as the upstream or we allow, one
-//! more is made. So there is no queue that nobody sees, and what happens to a connection happens to a bounded number of
+//! more is made. So there is no queue that nobody sees, but for a moment where an upstream lowers what it allows, and what happens to a connection happens to a bounded number of
 //! calls. `host` has the connections to one upstream, `shared` is one of them.
 
 mod host;
@@ -24,7 +24,7 @@ use super::departure::Departing;
 use super::{BoxError, Incoming, Outgoing, Sending, TransportError, Trust};
 use crate::count::Count;
 
-/// How often a call asks again that an upstream has refused for want of room, or on a connection made for it.
+/// How often a call asks again that an upstream has refused for want of room, in anger, or on a connection made for it.
 const REFUSALS: usize = 3;
 /// How often it does where connections end that others have used before: each time there is one less of them.
 const MOVES: usize = 20;
@@ -85,15 +85,16 @@ async fn send(host: Arc<Host>, outgoing: Outgoing) -> Result<Incoming, Transport
         };
         let refusal = refusal(&error);
         match refusal {
-            Some(Refusal::GoingAway) => shared.is_left(),
+            Some(Refusal::GoingAway | Refusal::Unwilling) => shared.is_left(),
             Some(Refusal::Full) => shared.is_full_now(),
             // A connection may have ended unseen. A body that was not asked for has not left, and without it there is no request.
-            None if !departure.happened() => {}
+            None if !departure.happened() && !request.body().is_empty() => {}
             None => return Err(lost(error)),
         }
         departure.did_not_happen();
         moves += 1;
-        refusals += usize::from(is_new || matches!(refusal, Some(Refusal::Full)));
+        let is_passing = matches!(refusal, Some(Refusal::GoingAway)) || (refusal.is_none() && sender.is_closed());
+        refusals += usize::from(is_new || !is_passing);
         if refusals > REFUSALS || moves > MOVES {
             return Err(lost(error));
         }
@@ -104,6 +105,8 @@ async fn send(host: Arc<Host>, outgoing: Outgoing) -> Result<Incoming, Transport
 enum Refusal {
     /// It was going away when the call came: so balancers end connections after a number of requests.
     GoingAway,
+    /// The same, and not because its time had come.
+    Unwilling,
     /// It had no room.
     Full,
 }
@@ -114,8 +117,12 @@ fn refusal(error: &hyper::Error) -> Option<Refusal> {
     while let Some(cause) = source {
         if let Some(error) = cause.downcast_ref::<h2::Error>().filter(|error| error.is_remote()) {
             // A stream ends by a GOAWAY of the upstream only where its number is above the last that is taken.
-            let is_full = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
-            return if error.is_go_away() { Some(Refusal::GoingAway) } else { is_full.then_some(Refusal::Full) };
+            return match (error.is_go_away(), error.reason()) {
+                (true, Some(h2::Reason::NO_ERROR)) => Some(Refusal::GoingAway),
+                (true, _) => Some(Refusal::Unwilling),
+                (false, Some(h2::Reason::REFUSED_STREAM)) => Some(Refusal::Full),
+                (false, _) => None,
+            };
         }
         source = cause.source();
     }

@@ -58,7 +58,7 @@ impl Host {
         Self { address, connector, timeout, idle, state: Mutex::new(state) }
     }
 
-    /// Room for a call, within the time that a connection may take.
+    /// Room for a call, within the time that a connection may take. Who joins those for whom one is being made shares its fate.
     pub(super) async fn seat(self: &Arc<Self>) -> Result<Seat, TransportError> {
         let promised = {
             let mut state = self.state();
@@ -74,7 +74,7 @@ impl Host {
             Ok(Ok(Ok(seat))) => Ok(seat),
             Ok(Ok(Err(NotMade::Failed(error)))) => Err(TransportError::Connect(error.into())),
             Ok(Ok(Err(NotMade::TooSlow(timeout)))) => Err(TransportError::ConnectTimeout(timeout)),
-            // Nobody is left who would make one: the worker ends.
+            // What cannot be: a promise that is not kept is answered.
             Ok(Err(gone)) => Err(TransportError::Connect(gone.into())),
             Err(_) => Err(TransportError::ConnectTimeout(self.timeout)),
         }
@@ -130,10 +130,11 @@ impl Host {
     }
 
     async fn make_one(self: Arc<Self>) {
+        let making = Making(Arc::clone(&self));
         let made = tokio::time::timeout(self.timeout, self.connect()).await;
+        drop(making);
         let failed = {
             let mut state = self.state();
-            state.making = state.making.saturating_sub(1);
             match made.unwrap_or(Err(NotMade::TooSlow(self.timeout))) {
                 Ok(shared) => {
                     state.room = shared.most().max(1);
@@ -163,6 +164,16 @@ impl Host {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection that is being made, whatever becomes of whoever makes it.
+struct Making(Arc<Host>);
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.making = state.making.saturating_sub(1);
     }
 }
 

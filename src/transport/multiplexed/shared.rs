@@ -35,7 +35,7 @@ const ASK_EVERY: Duration = Duration::from_secs(20);
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// How often it is looked whether a new connection's settings have come.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
-/// How often it is looked whether they have changed, and how long a connection is taken for full that has refused a call.
+/// How often it is looked whether they have changed, and how long at most a connection is taken for full that has refused a call.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Stands for a limit of streams that the upstream has not told yet, and is none with which there could be a call.
 const UNTOLD: usize = 0;
@@ -117,7 +117,7 @@ impl Shared {
         self.most.load(Ordering::Relaxed)
     }
 
-    /// The upstream has refused one more: nobody asks for it until there are fewer, or for a second.
+    /// The upstream has refused one more: nobody asks for it until there are fewer, or for a second at most.
     pub(super) fn is_full_now(&self) {
         self.most.fetch_min(self.streams.now().saturating_sub(1), Ordering::Relaxed);
     }
@@ -188,7 +188,10 @@ async fn drive(mut driven: Driven, shared: Arc<Shared>, host: Weak<Host>, idle: 
         let now = most(&driven).unwrap_or_default();
         if is_due || now != told {
             told = now;
-            shared.most.store(now, Ordering::Relaxed);
+            let before = shared.most.swap(now, Ordering::Relaxed);
+            if let Some(host) = host.upgrade().filter(|_| now > before) {
+                host.hand_out();
+            }
         }
         // What was lost is told to the calls that had it.
         ended.map(drop)
