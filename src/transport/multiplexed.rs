@@ -1,8 +1,9 @@
 //! The HTTP client for upstreams that are asked over HTTP/2: calls share connections.
 //!
 //! A call never waits for another one to end: where every connection has as many streams as the upstream or we allow, one
-//! more is made. So there is no queue that nobody sees, but for a moment where an upstream lowers what it allows, and what happens to a connection happens to a bounded number of
-//! calls. `host` has the connections to one upstream, `shared` is one of them.
+//! more is made. So there is no queue that nobody sees, but for a moment where an upstream lowers what it allows, and what
+//! happens to a connection happens to a bounded number of calls. `host` has the connections to one upstream, `shared` is one of
+//! them.
 
 mod host;
 mod shared;
