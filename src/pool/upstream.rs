@@ -296,7 +296,9 @@ fn lost(error: &TransportError) -> Error {
 pub(super) fn not_sent(error: &TransportError) -> Error {
     let reason = match error {
         TransportError::ConnectTimeout(_) => Reason::ProviderTimeout,
-        TransportError::Connect(_) | TransportError::Lost(_) => Reason::ProviderUnavailable,
+        TransportError::Connect(_) | TransportError::NoHttp2(_) | TransportError::Lost(_) => {
+            Reason::ProviderUnavailable
+        }
     };
     Error::new(reason, format!("the provider cannot be reached: {error}"))
 }

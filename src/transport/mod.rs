@@ -66,6 +66,9 @@ pub enum TransportError {
     /// The connection was not made.
     #[error("the connection was not made")]
     Connect(#[source] BoxError),
+    /// It is to be asked over HTTP/2, and does not speak it.
+    #[error("it does not speak HTTP/2, which `http2` in its entry of `providers` asks for")]
+    NoHttp2(#[source] BoxError),
     /// The connection was lost, or what came over it was not HTTP.
     #[error("the connection was lost")]
     Lost(#[source] BoxError),

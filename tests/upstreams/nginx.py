@@ -101,7 +101,8 @@ def main():
                         at_once(checks, stub, name, nginx, port)
                         given_up(checks, stub, name, upstream)
                     with checks.case("nginx: one without HTTP/2 is not reached over it"):
-                        _, details = failure(lambda: stub.Complete(ask("old/text"), timeout=20))
+                        error, details = failure(lambda: stub.Complete(ask("old/text"), timeout=20))
+                        holds("does not speak HTTP/2" in error.details(), error.details())
                         equal(details["ErrorInfo"].reason, "PROVIDER_UNAVAILABLE", "reason")
     checks.close()
 

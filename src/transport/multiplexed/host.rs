@@ -48,6 +48,7 @@ struct State {
 #[derive(Clone, Debug)]
 enum NotMade {
     TooSlow(Duration),
+    NoHttp2(Arc<dyn Error + Send + Sync>),
     Failed(Arc<dyn Error + Send + Sync>),
 }
 
@@ -73,6 +74,7 @@ impl Host {
         match tokio::time::timeout(self.timeout, promised).await {
             Ok(Ok(Ok(seat))) => Ok(seat),
             Ok(Ok(Err(NotMade::Failed(error)))) => Err(TransportError::Connect(error.into())),
+            Ok(Ok(Err(NotMade::NoHttp2(error)))) => Err(TransportError::NoHttp2(error.into())),
             Ok(Ok(Err(NotMade::TooSlow(timeout)))) => Err(TransportError::ConnectTimeout(timeout)),
             // What cannot be: a promise that is not kept is answered.
             Ok(Err(gone)) => Err(TransportError::Connect(gone.into())),
@@ -157,7 +159,7 @@ impl Host {
     async fn connect(self: &Arc<Self>) -> Result<Arc<Shared>, NotMade> {
         let connection = self.connector.clone().call(self.address.clone()).await.map_err(NotMade::from)?;
         if self.address.scheme() == Some(&Scheme::HTTPS) && !connection.connected().is_negotiated_h2() {
-            return Err(NotMade::from(BoxError::from("it does not speak HTTP/2")));
+            return Err(NotMade::no_http2("TLS was made without it".into()));
         }
         Shared::over(connection, self).await.map_err(NotMade::from)
     }
@@ -184,11 +186,36 @@ impl State {
     }
 }
 
+impl NotMade {
+    fn no_http2(error: BoxError) -> Self {
+        Self::NoHttp2(error.into())
+    }
+}
+
 impl From<BoxError> for NotMade {
     fn from(error: BoxError) -> Self {
         match error.downcast::<TooSlow>() {
             Ok(too_slow) => Self::TooSlow(too_slow.0),
+            Err(error) if offers_no_http2(&*error) => Self::no_http2(error),
             Err(error) => Self::Failed(error.into()),
         }
     }
+}
+
+/// Whether the upstream has said so itself in the TLS handshake, or has said something else in plain text.
+fn offers_no_http2(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    let mut source: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(cause) = source {
+        let told = cause.downcast_ref::<rustls::Error>();
+        if let Some(rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol)) = told {
+            return true;
+        }
+        if let Some(error) = cause.downcast_ref::<h2::Error>() {
+            return !error.is_io();
+        }
+        // What an I/O error was made of is not its source, but has one.
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        source = inner.map_or_else(|| cause.source(), |inner| Some(inner));
+    }
+    false
 }
