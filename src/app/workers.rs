@@ -54,8 +54,7 @@ impl Shared {
 
     /// A worker's services, in the order of their numbers. Runs on the worker.
     pub(super) fn services(&self, load: &Load) -> Vec<Served> {
-        let network: Arc<dyn Transport> =
-            Arc::new(Direct::new(self.trust.clone()).counted_by(self.faces.upstreams.clone()));
+        let network: Arc<dyn Transport> = Arc::new(Direct::new(self.trust.clone(), self.faces.upstreams.clone()));
         let transport = Schemes::new([
             ("https", Arc::clone(&network)),
             ("http", network),

@@ -6,6 +6,7 @@ use http::Uri;
 use serde::Deserialize;
 
 use crate::config::{Bare, Config};
+use crate::count::Count;
 use crate::domain::ModelId;
 use crate::protocol::vendor::{PRESETS, Preset};
 use crate::transport::{Direct, Trust, fetch};
@@ -26,7 +27,7 @@ struct Entry {
 
 /// The configuration with the first vendor that answers here and has a model.
 pub(super) async fn find(bare: Bare) -> Option<Config> {
-    let network = Direct::new(Trust::default());
+    let network = Direct::new(Trust::default(), Count::default());
     for preset in PRESETS.iter().filter(|preset| preset.key_variable.is_none()) {
         let Some(base_url) = address_here(preset) else { continue };
         let models = models(&network, &base_url).await.unwrap_or_default();

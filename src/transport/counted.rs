@@ -13,6 +13,7 @@ use crate::count::Held;
 
 pin_project! {
     /// Something, and its place in a count.
+    #[derive(Debug)]
     pub(super) struct Counted<Inner, Place = Held> {
         #[pin]
         inner: Inner,

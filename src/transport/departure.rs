@@ -75,6 +75,7 @@ mod tests {
 
     use super::super::{Direct, Outgoing, Transport, TransportError, Trust};
     use super::*;
+    use crate::count::Count;
 
     const BODY: &[u8] = b"{\"a\":1}";
 
@@ -89,7 +90,7 @@ mod tests {
     }
 
     fn clients() -> Direct {
-        Direct::new(Trust::default())
+        Direct::new(Trust::default(), Count::default())
     }
 
     #[tokio::test]

@@ -2,27 +2,21 @@
 //!
 //! A call never waits for another one to end: where every connection has as many streams as the upstream or we allow, one
 //! more is made. So there is no queue that nobody sees, but for a moment where an upstream lowers what it allows, and what
-//! happens to a connection happens to a bounded number of calls. `host` has the connections to one upstream, `shared` is one of
-//! them.
+//! happens to a connection happens to a bounded number of calls. `shared` is such a connection.
 
-mod host;
 mod shared;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use http::Uri;
 use http::header::HOST;
-use http::uri::{Authority, Scheme};
 use http_body_util::BodyExt;
 
-use self::host::Host;
-use self::shared::Seat;
-use super::connector::POOL_IDLE;
+use self::shared::{Seat, Shared};
 use super::counted::Counted;
 use super::departure::Departing;
-use super::{BoxError, Incoming, Outgoing, Sending, TransportError, Trust};
+use super::host::Host;
+use super::hosts::Hosts;
+use super::{Incoming, Outgoing, Sending, TransportError, Trust};
 use crate::count::Count;
 
 /// How often a call asks again that an upstream has refused for want of room, in anger, or on a connection made for it.
@@ -33,43 +27,25 @@ const MOVES: usize = 20;
 /// The connections of a worker to all upstreams that are asked over HTTP/2.
 #[derive(Debug)]
 pub(super) struct Multiplexed {
-    trust: Trust,
-    /// By whether it is over TLS, the authority, and how long a connection may take: as many as configurations have named.
-    hosts: Mutex<HashMap<(bool, Authority, Duration), Arc<Host>>>,
-    open: Count,
-    /// How long an unused connection is kept, at most.
-    idle: Duration,
+    hosts: Hosts<Arc<Shared>>,
 }
 
 impl Multiplexed {
     /// No connections yet; `open` counts them.
     pub(super) fn new(trust: Trust, open: Count) -> Self {
-        Self { trust, hosts: Mutex::default(), open, idle: POOL_IDLE }
+        Self { hosts: Hosts::new(trust, open) }
     }
 
     /// Sends a request, on a connection that there is or on one more.
     pub(super) fn send(&self, outgoing: Outgoing) -> Sending {
-        let host = match self.host(outgoing.request.uri(), outgoing.connect_timeout) {
-            Ok(host) => host,
-            Err(error) => return Box::pin(std::future::ready(Err(TransportError::Connect(error)))),
-        };
-        Box::pin(send(host, outgoing))
-    }
-
-    fn host(&self, address: &Uri, timeout: Duration) -> Result<Arc<Host>, BoxError> {
-        let is_tls = address.scheme() == Some(&Scheme::HTTPS);
-        let authority = address.authority().ok_or("the address has no host")?;
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = (is_tls, authority.clone(), timeout);
-        if let Some(host) = hosts.get(&place) {
-            return Ok(Arc::clone(host));
+        match self.hosts.at(outgoing.request.uri(), outgoing.connect_timeout) {
+            Ok(host) => Box::pin(send(host, outgoing)),
+            Err(error) => Box::pin(std::future::ready(Err(TransportError::Connect(error)))),
         }
-        let host = Host::new(address.clone(), self.trust.towards(address)?, (timeout, self.idle), self.open.clone());
-        Ok(Arc::clone(hosts.entry(place).or_insert(Arc::new(host))))
     }
 }
 
-async fn send(host: Arc<Host>, outgoing: Outgoing) -> Result<Incoming, TransportError> {
+async fn send(host: Arc<Host<Arc<Shared>>>, outgoing: Outgoing) -> Result<Incoming, TransportError> {
     let Outgoing { mut request, departure, .. } = outgoing;
     // The address says it.
     request.headers_mut().remove(HOST);

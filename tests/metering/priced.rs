@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use completiond::count::Count;
 use completiond::credentials::Credentials;
 use completiond::domain::{
     Block, CallId, Error, Event, Message, ModelId, ModelName, Outcome, PicoUsd, ProviderId, Request, Role, Tokens,
@@ -22,7 +23,7 @@ use tokio::time::Instant;
 pub(crate) const RATES: [i64; 2] = [3, 15];
 
 pub(crate) fn transport() -> Arc<dyn Transport> {
-    Arc::new(Direct::new(Trust::default()))
+    Arc::new(Direct::new(Trust::default(), Count::default()))
 }
 
 /// An upstream, and the endpoint that stands for it here.

@@ -7,18 +7,20 @@ use std::sync::{Arc, Weak};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
+use http::Version;
 use hyper::client::conn::http2;
+use hyper_util::client::legacy::connect::Connection as _;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::host::Host;
 use crate::count::{Count, Held};
 use crate::transport::BoxError;
 use crate::transport::connector::Connection;
 use crate::transport::counted::Counted;
 use crate::transport::departure::Departing;
+use crate::transport::host::{Host, Made, NotMade};
 
 /// The most streams on one connection, whatever the upstream allows.
-pub(super) const STREAMS: usize = 100;
+const STREAMS: usize = 100;
 /// The most calls on one before it is left, as a balancer would do it: what a library counts for as long as a connection lives,
 /// and an address that leads elsewhere by now, end with it.
 const CALLS: usize = 10_000;
@@ -71,7 +73,7 @@ pub(super) struct Place {
     pub(super) shared: Arc<Shared>,
     /// Whether it is the first on its connection.
     pub(super) is_new: bool,
-    host: Weak<Host>,
+    host: Weak<Host<Arc<Shared>>>,
     held: Option<Held>,
 }
 
@@ -85,24 +87,8 @@ impl Drop for Place {
 }
 
 impl Shared {
-    /// Speaks HTTP/2 on a connection, which is kept going until it ends or nobody uses it. It is there when the upstream's settings
-    /// have come: without them, calls of a burst would wait in the library for room that the upstream does not give.
-    pub(super) async fn over(connection: Connection, host: &Arc<Host>) -> Result<Arc<Self>, BoxError> {
-        let (sender, mut driven) = speaking().handshake(connection).await?;
-        let most = settled(&mut driven).await?;
-        let shared = Arc::new(Self {
-            sender,
-            streams: Count::default(),
-            most: AtomicUsize::new(most),
-            calls: AtomicUsize::new(0),
-            was_taken: AtomicBool::new(true),
-        });
-        tokio::spawn(drive(driven, Arc::clone(&shared), Arc::downgrade(host), host.idle));
-        Ok(shared)
-    }
-
     /// Room for one more, if there is.
-    pub(super) fn seat(self: &Arc<Self>, host: &Arc<Host>) -> Option<Seat> {
+    fn seat(self: &Arc<Self>, host: &Arc<Host<Arc<Self>>>) -> Option<Seat> {
         if self.sender.is_closed() || self.calls.load(Ordering::Relaxed) >= CALLS {
             return None;
         }
@@ -113,7 +99,7 @@ impl Shared {
         Some(Seat { sender: self.sender.clone(), place })
     }
 
-    pub(super) fn most(&self) -> usize {
+    fn most(&self) -> usize {
         self.most.load(Ordering::Relaxed)
     }
 
@@ -128,9 +114,66 @@ impl Shared {
     }
 
     /// Whether no call has it, and none has had it since this was asked last.
-    pub(super) fn is_unused(&self) -> bool {
+    fn is_unused(&self) -> bool {
         let is_taken = self.streams.now() > 0;
         !self.was_taken.swap(is_taken, Ordering::Relaxed) && !is_taken
+    }
+}
+
+impl Made for Arc<Shared> {
+    const VERSION: Version = Version::HTTP_2;
+    const ROOM: usize = STREAMS;
+    type Seat = Seat;
+
+    /// It is there when the upstream's settings have come: without them, calls of a burst would wait in the library for room that
+    /// the upstream does not give.
+    async fn over(connection: Connection, host: &Arc<Host<Self>>) -> Result<Self, NotMade> {
+        if host.is_tls() && !connection.connected().is_negotiated_h2() {
+            return Err(NotMade::no_http2("TLS was made without it".into()));
+        }
+        let begun = async {
+            let (sender, mut driven) = speaking().handshake(connection).await?;
+            let most = settled(&mut driven).await?;
+            Ok((sender, driven, most))
+        };
+        let (sender, driven, most) = begun.await.map_err(|error| NotMade::because(error, Self::VERSION))?;
+        let shared = Self::new(Shared {
+            sender,
+            streams: Count::default(),
+            most: AtomicUsize::new(most),
+            calls: AtomicUsize::new(0),
+            was_taken: AtomicBool::new(true),
+        });
+        // Kept going until it ends or nobody uses it.
+        tokio::spawn(drive(driven, Self::clone(&shared), Arc::downgrade(host), host.idle));
+        Ok(shared)
+    }
+
+    fn room(&self) -> usize {
+        self.most()
+    }
+
+    /// On the first that has some, so that the last ones fall idle.
+    fn free(made: &mut Vec<Self>, host: &Arc<Host<Self>>) -> Option<Seat> {
+        made.iter().find_map(|shared| shared.seat(host))
+    }
+}
+
+impl Host<Arc<Shared>> {
+    /// Lets nobody have this connection any more.
+    fn forget(&self, gone: &Arc<Shared>) {
+        self.state().made.retain(|shared| !Arc::ptr_eq(shared, gone));
+    }
+
+    /// The same, if no call has it, and none has had it since it was asked last; whether it is so.
+    fn forgets_unused(&self, shared: &Arc<Shared>) -> bool {
+        // Places are taken behind this lock, so that none is while this looks.
+        let mut state = self.state();
+        let is_unused = shared.is_unused();
+        if is_unused {
+            state.made.retain(|one| !Arc::ptr_eq(one, shared));
+        }
+        is_unused
     }
 }
 
@@ -175,7 +218,7 @@ fn most(driven: &Driven) -> Option<usize> {
 }
 
 /// Keeps a connection going until it ends or nobody uses it.
-async fn drive(mut driven: Driven, shared: Arc<Shared>, host: Weak<Host>, idle: Duration) {
+async fn drive(mut driven: Driven, shared: Arc<Shared>, host: Weak<Host<Arc<Shared>>>, idle: Duration) {
     let mut look = tokio::time::interval_at(tokio::time::Instant::now() + LOOK_AGAIN, LOOK_AGAIN);
     let mut told = shared.most();
     let going = poll_fn(|context| {

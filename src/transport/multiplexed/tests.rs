@@ -389,7 +389,7 @@ async fn who_waits_for_a_connection_waits_no_longer_than_it_may_take() {
 async fn what_nobody_uses_is_closed() {
     let peer = Peer::with(1).await;
     let (client, open) = client();
-    let client = Multiplexed { idle: Duration::from_millis(50), ..client };
+    let client = Multiplexed { hosts: Hosts { idle: Duration::from_millis(50), ..client.hosts } };
     let held = begun(&client, peer.asked("/held")).await;
     drop(begun(&client, peer.asked("/held")).await);
     until("the one without a stream is closed", || open.now() == 1).await;

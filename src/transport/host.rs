@@ -6,64 +6,85 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::uri::Scheme;
 use http::{Uri, Version};
-use hyper_util::client::legacy::connect::Connection as _;
-use rustls::ClientConfig;
 use tokio::sync::oneshot;
 use tower::Service;
 
-use super::shared::{STREAMS, Seat, Shared};
-use crate::count::Count;
-use crate::transport::connector::{Connector, TooSlow};
-use crate::transport::{BoxError, TransportError};
+use super::connector::{Connection, Connector, TooSlow};
+use super::{BoxError, TransportError};
+
+/// A connection on which calls have room.
+pub(super) trait Made: Sized + Debug + Send + 'static {
+    /// The HTTP that is spoken on it.
+    const VERSION: Version;
+    /// How many calls one takes, as long as none was made.
+    const ROOM: usize;
+    /// What a call has of it.
+    type Seat: Debug + Send + 'static;
+
+    /// Begins to speak on a connection.
+    fn over(connection: Connection, host: &Arc<Host<Self>>) -> impl Future<Output = Result<Self, NotMade>> + Send;
+
+    /// How many calls it takes.
+    fn room(&self) -> usize;
+
+    /// Room for one more call on those that are there, if they have some.
+    fn free(made: &mut Vec<Self>, host: &Arc<Host<Self>>) -> Option<Self::Seat>;
+}
 
 /// An upstream.
 #[derive(Debug)]
-pub(super) struct Host {
-    address: Uri,
+pub(super) struct Host<M: Made> {
+    pub(super) address: Uri,
     connector: Connector,
     /// How long a connection may take to be made.
-    timeout: Duration,
+    pub(super) timeout: Duration,
     /// How long an unused one is kept, at most.
     pub(super) idle: Duration,
-    state: Mutex<State>,
+    state: Mutex<State<M>>,
 }
 
 #[derive(Debug)]
-struct State {
-    made: Vec<Arc<Shared>>,
+pub(super) struct State<M: Made> {
+    /// The connections that may have room.
+    pub(super) made: Vec<M>,
     /// How many calls a connection takes, as the last one said when it was made.
     room: usize,
     /// How many are being made.
     making: usize,
     /// Who waits, in the order in which they came.
-    waiting: VecDeque<oneshot::Sender<Result<Seat, NotMade>>>,
+    waiting: VecDeque<oneshot::Sender<Result<M::Seat, NotMade>>>,
 }
 
 /// Why there is no connection.
 #[derive(Clone, Debug)]
-enum NotMade {
+pub(super) enum NotMade {
     TooSlow(Duration),
     NoHttp2(Arc<dyn Error + Send + Sync>),
     Failed(Arc<dyn Error + Send + Sync>),
 }
 
-impl Host {
-    pub(super) fn new(address: Uri, trust: ClientConfig, (timeout, idle): (Duration, Duration), open: Count) -> Self {
-        let connector = Connector::new(trust, Version::HTTP_2, timeout, open);
-        let state = State { made: Vec::new(), room: STREAMS, making: 0, waiting: VecDeque::new() };
+impl<M: Made> Host<M> {
+    /// No connections yet; `connector` makes them.
+    pub(super) fn new(address: Uri, connector: Connector, timeout: Duration, idle: Duration) -> Self {
+        let state = State { made: Vec::new(), room: M::ROOM, making: 0, waiting: VecDeque::new() };
         Self { address, connector, timeout, idle, state: Mutex::new(state) }
     }
 
+    pub(super) fn is_tls(&self) -> bool {
+        self.address.scheme() == Some(&Scheme::HTTPS)
+    }
+
     /// Room for a call, within the time that a connection may take. Who joins those for whom one is being made shares its fate.
-    pub(super) async fn seat(self: &Arc<Self>) -> Result<Seat, TransportError> {
+    pub(super) async fn seat(self: &Arc<Self>) -> Result<M::Seat, TransportError> {
         let promised = {
             let mut state = self.state();
-            if let Some(seat) = state.free(self) {
+            if let Some(seat) = M::free(&mut state.made, self) {
                 return Ok(seat);
             }
             let (promise, promised) = oneshot::channel();
@@ -94,7 +115,7 @@ impl Host {
             if state.waiting.is_empty() {
                 break;
             }
-            let Some(seat) = state.free(self) else { break };
+            let Some(seat) = M::free(&mut state.made, self) else { break };
             let promise = state.waiting.pop_front();
             // Given back below: a place that is dropped locks this once more.
             unwanted.extend(promise.and_then(|promise| promise.send(Ok(seat)).err()));
@@ -103,23 +124,7 @@ impl Host {
         drop(state);
     }
 
-    /// Lets nobody have this connection any more.
-    pub(super) fn forget(&self, gone: &Arc<Shared>) {
-        self.state().made.retain(|shared| !Arc::ptr_eq(shared, gone));
-    }
-
-    /// The same, if no call has it, and none has had it since it was asked last; whether it is so.
-    pub(super) fn forgets_unused(&self, shared: &Arc<Shared>) -> bool {
-        // Places are taken behind this lock, so that none is while this looks.
-        let mut state = self.state();
-        let is_unused = shared.is_unused();
-        if is_unused {
-            state.made.retain(|one| !Arc::ptr_eq(one, shared));
-        }
-        is_unused
-    }
-
-    fn make_what_is_needed(self: &Arc<Self>, state: &mut State) {
+    fn make_what_is_needed(self: &Arc<Self>, state: &mut State<M>) {
         while state.making * state.room < state.waiting.len() {
             // Nobody needs one for those who went away.
             state.waiting.retain(|promise| !promise.is_closed());
@@ -138,9 +143,9 @@ impl Host {
         let failed = {
             let mut state = self.state();
             match made.unwrap_or(Err(NotMade::TooSlow(self.timeout))) {
-                Ok(shared) => {
-                    state.room = shared.most().max(1);
-                    state.made.push(shared);
+                Ok(made) => {
+                    state.room = made.room().max(1);
+                    state.made.push(made);
                     None
                 }
                 Err(error) => {
@@ -156,47 +161,38 @@ impl Host {
         self.hand_out();
     }
 
-    async fn connect(self: &Arc<Self>) -> Result<Arc<Shared>, NotMade> {
-        let connection = self.connector.clone().call(self.address.clone()).await.map_err(NotMade::from)?;
-        if self.address.scheme() == Some(&Scheme::HTTPS) && !connection.connected().is_negotiated_h2() {
-            return Err(NotMade::no_http2("TLS was made without it".into()));
-        }
-        Shared::over(connection, self).await.map_err(NotMade::from)
+    async fn connect(self: &Arc<Self>) -> Result<M, NotMade> {
+        let connection = self.connector.clone().call(self.address.clone()).await;
+        let connection = connection.map_err(|error| NotMade::because(error, M::VERSION))?;
+        M::over(connection, self).await
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    /// What it has and who waits: whatever is dropped meanwhile must not be a seat, which locks this as well.
+    pub(super) fn state(&self) -> MutexGuard<'_, State<M>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A connection that is being made, whatever becomes of whoever makes it.
-struct Making(Arc<Host>);
+struct Making<M: Made>(Arc<Host<M>>);
 
-impl Drop for Making {
+impl<M: Made> Drop for Making<M> {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.making = state.making.saturating_sub(1);
     }
 }
 
-impl State {
-    /// Room where there is a connection: on the first that has some, so that the last ones fall idle.
-    fn free(&self, host: &Arc<Host>) -> Option<Seat> {
-        self.made.iter().find_map(|shared| shared.seat(host))
-    }
-}
-
 impl NotMade {
-    fn no_http2(error: BoxError) -> Self {
+    pub(super) fn no_http2(error: BoxError) -> Self {
         Self::NoHttp2(error.into())
     }
-}
 
-impl From<BoxError> for NotMade {
-    fn from(error: BoxError) -> Self {
+    /// What has kept a connection from being made on which `version` would be spoken.
+    pub(super) fn because(error: BoxError, version: Version) -> Self {
         match error.downcast::<TooSlow>() {
             Ok(too_slow) => Self::TooSlow(too_slow.0),
-            Err(error) if offers_no_http2(&*error) => Self::no_http2(error),
+            Err(error) if version == Version::HTTP_2 && offers_no_http2(&*error) => Self::no_http2(error),
             Err(error) => Self::Failed(error.into()),
         }
     }

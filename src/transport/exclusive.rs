@@ -1,0 +1,114 @@
+//! The HTTP client of the hot path, for upstreams that are asked over HTTP/1.1: a connection belongs to one call at a time.
+//!
+//! The call that has a connection keeps it going itself (`line`), so nothing is handed from task to task. When the call is over the
+//! next one has the connection, and what nobody has is looked after by one task for all.
+
+mod line;
+
+use std::sync::{Arc, Once, Weak};
+use std::time::Duration;
+
+use http::header::HOST;
+use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderValue, Request, Uri};
+use tokio::time::{Instant, interval};
+
+use self::line::{Line, Sent};
+use super::departure::Departing;
+use super::host::Host;
+use super::hosts::Hosts;
+use super::{Incoming, Outgoing, Sending, TransportError, Trust};
+use crate::count::Count;
+
+/// How often it is looked whether connections that nobody has were closed by their peers, or are old.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long an old one may take to end as TLS wants it.
+const PARTING: Duration = Duration::from_secs(5);
+
+/// The connections of a worker to all upstreams that are asked over HTTP/1.1.
+#[derive(Debug)]
+pub(super) struct Exclusive {
+    hosts: Arc<Hosts<Box<Line>>>,
+    /// Whether somebody looks after what nobody has.
+    tended: Once,
+}
+
+impl Exclusive {
+    /// No connections yet; `open` counts them.
+    pub(super) fn new(trust: Trust, open: Count) -> Self {
+        Self { hosts: Arc::new(Hosts::new(trust, open)), tended: Once::new() }
+    }
+
+    /// Sends a request, on a connection that nobody has or on one more.
+    pub(super) fn send(&self, outgoing: Outgoing) -> Sending {
+        self.tended.call_once(|| drop(tokio::spawn(tend(Arc::downgrade(&self.hosts)))));
+        match self.hosts.at(outgoing.request.uri(), outgoing.connect_timeout) {
+            Ok(host) => Box::pin(send(host, outgoing)),
+            Err(error) => Box::pin(std::future::ready(Err(TransportError::Connect(error)))),
+        }
+    }
+}
+
+async fn send(host: Arc<Host<Box<Line>>>, outgoing: Outgoing) -> Result<Incoming, TransportError> {
+    let Outgoing { request, departure, .. } = outgoing;
+    let mut request = addressed(request).map(|body| Sent::new(Departing::new(body, departure)));
+    loop {
+        let line = host.seat().await?;
+        let is_new = line.is_new();
+        let mut error = match line.send(request).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        // A connection that others have had may have ended unseen. What comes back from it was not begun with.
+        match error.take_message() {
+            Some(unsent) if !is_new => request = unsent,
+            _ => return Err(TransportError::Lost(error.into_error().into())),
+        }
+    }
+}
+
+/// As HTTP/1.1 wants it: the path alone in the first line, and the host in its header.
+fn addressed<Body>(mut request: Request<Body>) -> Request<Body> {
+    let path = request.uri().path_and_query().cloned();
+    let address = std::mem::replace(request.uri_mut(), path.unwrap_or(PathAndQuery::from_static("/")).into());
+    if !request.headers().contains_key(HOST)
+        && let Some(host) = named(&address)
+    {
+        request.headers_mut().insert(HOST, host);
+    }
+    request
+}
+
+/// The name, and the port where it is not the one of the scheme.
+fn named(address: &Uri) -> Option<HeaderValue> {
+    let usual = if address.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+    let name = address.host()?;
+    match address.port_u16().filter(|port| *port != usual) {
+        Some(port) => format!("{name}:{port}").parse().ok(),
+        None => name.parse().ok(),
+    }
+}
+
+/// Looks after the connections that nobody has, as long as there is somebody to have them.
+async fn tend(hosts: Weak<Hosts<Box<Line>>>) {
+    let mut look = interval(LOOK_EVERY);
+    loop {
+        look.tick().await;
+        let Some(hosts) = hosts.upgrade() else { return };
+        for host in hosts.all() {
+            for old in host.part(Instant::now()) {
+                // TLS says that it ends. Nobody has to wait for that.
+                tokio::spawn(tokio::time::timeout(PARTING, old.end()));
+            }
+        }
+    }
+}
+
+impl Host<Box<Line>> {
+    /// Forgets connections that have ended, and gives those out that are too old by now.
+    fn part(&self, now: Instant) -> Vec<Box<Line>> {
+        let mut state = self.state();
+        state.made.retain_mut(|line| line.is_free());
+        state.made.extract_if(.., |line| line.is_older(self.idle, now)).collect()
+    }
+}
