@@ -112,3 +112,6 @@ impl Host<Box<Line>> {
         state.made.extract_if(.., |line| line.is_older(self.idle, now)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,8 @@ mod fetch;
 mod host;
 mod hosts;
 mod multiplexed;
+#[cfg(test)]
+mod peers;
 mod proxied;
 mod schemes;
 mod sse;

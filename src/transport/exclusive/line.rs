@@ -120,7 +120,7 @@ impl Line {
     }
 
     /// Lets the next call have it, if it can take one.
-    fn give_back(mut self: Box<Self>) {
+    pub(super) fn give_back(mut self: Box<Self>) {
         if let Some(host) = self.host.upgrade()
             && self.is_free()
         {

@@ -1,6 +1,7 @@
 //! Connections that calls share, at a server of HTTP/2 that does as it is told.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -18,7 +19,8 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::count::{Held, Total};
-use crate::transport::{Body, Departure};
+use crate::transport::peers::{raw, until, whole};
+use crate::transport::{Body, BoxError, Departure};
 
 /// What the server is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,25 +159,11 @@ fn client() -> (Multiplexed, Count) {
     (Multiplexed::new(Trust::default(), open.clone()), open)
 }
 
-async fn whole(answer: Result<Incoming, TransportError>) -> Result<Bytes, TransportError> {
-    Ok(answer?.into_body().collect().await?.to_bytes())
-}
-
 /// Begins a stream, and waits for its first piece.
 async fn begun(client: &Multiplexed, outgoing: Outgoing) -> Body {
     let mut body = client.send(outgoing).await.unwrap().into_body();
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "begun");
     body
-}
-
-/// Waits until something is so.
-async fn until(what: &str, is_so: impl Fn() -> bool) {
-    let waited = tokio::time::timeout(Duration::from_secs(20), async {
-        while !is_so() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    });
-    waited.await.unwrap_or_else(|_| panic!("{what}"));
 }
 
 #[tokio::test]
@@ -279,24 +267,6 @@ async fn an_upstream_that_goes_away_ends_what_it_has_begun_and_is_asked_again_el
     until("the one that was left is closed", || open.now() == 1).await;
 }
 
-/// A server that plays its part with each connection, and how many have come.
-async fn raw<Played>(part: impl Fn(TcpStream) -> Played + Send + 'static) -> (SocketAddr, Total)
-where
-    Played: Future<Output = std::io::Result<()>> + Send + 'static,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, accepted) = (listener.local_addr().unwrap(), Total::default());
-    let counted = accepted.clone();
-    tokio::spawn(async move {
-        loop {
-            let (socket, _) = listener.accept().await.unwrap();
-            counted.once();
-            tokio::spawn(part(socket));
-        }
-    });
-    (address, accepted)
-}
-
 /// Takes a request, and goes away with an error, as if the streams up to `last` had been begun.
 async fn goes_away(mut socket: TcpStream, last: u8) -> std::io::Result<()> {
     socket.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await?;
@@ -388,8 +358,8 @@ async fn who_waits_for_a_connection_waits_no_longer_than_it_may_take() {
 #[tokio::test]
 async fn what_nobody_uses_is_closed() {
     let peer = Peer::with(1).await;
-    let (client, open) = client();
-    let client = Multiplexed { hosts: Hosts { idle: Duration::from_millis(50), ..client.hosts } };
+    let (mut client, open) = client();
+    client.hosts.idle = Duration::from_millis(50);
     let held = begun(&client, peer.asked("/held")).await;
     drop(begun(&client, peer.asked("/held")).await);
     until("the one without a stream is closed", || open.now() == 1).await;
