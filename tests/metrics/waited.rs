@@ -42,7 +42,8 @@ async fn waiting_for_a_provider_is_no_work_of_the_gateway() {
 async fn waiting_for_a_client_is_no_work_of_the_gateway() {
     let stage = Stage::with("").await;
     let wire = Wire::with_window(stage.address(), 200).await;
-    let mut events = wire.stream(&prompt("sim: tokens=500 first_event=0ms pace=0ms\nhello"), &[]).await;
+    // More than is gathered for one write, so that the end of the answer waits for the client as well.
+    let mut events = wire.stream(&prompt("sim: tokens=3000 first_event=0ms pace=0ms\nhello"), &[]).await;
     events.next().await.unwrap();
     // What the client does meanwhile.
     tokio::time::sleep(Duration::from_millis(500)).await;
