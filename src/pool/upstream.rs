@@ -21,6 +21,8 @@ const WHOLE_EVENTS: usize = 8;
 /// How much of one answer is read before other calls have a turn, in bytes: an upstream that is never out of bytes would
 /// keep its worker for itself.
 const TURN_BYTES: usize = 256 * 1024;
+/// What a piece counts for there beside its bytes: there may be one for each byte, and each takes its time.
+const PIECE_BYTES: usize = 256;
 
 /// An answer that is arriving. Dropping it stops the upstream.
 #[derive(Debug)]
@@ -265,7 +267,7 @@ async fn read(body: &mut Body, patience: &mut Patience, budget: &mut Budget) -> 
                 // Trailers say nothing in the protocols over HTTP/1.1.
                 let Ok(bytes) = frame.into_data() else { continue };
                 budget.spend(bytes.len())?;
-                budget.unbroken += bytes.len();
+                budget.unbroken += bytes.len() + PIECE_BYTES;
                 if budget.unbroken > TURN_BYTES {
                     budget.unbroken = 0;
                     tokio::task::yield_now().await;

@@ -8,6 +8,7 @@ use super::{Outgoing, Proxied, Sending, Transport, Trust};
 use crate::count::Count;
 
 /// Sends requests straight to their upstreams, over the HTTP that their version says, or through a proxy where one is named.
+/// Its connections belong to the runtime of its first call.
 #[derive(Debug)]
 pub struct Direct {
     exclusive: Exclusive,

@@ -25,10 +25,18 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long an old one may take to end as TLS wants it.
 const PARTING: Duration = Duration::from_secs(5);
 
+/// How often a call goes on another connection because the one that it had has ended before it was begun with.
+const MOVES: usize = 3;
+
 /// The connections of a worker to all upstreams that are asked over HTTP/1.1.
 #[derive(Debug)]
 pub(super) struct Exclusive {
-    hosts: Arc<Hosts<Box<Line>>>,
+    lines: Arc<Lines>,
+}
+
+#[derive(Debug)]
+struct Lines {
+    hosts: Hosts<Box<Line>>,
     /// Whether somebody looks after what nobody has.
     tended: Once,
 }
@@ -36,32 +44,30 @@ pub(super) struct Exclusive {
 impl Exclusive {
     /// No connections yet; `open` counts them.
     pub(super) fn new(trust: Trust, open: Count) -> Self {
-        Self { hosts: Arc::new(Hosts::new(trust, open)), tended: Once::new() }
+        Self { lines: Arc::new(Lines { hosts: Hosts::new(trust, open), tended: Once::new() }) }
     }
 
     /// Sends a request, on a connection that nobody has or on one more.
     pub(super) fn send(&self, outgoing: Outgoing) -> Sending {
-        self.tended.call_once(|| drop(tokio::spawn(tend(Arc::downgrade(&self.hosts)))));
-        match self.hosts.at(outgoing.request.uri(), outgoing.connect_timeout) {
-            Ok(host) => Box::pin(send(host, outgoing)),
-            Err(error) => Box::pin(std::future::ready(Err(TransportError::Connect(error)))),
-        }
+        Box::pin(send(Arc::clone(&self.lines), outgoing))
     }
 }
 
-async fn send(host: Arc<Host<Box<Line>>>, outgoing: Outgoing) -> Result<Incoming, TransportError> {
-    let Outgoing { request, departure, .. } = outgoing;
+async fn send(lines: Arc<Lines>, outgoing: Outgoing) -> Result<Incoming, TransportError> {
+    lines.tended.call_once(|| drop(tokio::spawn(tend(Arc::downgrade(&lines)))));
+    let Outgoing { request, departure, connect_timeout, .. } = outgoing;
+    let host = lines.hosts.at(request.uri(), connect_timeout).map_err(TransportError::Connect)?;
     let mut request = addressed(request).map(|body| Sent::new(Departing::new(body, departure)));
+    let mut moves = 0;
     loop {
-        let line = host.seat().await?;
-        let is_new = line.is_new();
-        let mut error = match line.send(request).await {
+        let mut error = match host.seat().await?.send(request).await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        // A connection that others have had may have ended unseen. What comes back from it was not begun with.
+        moves += 1;
+        // A connection may have ended unseen. What comes back from it was not begun with; what does not may have been.
         match error.take_message() {
-            Some(unsent) if !is_new => request = unsent,
+            Some(unsent) if moves <= MOVES => request = unsent,
             _ => return Err(TransportError::Lost(error.into_error().into())),
         }
     }
@@ -90,12 +96,12 @@ fn named(address: &Uri) -> Option<HeaderValue> {
 }
 
 /// Looks after the connections that nobody has, as long as there is somebody to have them.
-async fn tend(hosts: Weak<Hosts<Box<Line>>>) {
+async fn tend(lines: Weak<Lines>) {
     let mut look = interval(LOOK_EVERY);
     loop {
         look.tick().await;
-        let Some(hosts) = hosts.upgrade() else { return };
-        for host in hosts.all() {
+        let Some(lines) = lines.upgrade() else { return };
+        for host in lines.hosts.all() {
             for old in host.part(Instant::now()) {
                 // TLS says that it ends. Nobody has to wait for that.
                 tokio::spawn(tokio::time::timeout(PARTING, old.end()));
@@ -106,10 +112,11 @@ async fn tend(hosts: Weak<Hosts<Box<Line>>>) {
 
 impl Host<Box<Line>> {
     /// Forgets connections that have ended, and gives those out that are too old by now.
-    fn part(&self, now: Instant) -> Vec<Box<Line>> {
+    fn part(&self, now: Instant) -> impl Iterator<Item = Box<Line>> + use<> {
         let mut state = self.state();
-        state.made.retain_mut(|line| line.is_free());
-        state.made.extract_if(.., |line| line.is_older(self.idle, now)).collect()
+        state.made.retain_mut(|line| line.is_still_free());
+        let old: Vec<_> = state.made.extract_if(.., |line| line.is_older(self.idle, now)).collect();
+        old.into_iter()
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use http::uri::Scheme;
 use http::{Uri, Version};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tower::Service;
 
 use super::connector::{Connection, Connector, TooSlow};
@@ -33,7 +34,8 @@ pub(super) trait Made: Sized + Debug + Send + 'static {
     /// How many calls it takes.
     fn room(&self) -> usize;
 
-    /// Room for one more call on those that are there, if they have some.
+    /// Room for one more call on those that are there, if they have some. What is full stays, what calls have one at a time is taken out,
+    /// and so is what turns out to have ended.
     fn free(made: &mut Vec<Self>, host: &Arc<Host<Self>>) -> Option<Self::Seat>;
 }
 
@@ -58,7 +60,14 @@ pub(super) struct State<M: Made> {
     /// How many are being made.
     making: usize,
     /// Who waits, in the order in which they came.
-    waiting: VecDeque<oneshot::Sender<Result<M::Seat, NotMade>>>,
+    waiting: VecDeque<Waiting<M>>,
+}
+
+/// A call that waits for room.
+#[derive(Debug)]
+struct Waiting<M: Made> {
+    since: Instant,
+    promise: oneshot::Sender<Result<M::Seat, NotMade>>,
 }
 
 /// Why there is no connection.
@@ -80,7 +89,8 @@ impl<M: Made> Host<M> {
         self.address.scheme() == Some(&Scheme::HTTPS)
     }
 
-    /// Room for a call, within the time that a connection may take. Who joins those for whom one is being made shares its fate.
+    /// Room for a call, within the time that a connection may take. Who joins those for whom one is being made shares its fate, but is not
+    /// told that it took too long.
     pub(super) async fn seat(self: &Arc<Self>) -> Result<M::Seat, TransportError> {
         let promised = {
             let mut state = self.state();
@@ -88,7 +98,7 @@ impl<M: Made> Host<M> {
                 return Ok(seat);
             }
             let (promise, promised) = oneshot::channel();
-            state.waiting.push_back(promise);
+            state.waiting.push_back(Waiting { since: Instant::now(), promise });
             self.make_what_is_needed(&mut state);
             promised
         };
@@ -109,16 +119,16 @@ impl<M: Made> Host<M> {
         let mut state = self.state();
         loop {
             // Those who went away want nothing.
-            while state.waiting.front().is_some_and(oneshot::Sender::is_closed) {
+            while state.waiting.front().is_some_and(|waiting| waiting.promise.is_closed()) {
                 state.waiting.pop_front();
             }
             if state.waiting.is_empty() {
                 break;
             }
             let Some(seat) = M::free(&mut state.made, self) else { break };
-            let promise = state.waiting.pop_front();
-            // Given back below: a place that is dropped locks this once more.
-            unwanted.extend(promise.and_then(|promise| promise.send(Ok(seat)).err()));
+            let waiting = state.waiting.pop_front();
+            // Dropped below: a place that is given back by that locks this once more.
+            unwanted.extend(waiting.and_then(|waiting| waiting.promise.send(Ok(seat)).err()));
         }
         self.make_what_is_needed(&mut state);
         drop(state);
@@ -127,7 +137,7 @@ impl<M: Made> Host<M> {
     fn make_what_is_needed(self: &Arc<Self>, state: &mut State<M>) {
         while state.making * state.room < state.waiting.len() {
             // Nobody needs one for those who went away.
-            state.waiting.retain(|promise| !promise.is_closed());
+            state.waiting.retain(|waiting| !waiting.promise.is_closed());
             if state.making * state.room >= state.waiting.len() {
                 return;
             }
@@ -137,7 +147,7 @@ impl<M: Made> Host<M> {
     }
 
     async fn make_one(self: Arc<Self>) {
-        let making = Making(Arc::clone(&self));
+        let (making, begun) = (Making(Arc::clone(&self)), Instant::now());
         let made = tokio::time::timeout(self.timeout, self.connect()).await;
         drop(making);
         let failed = {
@@ -149,14 +159,16 @@ impl<M: Made> Host<M> {
                     None
                 }
                 Err(error) => {
-                    // Those for whom it was made; the others may have more luck.
-                    let told = state.room.min(state.waiting.len());
+                    // Those for whom it was made; the others may have more luck. Who came later has not waited for so long.
+                    let is_told =
+                        |waiting: &&Waiting<M>| !matches!(error, NotMade::TooSlow(_)) || waiting.since <= begun;
+                    let told = state.waiting.iter().take(state.room).take_while(is_told).count();
                     Some((error, state.waiting.drain(..told).collect::<Vec<_>>()))
                 }
             }
         };
         if let Some((error, told)) = failed {
-            told.into_iter().for_each(|promise| drop(promise.send(Err(error.clone()))));
+            told.into_iter().for_each(|waiting| drop(waiting.promise.send(Err(error.clone()))));
         }
         self.hand_out();
     }
@@ -167,7 +179,7 @@ impl<M: Made> Host<M> {
         M::over(connection, self).await
     }
 
-    /// What it has and who waits: whatever is dropped meanwhile must not be a seat, which locks this as well.
+    /// What it has and who waits. A seat that locks this when it is dropped must not be dropped meanwhile.
     pub(super) fn state(&self) -> MutexGuard<'_, State<M>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -34,8 +34,6 @@ pub(super) struct Line {
     driven: Option<http1::Connection<Connection, Sent>>,
     /// Whose it is, to whom it goes back.
     host: Weak<Host<Box<Line>>>,
-    /// Whether a call has had it.
-    was_taken: bool,
     /// Since when none has it.
     free_since: Instant,
 }
@@ -58,7 +56,13 @@ impl Made for Box<Line> {
         let begun = http1::Builder::new().max_buf_size(READ_BYTES).handshake(connection).await;
         let (sender, driven) = begun.map_err(|error| NotMade::because(error.into(), Self::VERSION))?;
         let (host, driven) = (Arc::downgrade(host), Some(driven));
-        Ok(Self::new(Line { sender, driven, host, was_taken: false, free_since: Instant::now() }))
+        let mut line = Self::new(Line { sender, driven, host, free_since: Instant::now() });
+        if line.is_still_free() {
+            Ok(line)
+        } else {
+            // Nobody asks there again at once, as for one that has ended later.
+            Err(NotMade::because("it has closed the connection at once".into(), Self::VERSION))
+        }
     }
 
     fn room(&self) -> usize {
@@ -66,11 +70,10 @@ impl Made for Box<Line> {
     }
 
     /// The one that was given back last, so that the others grow old.
-    fn free(made: &mut Vec<Self>, host: &Arc<Host<Self>>) -> Option<Self> {
-        let now = Instant::now();
+    fn free(made: &mut Vec<Self>, _: &Arc<Host<Self>>) -> Option<Self> {
         loop {
             let mut line = made.pop()?;
-            if !line.is_older(host.idle, now) && line.is_free() {
+            if line.is_still_free() {
                 return Some(line);
             }
         }
@@ -78,14 +81,9 @@ impl Made for Box<Line> {
 }
 
 impl Line {
-    /// Whether no call has had it yet.
-    pub(super) fn is_new(&self) -> bool {
-        !self.was_taken
-    }
-
-    /// Whether it is open and can take a call.
-    pub(super) fn is_free(&mut self) -> bool {
-        // That the peer has closed it is seen by reading.
+    /// Whether it is open and can take a call. It goes on for that: that the peer has closed it, or has sent what nobody asked for, is
+    /// seen by reading.
+    pub(super) fn is_still_free(&mut self) -> bool {
         self.drive(&mut unheard());
         self.driven.is_some() && self.sender.is_ready()
     }
@@ -103,7 +101,6 @@ impl Line {
         mut self: Box<Self>,
         request: Request<Sent>,
     ) -> Result<Incoming, TrySendError<Request<Sent>>> {
-        self.was_taken = true;
         // Unconstrained: that a task's turn is over must not look like an answer that is not there, for which nobody would wake it.
         let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
         let answer = poll_fn(|context| self.until(context, |context| answer.as_mut().poll(context))).await?;
@@ -122,7 +119,7 @@ impl Line {
     /// Lets the next call have it, if it can take one.
     pub(super) fn give_back(mut self: Box<Self>) {
         if let Some(host) = self.host.upgrade()
-            && self.is_free()
+            && self.is_still_free()
         {
             self.free_since = Instant::now();
             host.state().made.push(self);
@@ -196,7 +193,7 @@ impl Lent {
 }
 
 impl Drop for Lent {
-    /// Nobody reads on. If the rest is here already the connection can serve another call, and otherwise it is closed.
+    /// Nobody reads on. If nothing but the end is left, and is here, the connection can serve another call; otherwise it is closed.
     fn drop(&mut self) {
         self.give_back();
     }

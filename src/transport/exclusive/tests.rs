@@ -179,7 +179,7 @@ async fn what_was_not_begun_comes_back_and_what_may_have_been_does_not() {
     })
     .await;
     let (client, _) = client();
-    let host = client.hosts.at(asked(address).request.uri(), Duration::from_secs(5)).unwrap();
+    let host = client.lines.hosts.at(asked(address).request.uri(), Duration::from_secs(5)).unwrap();
     let sent = |departure: &Departure| {
         addressed(asked(address).request).map(|body| Sent::new(Departing::new(body, departure.clone())))
     };
@@ -187,18 +187,133 @@ async fn what_was_not_begun_comes_back_and_what_may_have_been_does_not() {
     let mut error = host.seat().await.unwrap().send(sent(&departure)).await.unwrap_err();
     assert!(error.take_message().is_none() && departure.happened());
 
-    let (address, accepted) = raw(|socket| async move {
+    let (address, _) = raw(|socket| async move {
+        tokio::time::sleep(Duration::from_millis(50)).await;
         drop(socket);
         Ok(())
     })
     .await;
-    let host = client.hosts.at(asked(address).request.uri(), Duration::from_secs(5)).unwrap();
+    let host = client.lines.hosts.at(asked(address).request.uri(), Duration::from_secs(5)).unwrap();
     let line = host.seat().await.unwrap();
-    until("it is closed", || accepted.now() == 1).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
     let departure = Departure::default();
     let mut error = line.send(sent(&departure)).await.unwrap_err();
     assert!(error.take_message().is_some() && !departure.happened());
+}
+
+#[tokio::test]
+async fn what_comes_behind_an_answer_belongs_to_no_call() {
+    let other: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nother";
+    let both = [ANSWER, other].concat().leak();
+    // With the answer, and when the connection is free.
+    for pieces in [vec![&*both], vec![ANSWER, other]] {
+        let pieces: &[&[u8]] = pieces.leak();
+        let (address, accepted) = raw(move |socket| answers(socket, pieces)).await;
+        let (client, _) = client();
+        for call in 1..4 {
+            assert_eq!(whole(client.send(asked(address)).await).await.unwrap(), "whole");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            assert_eq!(accepted.now(), call, "nobody has it again");
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_a_connection_that_may_serve_again_does() {
+    let cases: [(&[u8], &str, u64); 5] = [
+        (b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nwhole", "whole", 1),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", "", 1),
+        (b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 5\r\n\r\nwhole", "whole", 2),
+        (b"HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\nwhole", "whole", 2),
+        (b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: other\r\n\r\nother", "", 2),
+    ];
+    for (answer, expected, connections) in cases {
+        let pieces: &[&[u8]] = vec![answer].leak();
+        let (address, accepted) = raw(move |socket| answers(socket, pieces)).await;
+        let (client, _) = client();
+        for _ in 0..2 {
+            assert_eq!(whole(client.send(asked(address)).await).await.unwrap(), expected);
+        }
+        assert_eq!(accepted.now(), connections, "{expected}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_before_the_request_was_taken_is_told_and_its_connection_is_left() {
+    let early = |mut socket: TcpStream| async move {
+        socket.read_exact(&mut [0; 1000]).await?;
+        socket.write_all(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 5\r\n\r\nlarge").await?;
+        std::future::pending().await
+    };
+    let (address, _) = raw(early).await;
+    let (client, open) = client();
+    let mut outgoing = asked(address);
+    *outgoing.request.body_mut() = vec![b'x'; 32 * 1024 * 1024].into();
+    let answer = client.send(outgoing).await.unwrap();
+    assert_eq!(answer.status(), 413);
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "large");
+    assert_eq!(open.now(), 0);
+}
+
+#[tokio::test]
+async fn who_hangs_up_at_once_is_asked_once_and_that_is_told_at_once() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, accepted) = (listener.local_addr().unwrap(), crate::count::Total::default());
+    let counted = accepted.clone();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            counted.once();
+            drop(socket);
+        }
+    });
+    let (client, _) = client();
+    let call = tokio::spawn(client.send(asked(address)));
+    // Behind the task that connects: the worker is busy until the connection is there and gone.
+    tokio::spawn(async { tokio::spawn(async { std::thread::sleep(Duration::from_millis(200)) }) });
+    let answer = call.await.unwrap();
+    assert!(matches!(answer, Err(TransportError::Connect(_))), "{answer:?}");
+    assert_eq!(accepted.now(), 1);
+}
+
+#[tokio::test]
+async fn a_call_goes_on_whose_task_has_little_of_its_turn_left() {
+    let (address, _) = raw(|socket| answers(socket, PIECES)).await;
+    let (client, _) = client();
+    for spent in 90..130 {
+        let call = async {
+            for _ in 0..spent {
+                tokio::task::consume_budget().await;
+            }
+            whole(client.send(asked(address)).await).await.unwrap()
+        };
+        assert_eq!(tokio::time::timeout(Duration::from_secs(20), call).await.unwrap(), "begunandended");
+    }
+}
+
+#[tokio::test]
+async fn who_comes_later_is_not_told_that_a_connection_took_too_long() {
+    // It takes the first connections, and those behind them have no answer.
+    let (silent, made) = raw(|socket| async move {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        drop(socket);
+        Ok(())
+    })
+    .await;
+    let (client, _) = client();
+    let call = || {
+        let mut outgoing = asked(silent);
+        *outgoing.request.uri_mut() = format!("https://{silent}").parse().unwrap();
+        client.send(Outgoing { connect_timeout: Duration::from_secs(1), ..outgoing })
+    };
+    let first = tokio::spawn(call());
+    until("it waits", || made.now() == 1).await;
+    first.abort();
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    let begun = Instant::now();
+    let answer = call().await;
+    assert!(matches!(answer, Err(TransportError::ConnectTimeout(_))), "{answer:?}");
+    assert!(begun.elapsed() >= Duration::from_millis(900), "{:?}", begun.elapsed());
+    assert_eq!(made.now(), 2);
 }
 
 #[tokio::test]
@@ -214,7 +329,7 @@ async fn who_waits_has_the_connection_that_another_call_leaves() {
     let (client, open) = client();
     let (address, silent): (Uri, Uri) =
         (format!("http://{address}").parse().unwrap(), format!("https://{silent}").parse().unwrap());
-    let host = client.hosts.at(&silent, Duration::from_secs(5)).unwrap();
+    let host = client.lines.hosts.at(&silent, Duration::from_secs(5)).unwrap();
     let mut outgoing = asked(SocketAddr::from(([0; 4], 0)));
     *outgoing.request.uri_mut() = silent;
     let waiting = tokio::spawn(client.send(outgoing));
@@ -229,10 +344,10 @@ async fn who_waits_has_the_connection_that_another_call_leaves() {
 #[tokio::test]
 async fn what_nobody_uses_is_closed() {
     let (address, _) = raw(|socket| answers(socket, &[ANSWER])).await;
-    let (client, open) = client();
+    let open = Count::default();
     let mut hosts = Hosts::new(Trust::default(), open.clone());
     hosts.idle = Duration::from_millis(50);
-    let client = Exclusive { hosts: Arc::new(hosts), ..client };
+    let client = Exclusive { lines: Arc::new(Lines { hosts, tended: Once::new() }) };
     for answer in join_all((0..5).map(|_| client.send(asked(address)))).await {
         assert_eq!(whole(answer).await.unwrap(), "whole");
     }
