@@ -22,6 +22,10 @@ use crate::count::Count;
 
 /// How often it is looked whether connections that nobody has were closed by their peers, or are old.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How many are kept for as long as an unused connection is kept, and how long those beyond are: what a burst leaves behind takes
+/// memory here and at the provider.
+const STANDBY: usize = 8;
+const SURPLUS_IDLE: Duration = Duration::from_secs(10);
 /// How long an old one may take to end as TLS wants it.
 const PARTING: Duration = Duration::from_secs(5);
 
@@ -111,11 +115,15 @@ async fn tend(lines: Weak<Lines>) {
 }
 
 impl Host<Box<Line>> {
-    /// Forgets connections that have ended, and gives those out that are too old by now.
+    /// Forgets connections that have ended, and gives those out that nobody has used for too long.
     fn part(&self, now: Instant) -> impl Iterator<Item = Box<Line>> + use<> {
         let mut state = self.state();
         state.made.retain_mut(|line| line.is_still_free());
-        let old: Vec<_> = state.made.extract_if(.., |line| line.is_older(self.idle, now)).collect();
+        // The first are those that were used least of late.
+        let surplus = state.made.len().saturating_sub(STANDBY);
+        let mut old: Vec<_> =
+            state.made.extract_if(..surplus, |line| line.is_older(SURPLUS_IDLE.min(self.idle), now)).collect();
+        old.extend(state.made.extract_if(.., |line| line.is_older(self.idle, now)));
         old.into_iter()
     }
 }

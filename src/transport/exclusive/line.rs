@@ -60,7 +60,7 @@ impl Made for Box<Line> {
         if line.is_still_free() {
             Ok(line)
         } else {
-            // Nobody asks there again at once, as for one that has ended later.
+            // An error, and not only one connection less: one more would be made for who waits, again and again.
             Err(NotMade::because("it has closed the connection at once".into(), Self::VERSION))
         }
     }

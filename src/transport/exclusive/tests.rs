@@ -356,6 +356,25 @@ async fn what_nobody_uses_is_closed() {
 }
 
 #[tokio::test]
+async fn what_a_burst_leaves_behind_is_closed_sooner() {
+    let (address, _) = raw(|socket| answers(socket, &[ANSWER])).await;
+    let (client, open) = client();
+    for answer in join_all((0..30).map(|_| client.send(asked(address)))).await {
+        assert_eq!(whole(answer).await.unwrap(), "whole");
+    }
+    // From here on nothing waits for a socket.
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert_eq!(open.now(), 30);
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(open.now(), STANDBY);
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    assert_eq!(open.now(), STANDBY);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(open.now(), 0);
+}
+
+#[tokio::test]
 async fn a_large_request_and_a_long_answer_come_whole_however_slowly_they_are_taken() {
     const COUNT: usize = 20_000;
     let large = vec![b'x'; 8 * 1024 * 1024];
