@@ -98,6 +98,10 @@ impl Stage {
         });
         let redis = redis.transpose()?;
         let (binaries, plots) = (arguments.binaries.clone(), arguments.plots.clone());
+        // Now, and not when minutes were measured for nothing.
+        if let Some(folder) = &plots {
+            std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        }
         let alternatives = Alternative::named(&binaries)?;
         Ok(Self { cores, folder, binaries, alternatives, plots, upstream, collector, redis })
     }
