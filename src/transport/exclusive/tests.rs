@@ -269,7 +269,7 @@ async fn who_hangs_up_at_once_is_asked_once_and_that_is_told_at_once() {
     let (client, _) = client();
     let call = tokio::spawn(client.send(asked(address)));
     // Behind the task that connects: the worker is busy until the connection is there and gone.
-    tokio::spawn(async { tokio::spawn(async { std::thread::sleep(Duration::from_millis(200)) }) });
+    tokio::spawn(async { drop(tokio::spawn(async { std::thread::sleep(Duration::from_millis(200)) })) });
     let answer = call.await.unwrap();
     assert!(matches!(answer, Err(TransportError::Connect(_))), "{answer:?}");
     assert_eq!(accepted.now(), 1);
