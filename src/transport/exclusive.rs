@@ -29,7 +29,7 @@ const SURPLUS_IDLE: Duration = Duration::from_secs(10);
 /// How long an old one may take to end as TLS wants it.
 const PARTING: Duration = Duration::from_secs(5);
 
-/// How often a call goes on another connection because the one that it had has ended before it was begun with.
+/// How often a call moves to another connection because its own has ended before the request was begun with.
 const MOVES: usize = 3;
 
 /// The connections of a worker to all upstreams that are asked over HTTP/1.1.

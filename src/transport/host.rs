@@ -127,7 +127,7 @@ impl<M: Made> Host<M> {
             }
             let Some(seat) = M::free(&mut state.made, self) else { break };
             let waiting = state.waiting.pop_front();
-            // Dropped below: a place that is given back by that locks this once more.
+            // Dropped below: a place on a connection that calls share is given back by that, which locks this once more.
             unwanted.extend(waiting.and_then(|waiting| waiting.promise.send(Ok(seat)).err()));
         }
         self.make_what_is_needed(&mut state);
@@ -159,11 +159,8 @@ impl<M: Made> Host<M> {
                     None
                 }
                 Err(error) => {
-                    // Those for whom it was made; the others may have more luck. Who came later has not waited for so long.
-                    let is_told =
-                        |waiting: &&Waiting<M>| !matches!(error, NotMade::TooSlow(_)) || waiting.since <= begun;
-                    let told = state.waiting.iter().take(state.room).take_while(is_told).count();
-                    Some((error, state.waiting.drain(..told).collect::<Vec<_>>()))
+                    let told = state.told_of(&error, begun);
+                    Some((error, told))
                 }
             }
         };
@@ -182,6 +179,18 @@ impl<M: Made> Host<M> {
     /// What it has and who waits. A seat that locks this when it is dropped must not be dropped meanwhile.
     pub(super) fn state(&self) -> MutexGuard<'_, State<M>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<M: Made> State<M> {
+    /// Those who wait and are to hear of `error`, which has ended what was begun then: for the others there are connections in the making.
+    fn told_of(&mut self, error: &NotMade, begun: Instant) -> Vec<Waiting<M>> {
+        self.waiting.retain(|waiting| !waiting.promise.is_closed());
+        let left = self.waiting.len().saturating_sub(self.making * self.room).min(self.room);
+        // Who came later has not waited for so long.
+        let is_told = |waiting: &&Waiting<M>| !matches!(error, NotMade::TooSlow(_)) || waiting.since <= begun;
+        let told = self.waiting.iter().take(left).take_while(is_told).count();
+        self.waiting.drain(..told).collect()
     }
 }
 

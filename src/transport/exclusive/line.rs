@@ -61,7 +61,10 @@ impl Made for Box<Line> {
             Ok(line)
         } else {
             // An error, and not only one connection less: one more would be made for who waits, again and again.
-            Err(NotMade::because("it has closed the connection at once".into(), Self::VERSION))
+            Err(NotMade::because(
+                "it has closed the connection at once, or has spoken before it was asked".into(),
+                Self::VERSION,
+            ))
         }
     }
 
@@ -84,8 +87,13 @@ impl Line {
     /// Whether it is open and can take a call. It goes on for that: that the peer has closed it, or has sent what nobody asked for, is
     /// seen by reading.
     pub(super) fn is_still_free(&mut self) -> bool {
-        self.drive(&mut unheard());
-        self.driven.is_some() && self.sender.is_ready()
+        let look = poll_fn(|context| {
+            self.drive(context);
+            Poll::Ready(())
+        });
+        // Unconstrained: at the end of a task's turn nothing could be read, and each would look as if it were open.
+        let looked = pin!(unconstrained(look)).poll(&mut unheard());
+        looked.is_ready() && self.driven.is_some() && self.sender.is_ready()
     }
 
     /// Whether no call has had it for longer than `time`.

@@ -172,6 +172,37 @@ async fn a_connection_that_the_peer_has_closed_is_not_asked() {
 }
 
 #[tokio::test]
+async fn however_many_the_peer_has_closed_none_is_asked() {
+    const MANY: usize = 300;
+    let ends = tokio::sync::watch::Sender::new(false);
+    let heard = ends.subscribe();
+    let (address, accepted) = raw(move |mut socket| {
+        let mut heard = heard.clone();
+        async move {
+            request(&mut socket).await?;
+            // So that all of them are there at once.
+            tokio::time::sleep(Duration::from_millis(if *heard.borrow() { 0 } else { 500 })).await;
+            socket.write_all(ANSWER).await?;
+            heard.wait_for(|ends| *ends).await.unwrap();
+            Ok(())
+        }
+    })
+    .await;
+    // Nobody looks after them, but the call that comes.
+    let (client, open) = client();
+    client.lines.tended.call_once(|| ());
+    for answer in join_all((0..MANY).map(|_| client.send(asked(address)))).await {
+        assert_eq!(whole(answer).await.unwrap(), "whole");
+    }
+    assert_eq!((accepted.now(), open.now()), (300, MANY));
+    ends.send_replace(true);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(whole(client.send(asked(address)).await).await.unwrap(), "whole");
+    assert_eq!(accepted.now(), 301);
+    assert!(open.now() <= 1, "{}", open.now());
+}
+
+#[tokio::test]
 async fn what_was_not_begun_comes_back_and_what_may_have_been_does_not() {
     let (address, _) = raw(|mut socket| async move {
         request(&mut socket).await?;
