@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 
 use http::{HeaderValue, Uri};
 
+use crate::transport::host_header;
+
 /// Where completions are asked for at an endpoint: the first place is kept, and with most protocols it is the only one.
 #[derive(Debug, Default)]
 pub struct Destinations(OnceLock<(String, Place)>);
@@ -29,7 +31,7 @@ impl Place {
     /// `path` behind `base`.
     pub(super) fn behind(base: &Uri, path: &str) -> Self {
         let address = address(base, path);
-        let host = host(&address);
+        let host = host_header(&address);
         Self { address, host }
     }
 }
@@ -45,20 +47,6 @@ fn address(base: &Uri, path: &str) -> Uri {
     parts.path_and_query = target.parse().ok();
     // Both halves were valid before; an address without a path is refused by the transport.
     Uri::from_parts(parts).unwrap_or_default()
-}
-
-/// The name, and the port where it is not the one of the scheme.
-fn host(address: &Uri) -> Option<HeaderValue> {
-    let name = address.host()?;
-    let usual = match address.scheme_str() {
-        Some("http") => 80,
-        Some("https") => 443,
-        _ => return None,
-    };
-    match address.port_u16().filter(|port| *port != usual) {
-        Some(port) => format!("{name}:{port}").parse().ok(),
-        None => name.parse().ok(),
-    }
 }
 
 #[cfg(test)]

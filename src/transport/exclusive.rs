@@ -8,14 +8,15 @@ mod line;
 use std::sync::{Arc, Once, Weak};
 use std::time::Duration;
 
+use http::Request;
 use http::header::HOST;
-use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderValue, Request, Uri};
+use http::uri::PathAndQuery;
 use tokio::time::{Instant, interval};
 
 use self::line::{Line, Sent};
 use super::departure::Departing;
 use super::host::Host;
+use super::host_header::host_header;
 use super::hosts::Hosts;
 use super::{Incoming, Outgoing, Sending, TransportError, Trust};
 use crate::count::Count;
@@ -82,21 +83,11 @@ fn addressed<Body>(mut request: Request<Body>) -> Request<Body> {
     let path = request.uri().path_and_query().cloned();
     let address = std::mem::replace(request.uri_mut(), path.unwrap_or(PathAndQuery::from_static("/")).into());
     if !request.headers().contains_key(HOST)
-        && let Some(host) = named(&address)
+        && let Some(host) = host_header(&address)
     {
         request.headers_mut().insert(HOST, host);
     }
     request
-}
-
-/// The name, and the port where it is not the one of the scheme.
-fn named(address: &Uri) -> Option<HeaderValue> {
-    let usual = if address.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
-    let name = address.host()?;
-    match address.port_u16().filter(|port| *port != usual) {
-        Some(port) => format!("{name}:{port}").parse().ok(),
-        None => name.parse().ok(),
-    }
 }
 
 /// Looks after the connections that nobody has, as long as there is somebody to have them.

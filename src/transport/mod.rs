@@ -9,6 +9,7 @@ mod direct;
 mod exclusive;
 mod fetch;
 mod host;
+mod host_header;
 mod hosts;
 mod multiplexed;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod trust;
 pub use departure::Departure;
 pub use direct::Direct;
 pub use fetch::fetch;
+pub use host_header::host_header;
 pub use proxied::Proxied;
 pub use schemes::Schemes;
 pub use sse::{Framed, Framer, FramingError, MAX_FRAME_BYTES};

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::Version;
+use http::{HeaderValue, Uri, Version};
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tower::Service;
 
 use super::*;
+use crate::count::Total;
 use crate::transport::connector::Connector;
 use crate::transport::host::Made;
 use crate::transport::peers::{raw, until, whole};
@@ -69,6 +70,16 @@ async fn answers(mut socket: TcpStream, pieces: &[&[u8]]) -> std::io::Result<()>
         }
     }
     Ok(())
+}
+
+/// A peer at which nobody gets further than to a TLS handshake without an answer.
+async fn silent() -> (SocketAddr, Total) {
+    raw(|socket| async move {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        drop(socket);
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]
@@ -289,7 +300,7 @@ async fn an_answer_that_comes_before_the_request_was_taken_is_told_and_its_conne
 #[tokio::test]
 async fn who_hangs_up_at_once_is_asked_once_and_that_is_told_at_once() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let (address, accepted) = (listener.local_addr().unwrap(), crate::count::Total::default());
+    let (address, accepted) = (listener.local_addr().unwrap(), Total::default());
     let counted = accepted.clone();
     std::thread::spawn(move || {
         for socket in listener.incoming() {
@@ -323,13 +334,7 @@ async fn a_call_goes_on_whose_task_has_little_of_its_turn_left() {
 
 #[tokio::test]
 async fn who_comes_later_is_not_told_that_a_connection_took_too_long() {
-    // It takes the first connections, and those behind them have no answer.
-    let (silent, made) = raw(|socket| async move {
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        drop(socket);
-        Ok(())
-    })
-    .await;
+    let (silent, made) = silent().await;
     let (client, _) = client();
     let call = || {
         let mut outgoing = asked(silent);
@@ -350,13 +355,7 @@ async fn who_comes_later_is_not_told_that_a_connection_took_too_long() {
 #[tokio::test]
 async fn who_waits_has_the_connection_that_another_call_leaves() {
     let (address, _) = raw(|socket| answers(socket, &[ANSWER])).await;
-    // Nobody gets further with this one than to a TLS handshake without an answer.
-    let (silent, made) = raw(|socket| async move {
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        drop(socket);
-        Ok(())
-    })
-    .await;
+    let (silent, made) = silent().await;
     let (client, open) = client();
     let (address, silent): (Uri, Uri) =
         (format!("http://{address}").parse().unwrap(), format!("https://{silent}").parse().unwrap());
